@@ -1,0 +1,1 @@
+"""What a person types: options, commands, and the only code that prints."""

@@ -1,0 +1,1 @@
+"""One module a verb: its signature, its settings, one call of the core, one call of the output."""

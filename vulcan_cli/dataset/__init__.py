@@ -1,0 +1,1 @@
+"""How people read what is there: catalog, query, splits, features."""

@@ -1,0 +1,210 @@
+"""Every error that vulcan raises, each with the exit status that scripts see.
+
+An error says in one plain sentence what happened and carries the facts as fields.
+What is safe, and which command to type next, is added where a person reads it
+(`vulcan_cli.cli.explain`), never here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+
+class VulcanError(Exception):
+    """Base of all our errors; raised itself only for a fault of ours."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(VulcanError, ValueError):
+    """What was asked for makes no sense: an option, an argument, a combination."""
+
+    exit_code = 2
+
+
+class TemplateError(UsageError):
+    """A run-id template, or what it renders to, is not allowed."""
+
+
+class MissingTemplateValue(TemplateError, KeyError):
+    """A run-id template needs a value that nobody gave."""
+
+    # KeyError would print the repr of its argument.
+    __str__ = Exception.__str__
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with an input: where it stands and what is wrong with it.
+
+    Attributes:
+        message: What is wrong, in a few words.
+        column: The column, or None where it concerns the whole input.
+        row: Row number, counted from 1 at the first row of data; None for a whole column.
+        value: The value found there, as text, shortened.
+        source: The input's name as the person gave it, or None.
+    """
+
+    message: str
+    column: str | None = None
+    row: int | None = None
+    value: str | None = None
+    source: str | None = None
+
+    def __str__(self) -> str:
+        places = [
+            self.source,
+            None if self.column is None else f"column {self.column}",
+            None if self.row is None else f"row {self.row}",
+        ]
+        where = ", ".join(place for place in places if place)
+        found = "" if self.value is None else f" (found {self.value})"
+        return f"{where}: {self.message}{found}" if where else f"{self.message}{found}"
+
+
+class InputRefused(VulcanError, ValueError):
+    """An input does not hold what a shard needs.
+
+    Attributes:
+        problems: All of them, in the order of the input.
+    """
+
+    exit_code = 3
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("; ".join(str(problem) for problem in problems))
+
+
+class BadShard(VulcanError):
+    """A file that should be a shard is not one.
+
+    Attributes:
+        path: The file.
+        reason: What is wrong with it.
+    """
+
+    exit_code = 3
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path.name} is not a shard: {reason}")
+
+
+class Conflict(VulcanError):
+    """The name of a shard is taken by other content.
+
+    Attributes:
+        path_in_repo: The name both want.
+        where: What holds the other content: a file, or a repo.
+    """
+
+    exit_code = 3
+
+    def __init__(self, path_in_repo: str, where: str) -> None:
+        self.path_in_repo = path_in_repo
+        self.where = where
+        super().__init__(f"{path_in_repo} exists with other content in {where}")
+
+
+class NotSetUp(VulcanError, ValueError):
+    """Something must be set up first.
+
+    Attributes:
+        setting: The name of what is missing, such as `staging_dir`.
+    """
+
+    exit_code = 4
+
+    def __init__(self, setting: str, message: str) -> None:
+        self.setting = setting
+        super().__init__(message)
+
+
+class Denied(VulcanError):
+    """The repo or the file system does not let us."""
+
+    exit_code = 4
+
+
+class RepoMissing(VulcanError):
+    """There is no such repo, or it is hidden from this token.
+
+    Attributes:
+        repo: The repo as it was given.
+    """
+
+    exit_code = 4
+
+    def __init__(self, repo: str) -> None:
+        self.repo = repo
+        super().__init__(f"there is no repo {repo}, or this token may not see it")
+
+
+class RepoRefuses(VulcanError):
+    """The repo refuses every shard for the same reason, so no shard is to blame."""
+
+    exit_code = 4
+
+
+class TryLater(VulcanError):
+    """Not now: nothing is wrong with the shards.
+
+    Attributes:
+        retry_at: When to come back, unix seconds, where that is known.
+    """
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, retry_at: float | None = None) -> None:
+        self.retry_at = retry_at
+        super().__init__(message)
+
+
+class Unreachable(TryLater):
+    """The Hub did not answer."""
+
+
+class RateLimited(TryLater):
+    """The Hub's own limit, HTTP 429."""
+
+
+class ServerTrouble(TryLater):
+    """The Hub answered with a fault of its own, HTTP 5xx."""
+
+
+class DiskTrouble(VulcanError):
+    """The local disk is full, read-only or unreadable.
+
+    Attributes:
+        path: What could not be read or written.
+        errno: The system's error number, or None.
+    """
+
+    exit_code = 6
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        self.path = path
+        self.errno = error.errno
+        super().__init__(f"{path}: {error.strerror or error}")
+
+
+class SyncAtWork(VulcanError):
+    """Another sync holds the lock of this staging directory.
+
+    Attributes:
+        owner: Who holds it, as text.
+    """
+
+    exit_code = 7
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        super().__init__(f"another sync is at work: {owner}")
+
+
+class LeaseLost(SyncAtWork):
+    """Our lock was taken over while we were stopped; we must not touch anything more."""
