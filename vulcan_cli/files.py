@@ -1,0 +1,485 @@
+"""Durable file operations for folders that many processes and nodes share.
+
+The only caller of `os.link`, `os.rename`, `os.replace`, `os.fsync` and `os.unlink` on shared files.
+`Folder` holds a folder open and looks every name up in it, never through a symbolic link; the
+functions below it do the same for whole paths, whose parent folders may be links. Everything here
+raises `OSError`; rooms turn that into `DiskTrouble` at their edge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from vulcan_cli.errors import BadShard
+
+TEMPORARY_PREFIX = ".v"
+TEMPORARY_SUFFIX = ".tmp"
+
+DAY = 86_400.0
+"""Seconds after which a temporary or a reservation belongs to nobody."""
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+# What file systems say that have no hard links, or not between these two folders.
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
+# What old kernels and file systems such as NFS say to RENAME_NOREPLACE.
+_NO_NOREPLACE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
+
+_RENAME_NOREPLACE = 1
+_CHUNK = 1 << 20
+_INTERRUPTIONS = 20
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class Identity(NamedTuple):
+    """What makes a file this one and no other, whatever it is called."""
+
+    device: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        """The identity in what `stat` returned."""
+        return cls(status.st_dev, status.st_ino)
+
+
+def kind_of(mode: int) -> str:
+    """What a directory entry is, in words: `a regular file`, `a FIFO`."""
+    return _KINDS.get(stat.S_IFMT(mode), "a regular file")
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file name is one of our hidden temporaries."""
+    return name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX)
+
+
+class Folder:
+    """A folder held open; use it in a `with` block. Names are single, never followed.
+
+    Attributes:
+        fd: The descriptor of the folder.
+        path: The path it was opened by, for messages.
+    """
+
+    __slots__ = ("fd", "path")
+
+    def __init__(self, fd: int, path: Path) -> None:
+        self.fd = fd
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a folder by its path; links on the way are followed."""
+        return cls(os.open(path, _DIRECTORY), path)
+
+    def child(self, name: str) -> Folder:
+        """Open a folder in this one; a symbolic link there is refused (ENOTDIR or ELOOP)."""
+        fd = os.open(_plain(name), _DIRECTORY | os.O_NOFOLLOW, dir_fd=self.fd)
+        return Folder(fd, self.path / name)
+
+    def make_child(self, name: str, mode: int = 0o777) -> Folder:
+        """As `child`, made durably first where it is missing; `mode` is subject to the umask."""
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(_plain(name), mode, dir_fd=self.fd)
+            self.sync()
+        return self.child(name)
+
+    def close(self) -> None:
+        """Let go of the descriptor."""
+        os.close(self.fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def sync(self) -> None:
+        """Make the names in this folder survive a power cut."""
+        try:
+            os.fsync(self.fd)
+        except OSError as error:
+            # Some FUSE and SMB mounts have no fsync for folders at all.
+            if error.errno != errno.EINVAL:
+                raise
+
+    def status(self, name: str) -> os.stat_result | None:
+        """What stands under a name, itself and not what it points to; None for nothing."""
+        try:
+            return os.stat(_plain(name), dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def identity(self, name: str) -> Identity | None:
+        """Device and inode of what stands under a name; None for nothing."""
+        status = self.status(name)
+        return None if status is None else Identity.of(status)
+
+    def scan(self) -> Iterator[os.DirEntry[str]]:
+        """Every entry but `.` and `..`, in no order; `stat` of an entry must not follow links."""
+        with os.scandir(self.fd) as entries:
+            yield from entries
+
+    def new_temporary(self) -> tuple[int, str]:
+        """Make an empty file under a hidden name that nobody had: (descriptor, name), mode 0600."""
+        name = f"{TEMPORARY_PREFIX}{secrets.token_hex(12)}{TEMPORARY_SUFFIX}"
+        return os.open(name, _NEW, 0o600, dir_fd=self.fd), name
+
+    @contextmanager
+    def temporary(self) -> Iterator[tuple[int, str]]:
+        """A `new_temporary` for the length of a block, closed and dropped at its end.
+
+        A name that was renamed away in the block stays; that a name is gone is no error.
+        """
+        fd, name = self.new_temporary()
+        try:
+            yield fd, name
+        finally:
+            try:
+                os.close(fd)
+            finally:
+                self.discard(name)
+
+    def server_time(self) -> float:
+        """Now by the clock that stamps files in this folder, in unix seconds."""
+        with self.temporary() as (fd, _):
+            return os.fstat(fd).st_mtime
+
+    def open_regular(self, name: str) -> int:
+        """Open a regular file for reading, without following or waiting.
+
+        Raises:
+            BadShard: It is a link, a folder, a FIFO, a socket or a device.
+            OSError: It is not there or cannot be read.
+        """
+        return _open_regular(_plain(name), self.path / name, self.fd)
+
+    def read(self, name: str, limit: int) -> bytes:
+        """The bytes of a regular file of at most `limit` bytes.
+
+        Raises:
+            BadShard: No regular file, or a larger one.
+            OSError: It is not there or cannot be read.
+        """
+        fd = self.open_regular(name)
+        try:
+            with os.fdopen(fd, "rb", closefd=False) as file:
+                data = file.read(limit + 1)
+        finally:
+            os.close(fd)
+        if len(data) > limit:
+            raise BadShard(self.path / name, f"larger than {limit} bytes")
+        return data
+
+    def link_exclusive(self, name: str, into: Folder, new_name: str) -> bool:
+        """Give a file of this folder another name, where that name is free.
+
+        Where hard links are refused the file is renamed instead, so afterwards the old name may or
+        may not be there.
+
+        Returns:
+            True: the new name is this file's, also where the server's reply was lost.
+            False: the name belongs to something else, and nothing changed.
+
+        Raises:
+            BlockingIOError: Without hard links, another process is at this name just now.
+        """
+        source = self._must_be(name)
+        try:
+            _again(
+                lambda: os.link(
+                    name,
+                    _plain(new_name),
+                    src_dir_fd=self.fd,
+                    dst_dir_fd=into.fd,
+                    follow_symlinks=False,
+                )
+            )
+        except OSError as error:
+            if into.identity(new_name) == source:
+                return True
+            if error.errno == errno.EEXIST:
+                return False
+            if error.errno not in _NO_LINKS:
+                raise
+            return self.rename_exclusive(name, into, new_name)
+        return True
+
+    def rename_exclusive(self, name: str, into: Folder, new_name: str) -> bool:
+        """Rename an entry of any kind, where the new name is free.
+
+        Uses `RENAME_NOREPLACE` where the file system has it; elsewhere processes of ours keep
+        apart by a reservation, a hidden file that counts for a day.
+
+        Returns:
+            True: it has the new name, also where the server's reply was lost.
+            False: the name belongs to something else, and nothing changed.
+
+        Raises:
+            BlockingIOError: Another process of ours holds the reservation of this name.
+        """
+        source = self._must_be(name)
+        try:
+            _again(lambda: _rename_noreplace(self.fd, name, into.fd, _plain(new_name)))
+        except OSError as error:
+            if self.identity(name) is None and into.identity(new_name) == source:
+                return True
+            if error.errno == errno.EEXIST:
+                return False
+            if error.errno not in _NO_NOREPLACE:
+                raise
+            return self._rename_reserved(name, into, new_name)
+        return True
+
+    def _rename_reserved(self, name: str, into: Folder, new_name: str) -> bool:
+        """Rename under a reservation, for file systems without links and `RENAME_NOREPLACE`."""
+        if into.identity(new_name) is not None:
+            return False
+        # Not the file's own name: killed here, only a hidden temporary is left.
+        word = hashlib.sha256(os.fsencode(new_name)).hexdigest()[:24]
+        reservation = f"{TEMPORARY_PREFIX}{word}{TEMPORARY_SUFFIX}"
+        into._reserve(reservation)
+        try:
+            if into.identity(new_name) is not None:
+                return False
+            self.rename_over(name, into, new_name)
+        finally:
+            into.discard(reservation)
+        return True
+
+    def _reserve(self, reservation: str) -> None:
+        """Hold a reservation, taking over one that is older than a day."""
+        status = self.status(reservation)
+        if status is not None and self.server_time() - status.st_mtime > DAY:
+            # Only one of several can rename it, the others find it gone.
+            with self.temporary() as (_, taken), contextlib.suppress(FileNotFoundError):
+                self.rename_over(reservation, self, taken)
+        try:
+            os.close(os.open(reservation, _NEW, 0o600, dir_fd=self.fd))
+        except FileExistsError:
+            raise BlockingIOError(
+                errno.EAGAIN, "another process is at work on this name", str(self.path)
+            ) from None
+
+    def rename_over(self, name: str, into: Folder, new_name: str) -> None:
+        """Rename, replacing what stands under the new name: for names that are ours alone."""
+        source = self._must_be(name)
+        try:
+            _again(
+                lambda: os.rename(name, _plain(new_name), src_dir_fd=self.fd, dst_dir_fd=into.fd)
+            )
+        except OSError:
+            if self.identity(name) is not None or into.identity(new_name) != source:
+                raise
+
+    def replace(self, name: str, data: bytes, mode: int = 0o644) -> None:
+        """Make a file hold these bytes: whole and durable, or as it was before."""
+        with self.temporary() as (fd, temporary):
+            write_all(fd, data)
+            os.fchmod(fd, mode)
+            os.fsync(fd)
+            self.rename_over(temporary, self, name)
+        self.sync()
+
+    def append(self, name: str, lines: bytes, mode: int = 0o644) -> None:
+        """Add whole lines to a file, durably. A line torn by an earlier crash is ended first.
+
+        Only one process may append at a time.
+        """
+        try:
+            fd, new = os.open(_plain(name), _APPEND, dir_fd=self.fd), False
+        except FileNotFoundError:
+            fd, new = os.open(name, _APPEND | os.O_CREAT | os.O_EXCL, mode, dir_fd=self.fd), True
+        try:
+            status = os.fstat(fd)
+            _must_be_regular(status, self.path / name)
+            torn = status.st_size > 0 and os.pread(fd, 1, status.st_size - 1) != b"\n"
+            write_all(fd, b"\n" + lines if torn else lines)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        if new:
+            self.sync()
+
+    def remove(self, name: str) -> bool:
+        """Remove a name (not a folder); False where it was gone already."""
+        try:
+            _again(lambda: os.unlink(_plain(name), dir_fd=self.fd))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def discard(self, name: str) -> None:
+        """Remove a name that nobody needs; what goes wrong leaves debris and nothing worse."""
+        with contextlib.suppress(OSError):
+            self.remove(name)
+
+    def _must_be(self, name: str) -> Identity:
+        status = os.stat(_plain(name), dir_fd=self.fd, follow_symlinks=False)
+        return Identity.of(status)
+
+
+def fsync_dir(path: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    with Folder.open(path) as folder:
+        folder.sync()
+
+
+def new_temporary(directory: Path) -> tuple[int, Path]:
+    """As `Folder.new_temporary`: (descriptor, path) of a new hidden file, mode 0600."""
+    with Folder.open(directory) as folder:
+        fd, name = folder.new_temporary()
+    return fd, directory / name
+
+
+def link_exclusive(source: Path, target: Path) -> bool:
+    """As `Folder.link_exclusive`, for paths."""
+    with Folder.open(source.parent) as here, Folder.open(target.parent) as there:
+        return here.link_exclusive(source.name, there, target.name)
+
+
+def rename_exclusive(source: Path, target: Path) -> bool:
+    """As `Folder.rename_exclusive`, for paths."""
+    with Folder.open(source.parent) as here, Folder.open(target.parent) as there:
+        return here.rename_exclusive(source.name, there, target.name)
+
+
+def replace_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """As `Folder.replace`, for a path; a link under that name is replaced, not followed."""
+    with Folder.open(path.parent) as folder:
+        folder.replace(path.name, data, mode)
+
+
+def append_durably(path: Path, lines: bytes, mode: int = 0o644) -> None:
+    """As `Folder.append`, for a path."""
+    with Folder.open(path.parent) as folder:
+        folder.append(path.name, lines, mode)
+
+
+def remove(path: Path) -> bool:
+    """As `Folder.remove`, for a path."""
+    with Folder.open(path.parent) as folder:
+        return folder.remove(path.name)
+
+
+def open_regular(path: Path) -> int:
+    """As `Folder.open_regular`, for a path."""
+    return _open_regular(str(path), path, None)
+
+
+def sha256_of(fd: int, *, limit: int | None = None) -> tuple[str, int]:
+    """SHA-256 (hex) and size in bytes of an open file, from its start; its offset stays.
+
+    Raises:
+        OSError: It cannot be read, or holds more than `limit` bytes (EFBIG).
+    """
+    digest, size, buffer = hashlib.sha256(), 0, bytearray(_CHUNK)
+    view = memoryview(buffer)
+    while count := os.preadv(fd, [buffer], size):
+        digest.update(view[:count])
+        size += count
+        if limit is not None and size > limit:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return digest.hexdigest(), size
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all the bytes, however many calls that takes."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def path_of(fd: int) -> Path:
+    """A path that opens what this descriptor holds, whatever happens to its name."""
+    return Path(f"/proc/self/fd/{fd}")
+
+
+def _open_regular(name: str, path: Path, dir_fd: int | None) -> int:
+    # Looked at first: to open a device can be an act of its own.
+    _must_be_regular(os.stat(name, dir_fd=dir_fd, follow_symlinks=False), path)
+    try:
+        fd = os.open(name, _READ, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO}:
+            raise BadShard(path, "not a regular file") from error
+        raise
+    try:
+        _must_be_regular(os.fstat(fd), path)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _must_be_regular(status: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise BadShard(path, f"{kind_of(status.st_mode)}, not a regular file")
+
+
+def _plain(name: str) -> str:
+    """The name, where it is one step down and no more."""
+    if name in {"", ".", ".."} or "/" in name or "\0" in name:
+        raise OSError(errno.EINVAL, "not a plain file name", name)
+    return name
+
+
+def _again(call: Callable[[], None]) -> None:
+    """Call again where a signal interrupted; Python does this by itself only for some calls."""
+    for _ in range(_INTERRUPTIONS):
+        with contextlib.suppress(InterruptedError):
+            return call()
+    return call()
+
+
+def _rename_noreplace(source_dir: int, source: str, target_dir: int, target: str) -> None:
+    renameat2 = _renameat2()
+    if renameat2 is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    failed = renameat2(source_dir, os.fsencode(source), target_dir, os.fsencode(target))
+    if failed:
+        raise OSError(failed, os.strerror(failed), source, None, target)
+
+
+@cache
+def _renameat2() -> Callable[[int, bytes, int, bytes], int] | None:
+    """The C library's renameat2 with `RENAME_NOREPLACE`, returning an errno; None where missing."""
+    import ctypes  # noqa: PLC0415 - workers that only stage never need it
+
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if function is None:
+        return None
+    function.argtypes = (
+        ctypes.c_int,
+        ctypes.c_char_p,
+        ctypes.c_int,
+        ctypes.c_char_p,
+        ctypes.c_uint,
+    )
+
+    def call(source_dir: int, source: bytes, target_dir: int, target: bytes) -> int:
+        if function(source_dir, source, target_dir, target, _RENAME_NOREPLACE) == 0:
+            return 0
+        return ctypes.get_errno()
+
+    return call
