@@ -1,0 +1,148 @@
+"""Which split a geometry belongs to: a pure function of its id (FORMATS.md, "Splits").
+
+Each geometry draws one number in [0, 1) from SHA-256 over the salt and its id; the number decides.
+So all rows of a geometry stand in one split, on every machine, whatever else is in the dataset.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import accumulate
+
+import polars as pl
+
+from vulcan_cli.errors import UsageError
+
+DEFAULT_SPLITS = ("train", "val", "test")
+DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
+
+# How far the fractions may sum beside 1.
+_SUM_TOLERANCE = 1e-6
+
+
+def uniform(geometry_id: str, *, salt: str = "") -> float:
+    """The number that a geometry draws, in [0, 1].
+
+    It is 1.0 itself only for the topmost 2^-54 of all ids, where 64 bits round up to a float.
+    """
+    return int.from_bytes(sha256(f"{salt}{geometry_id}".encode()).digest()[:8], "big") / 2.0**64
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """Names and sizes of the splits, and the salt that draws them.
+
+    Attributes:
+        names: One name for each split, in the order in which the fractions are stacked.
+        fractions: The share of geometries wanted in each; non-negative, sum 1.
+        salt: Another salt is another draw; the empty one is the default.
+
+    Raises:
+        UsageError: Names and fractions do not make splits.
+    """
+
+    names: tuple[str, ...] = DEFAULT_SPLITS
+    fractions: tuple[float, ...] = DEFAULT_FRACTIONS
+    salt: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "fractions", tuple(float(f) for f in self.fractions))
+        _check_names(self.names)
+        _check_fractions(self.fractions, count=len(self.names))
+
+    def check_name(self, name: str) -> None:
+        """Raise UsageError where no split is called `name`."""
+        if name not in self.names:
+            raise UsageError(f"there is no split {name!r}: choose from {', '.join(self.names)}")
+
+    def of(self, geometry_id: str) -> str:
+        """The split of one geometry."""
+        return self._at(uniform(geometry_id, salt=self.salt))
+
+    def of_all(self, geometry_ids: pl.Series) -> pl.Series:
+        """The split of each entry, named `split`; one hash for each distinct geometry."""
+        distinct = geometry_ids.unique().drop_nulls()
+        found = pl.Series(map(self.of, distinct), dtype=pl.String)
+        return geometry_ids.replace_strict(distinct, found, return_dtype=pl.String).alias("split")
+
+    def _at(self, number: float) -> str:
+        for name, bound in zip(self.names, accumulate(self.fractions), strict=True):
+            if number < bound:
+                return name
+        return self.names[-1]
+
+
+def split_of(
+    geometry_id: str,
+    *,
+    splits: tuple[str, ...] = DEFAULT_SPLITS,
+    fractions: tuple[float, ...] = DEFAULT_FRACTIONS,
+    salt: str = "",
+) -> str:
+    """The split of one geometry; `Splits(...).of(...)` for many."""
+    return Splits(splits, fractions, salt).of(geometry_id)
+
+
+def assignments(shards: pl.DataFrame, splits: Splits) -> pl.DataFrame:
+    """One row per geometry: `geometry_id`, `split`, `n_rows`, in the order of the ids.
+
+    Args:
+        shards: A catalog's rows; `geometry_id` and `n_rows` are read.
+        splits: How to split them.
+    """
+    geometries = shards.group_by("geometry_id").agg(pl.col("n_rows").sum()).sort("geometry_id")
+    return geometries.insert_column(1, splits.of_all(geometries["geometry_id"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one split received.
+
+    Attributes:
+        name: The split.
+        wanted: Its fraction, as asked.
+        geometries: How many geometries it holds.
+        n_rows: How many rows it holds.
+        of_rows: Its share of all rows; 0 where there are none at all.
+    """
+
+    name: str
+    wanted: float
+    geometries: int
+    n_rows: int
+    of_rows: float
+
+
+def shares(assigned: pl.DataFrame, splits: Splits) -> tuple[Share, ...]:
+    """What each split received, in the order of the names, from what `assignments` returns."""
+    counted = assigned.group_by("split").agg(pl.len(), pl.col("n_rows").sum()).iter_rows()
+    held = {name: (geometries, n_rows) for name, geometries, n_rows in counted}
+    total = sum(n_rows for _, n_rows in held.values())
+    return tuple(
+        Share(name, wanted, geometries, n_rows, of_rows=n_rows / total if total else 0.0)
+        for name, wanted in zip(splits.names, splits.fractions, strict=True)
+        for geometries, n_rows in [held.get(name, (0, 0))]
+    )
+
+
+def _check_names(names: tuple[str, ...]) -> None:
+    if not names:
+        raise UsageError("splits need at least one name")
+    if "" in names:
+        raise UsageError("a split needs a name")
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise UsageError(f"two splits are called {name!r}")
+
+
+def _check_fractions(fractions: tuple[float, ...], *, count: int) -> None:
+    if len(fractions) != count:
+        raise UsageError(f"{len(fractions)} fractions for {count} splits: each split needs one")
+    for fraction in fractions:
+        if not math.isfinite(fraction) or fraction < 0:
+            raise UsageError(f"a fraction must be a number from 0 to 1, not {fraction}")
+    if abs(sum(fractions) - 1) > _SUM_TOLERANCE:
+        raise UsageError(f"the fractions sum to {sum(fractions):.6g}, not to 1")
