@@ -1,1 +1,1 @@
-"""What a shard is: geometry, run id, columns, the parquet file. No staging directory, no network."""
+"""What a shard is: geometry, run id, columns, the parquet file. Nothing shared, no network."""

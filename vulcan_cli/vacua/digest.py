@@ -1,0 +1,113 @@
+"""The content digest: which rows are the same rows, on every machine and in every version.
+
+xxh3_128 over, one after the other,
+
+1. the line `vulcan content digest 1`,
+2. the geometry: compact JSON of its six keys, keys sorted, and a line feed,
+3. each column, known ones in the order of `schema.COLUMNS`, then the others by name:
+   its name and its type as text with a line feed after each, the number of rows, its cells.
+
+Left out are `run_id`, `geometry_id` and the six keys, which (2) says already, and whatever the
+caller leaves out because it only says where and when a job ran.
+
+Numbers are little-endian, counts are unsigned with 64 bits. Cells are: one byte 1 and a byte a
+row (1 where there is a value), or one byte 0 where no cell is null; then
+
+* numbers, dates and times: the bits as they stand, nulls as zero; booleans as bytes,
+* text, and decimals as text: the length of each cell in bytes, then all the UTF-8 in one piece,
+* lists: the length of each list, then the entries of all lists as cells,
+* structs: each field as cells.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+
+import polars as pl
+import xxhash
+
+from vulcan_cli.vacua.arrow_ipc import inner, instance, values_buffer
+from vulcan_cli.vacua.geometry import Geometry
+from vulcan_cli.vacua.schema import DTYPES, IDENTITY
+
+HEADER = b"vulcan content digest 1\n"
+
+
+def content_digest(
+    rows: pl.DataFrame, geometry: Geometry, *, leave_out: Collection[str] = ()
+) -> str:
+    """The digest of conformed rows of one geometry, as 32 hex digits.
+
+    Args:
+        rows: The rows of a shard, conformed; identity columns may be there or not.
+        geometry: Their geometry.
+        leave_out: Columns that only say where and when the job ran.
+    """
+    state = xxhash.xxh3_128(HEADER)
+    keys = json.dumps(geometry.as_dict(), sort_keys=True, separators=(",", ":"))
+    state.update(f"{keys}\n".encode())
+    known = [name for name in DTYPES if name in rows.columns]
+    foreign = sorted(name for name in rows.columns if name not in DTYPES)
+    for name in known + foreign:
+        if name not in IDENTITY and name not in leave_out:
+            state.update(f"{name}\n{_type_name(rows.schema[name])}\n".encode())
+            state.update(_count(rows.height))
+            _update(state, rows[name])
+    return state.hexdigest()
+
+
+def _update(state: xxhash.xxh3_128, cells: pl.Series) -> None:
+    """Add the cells of a column, or of a list's inside."""
+    if cells.null_count():
+        state.update(b"\1")
+        state.update(values_buffer(cells.is_not_null().cast(pl.UInt8)))
+    else:
+        state.update(b"\0")
+    if isinstance(cells.dtype, pl.Array):
+        cells = cells.arr.to_list()
+    if isinstance(cells.dtype, pl.List):
+        lengths = cells.list.len().fill_null(0)
+        state.update(values_buffer(lengths.cast(pl.UInt64)))
+        _update(state, cells.filter(lengths > 0).explode())
+    elif isinstance(cells.dtype, pl.Struct):
+        for part in cells.struct.unnest():
+            _update(state, part)
+    elif isinstance(cells.dtype, pl.Decimal):
+        _update_bytes(state, cells.cast(pl.String))
+    elif cells.dtype in (pl.String, pl.Binary):
+        _update_bytes(state, cells)
+    else:
+        state.update(values_buffer(_bits(cells)))
+
+
+def _update_bytes(state: xxhash.xxh3_128, cells: pl.Series) -> None:
+    pieces = cells.cast(pl.Binary).fill_null(b"")
+    state.update(values_buffer(pieces.bin.size("b").cast(pl.UInt64)))
+    state.update(b"".join(pieces))
+
+
+def _bits(cells: pl.Series) -> pl.Series:
+    if cells.dtype in (pl.Boolean, pl.Null):
+        return cells.cast(pl.UInt8).fill_null(0)
+    return cells.to_physical().fill_null(0)
+
+
+def _count(number: int) -> bytes:
+    return number.to_bytes(8, "little")
+
+
+def _type_name(dtype: pl.DataType) -> str:
+    """Arrow's name of a type, so that the digest does not hang on how Polars spells it."""
+    if isinstance(dtype, pl.List | pl.Array):
+        return f"list<{_type_name(inner(dtype))}>"
+    if isinstance(dtype, pl.Struct):
+        fields = (f"{field.name}:{_type_name(instance(field.dtype))}" for field in dtype.fields)
+        return f"struct<{','.join(fields)}>"
+    if isinstance(dtype, pl.Datetime):
+        return f"timestamp[{dtype.time_unit},{dtype.time_zone or ''}]"
+    if isinstance(dtype, pl.Duration):
+        return f"duration[{dtype.time_unit}]"
+    if isinstance(dtype, pl.Decimal):
+        return f"decimal({dtype.precision},{dtype.scale})"
+    return str(dtype).lower()

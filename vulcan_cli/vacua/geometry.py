@@ -1,0 +1,159 @@
+"""A Calabi-Yau geometry and the names that follow from it: id, bucket, path in the repo."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import operator
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Self, SupportsIndex
+
+from vulcan_cli.errors import InputRefused, Problem
+
+KEYS = ("h11", "h12", "ks_id", "triang_id", "conifold_id", "cicy_id")
+"""The six keys of a geometry, in their order everywhere."""
+
+ABSENT = -1
+"""The value of a key that a geometry does not have; 0 is a real value."""
+
+LARGEST_KEY = 2**31 - 1
+"""Keys are int32 columns in a shard."""
+
+BUCKET_BITS = 4
+"""Sixteen folders of shards below each pair of Hodge numbers."""
+
+SHARD_PATH = re.compile(
+    r"h12_(?P<h12>-1|0|[1-9][0-9]*)/h11_(?P<h11>-1|0|[1-9][0-9]*)/bucket_(?P<bucket>[0-9]|1[0-5])"
+    r"/run_(?P<run_id>(?!.*__)[A-Za-z0-9][A-Za-z0-9_-]*)\.parquet",
+    re.ASCII,
+)
+"""A shard's path in the repo, the whole string (use `fullmatch`)."""
+
+
+@dataclass(frozen=True, order=True)
+class Geometry:
+    """One geometry in the mirror convention: `h12` counts complex-structure moduli (CYTools' h21).
+
+    Attributes are the six keys; `ABSENT` where a geometry lacks one. At least one is present.
+
+    Raises:
+        InputRefused: No key is present, or a value is not an integer from -1 to 2^31 - 1.
+    """
+
+    h11: int = ABSENT
+    h12: int = ABSENT
+    ks_id: int = ABSENT
+    triang_id: int = ABSENT
+    conifold_id: int = ABSENT
+    cicy_id: int = ABSENT
+
+    def __post_init__(self) -> None:
+        problems = [
+            Problem(
+                f"must be from {ABSENT} to {LARGEST_KEY}", f"geometry key {key}", None, str(value)
+            )
+            for key, value in asdict(self).items()
+            if not ABSENT <= value <= LARGEST_KEY
+        ]
+        if not problems and all(value == ABSENT for value in asdict(self).values()):
+            problems.append(Problem(f"a geometry needs at least one of {', '.join(KEYS)}"))
+        if problems:
+            raise InputRefused(*problems)
+
+    @classmethod
+    def from_mapping(cls, keys: Mapping[str, object]) -> Self:
+        """Read a geometry from keys and values; a missing key, None and -1 count as absent.
+
+        Args:
+            keys: Names out of `KEYS` to integers. Strings of digits and other exact integers
+                (NumPy's) are taken, booleans and floats are not.
+
+        Raises:
+            InputRefused: An unknown key, or a value that is no integer in range.
+        """
+        problems = [
+            Problem(f"unknown geometry key; known are {', '.join(KEYS)}", None, None, repr(key))
+            for key in keys
+            if key not in KEYS
+        ]
+        values: dict[str, int] = {}
+        for key in (key for key in KEYS if keys.get(key) is not None):
+            number = _integer(keys[key])
+            if number is None:
+                problems.append(
+                    Problem("must be an integer", f"geometry key {key}", None, repr(keys[key]))
+                )
+            else:
+                values[key] = number
+        if problems:
+            raise InputRefused(*problems)
+        return cls(**values)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `h11=3,h12=2,ks_id=384564`.
+
+        Raises:
+            InputRefused: As `from_mapping`, or a part is not `key=value`, or a key comes twice.
+        """
+        keys: dict[str, object] = {}
+        for part in text.split(","):
+            key, equals, value = (piece.strip() for piece in part.partition("="))
+            if not equals or not value:
+                raise InputRefused(
+                    Problem("a geometry is written key=value,key=value", None, None, repr(part))
+                )
+            if key in keys:
+                raise InputRefused(Problem("geometry key given twice", None, None, key))
+            keys[key] = value
+        return cls.from_mapping(keys)
+
+    def as_dict(self) -> dict[str, int]:
+        """All six keys, in the order of `KEYS`."""
+        return {key: getattr(self, key) for key in KEYS}
+
+    @cached_property
+    def geometry_id(self) -> str:
+        """First 16 hex digits of SHA-1 over the compact JSON of all six keys, keys sorted."""
+        compact = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha1(compact.encode(), usedforsecurity=False).hexdigest()[:16]
+
+    @property
+    def bucket(self) -> int:
+        """A number from 0 to 15 that spreads geometries of equal Hodge numbers over folders."""
+        digest = hashlib.sha1(self.geometry_id.encode(), usedforsecurity=False).digest()
+        return digest[0] & (2**BUCKET_BITS - 1)
+
+    def path_in_repo(self, run_id: str) -> str:
+        """Where the shard of this geometry and run stands in the repo."""
+        return f"h12_{self.h12}/h11_{self.h11}/bucket_{self.bucket}/run_{run_id}.parquet"
+
+    def __str__(self) -> str:
+        return ",".join(
+            f"{key}={value}" for key, value in self.as_dict().items() if value != ABSENT
+        )
+
+
+def file_name(path_in_repo: str) -> str:
+    """A shard's file name in the staging directory: its path in the repo, `/` written `__`."""
+    return path_in_repo.replace("/", "__")
+
+
+def path_of_file_name(name: str) -> str | None:
+    """The path in the repo that a staging file name stands for, or None where it is no shard's."""
+    path = name.replace("__", "/")
+    return path if SHARD_PATH.fullmatch(path) else None
+
+
+def _integer(value: object) -> int | None:
+    """An exact integer, or None. Digits in a string count, booleans and floats do not."""
+    if isinstance(value, str):
+        return int(value) if re.fullmatch(r"-?[0-9]{1,18}", value.strip(), re.ASCII) else None
+    if isinstance(value, bool) or type(value).__name__ == "bool":
+        return None
+    # NumPy's integers and Polars' scalars all have an index; floats and text do not.
+    number: int | None = operator.index(value) if isinstance(value, SupportsIndex) else None
+    return number

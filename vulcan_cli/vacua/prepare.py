@@ -1,0 +1,228 @@
+"""From an input to shards: split by geometry, conform, digest, name. Nothing is written here."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from vulcan_cli.errors import Problem, UsageError
+from vulcan_cli.vacua import secrets
+from vulcan_cli.vacua.conform import check_lengths, conform, doubt_lengths
+from vulcan_cli.vacua.digest import content_digest
+from vulcan_cli.vacua.findings import Findings
+from vulcan_cli.vacua.geometry import ABSENT, KEYS, Geometry
+from vulcan_cli.vacua.run_id import (
+    DEFAULT_TEMPLATE,
+    DIGEST_DIGITS,
+    check_run_id,
+    named_by_content,
+    render_run_id,
+)
+from vulcan_cli.vacua.schema import SCHEMA_VERSION, in_order
+from vulcan_cli.vacua.shard import Shard
+
+_CIRCUMSTANCES = {"created_at", "wall_clock_s"}
+"""Columns that only say when and how long a job ran, where we fill them from outside the rows."""
+
+Template = str | Callable[..., str] | None
+"""A run-id template: text, a function of the template's names, or None for a random run id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What is known of a run beside its rows.
+
+    Attributes:
+        geometry: The geometry of all rows; None where the input's columns tell.
+        tadpole_charge: For inputs without such a column.
+        solver: `name`, `config_hash` and whatever else.
+        provenance: `git_sha`, `seed`, `wall_clock_s` and whatever else.
+        project: What `{project}` stands for.
+        template: How the run id is made.
+        template_values: More names for the template; they win.
+        run_id: The run id itself; then nothing is rendered, and the digest not appended.
+        max_rows: Cut the rows into shards of at most so many; None for one shard.
+        strict: Refuse what is merely odd.
+    """
+
+    geometry: Geometry | None = None
+    tadpole_charge: int | None = None
+    solver: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    project: str = ""
+    template: Template = DEFAULT_TEMPLATE
+    template_values: Mapping[str, object] = field(default_factory=dict)
+    run_id: str | None = None
+    max_rows: int | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The shards of one input.
+
+    Attributes:
+        shards: In the order in which their geometries first appear.
+        doubts: What is odd, but allowed.
+    """
+
+    shards: tuple[Shard, ...]
+    doubts: tuple[Problem, ...]
+
+
+def prepare(frame: pl.DataFrame, run: Run, *, now: datetime) -> Prepared:
+    """Make shards of an input.
+
+    Args:
+        frame: The rows of the input.
+        run: What else is known of them.
+        now: The moment, with a time zone: for `{date}`, and for `created_at` where it lacks.
+
+    Raises:
+        InputRefused: With everything that is wrong with the rows or the run's description.
+        UsageError: One run id was given where several shards would come.
+        TemplateError: The run id cannot be rendered, or is not allowed.
+    """
+    now = now.astimezone(UTC)
+    run = _described(run)
+    fill = {**_row_values(run), "created_at": now}
+    findings, doubts = Findings(), Findings()
+    rows = conform(frame, geometry=run.geometry, fill=fill, findings=findings)
+    parts = _by_geometry(rows)
+    for geometry, numbers, part in parts:
+        check_lengths(part, geometry, numbers, findings)
+        doubt_lengths(part, geometry, findings if run.strict else doubts)
+    findings.refuse()
+    pieces = [
+        (geometry, piece)
+        for geometry, _, part in parts
+        for piece in part.iter_slices(run.max_rows or part.height)
+    ]
+    if run.run_id is not None and len(pieces) > 1:
+        raise UsageError(f"one run id cannot name {len(pieces)} shards")
+    circumstances = _CIRCUMSTANCES - set(frame.columns)
+    shards = (_shard(geometry, piece, run, now, circumstances) for geometry, piece in pieces)
+    return Prepared(shards=tuple(shards), doubts=tuple(doubts.problems))
+
+
+def _described(run: Run) -> Run:
+    """The run with its solver and provenance checked and typed.
+
+    Raises:
+        InputRefused: A value is of the wrong type or looks like a token.
+    """
+    findings = Findings()
+    provenance = dict(run.provenance)
+    for name, kind in (("seed", int), ("wall_clock_s", float)):
+        if provenance.get(name) is not None:
+            try:
+                provenance[name] = kind(provenance[name])
+            except (TypeError, ValueError):
+                word = "an integer" if kind is int else "a number"
+                findings.add(f"provenance {name} must be {word}, not {provenance[name]!r:.60}")
+    for name, lowest, highest, value in (
+        ("tadpole_charge", -(2**31), 2**31 - 1, run.tadpole_charge),
+        ("provenance seed", -(2**63), 2**63 - 1, provenance.get("seed")),
+    ):
+        if isinstance(value, int) and not lowest <= value <= highest:
+            findings.add(f"{name} must be from {lowest} to {highest}, not {value}")
+    for name, values in (("solver", run.solver), ("provenance", provenance)):
+        _check_json(name, values, findings)
+    if secrets.looks_secret(
+        " ".join([run.project, run.run_id or "", *map(str, run.template_values.values())])
+    ):
+        findings.add("the run id, project or a template value looks like a token")
+    findings.refuse()
+    return replace(run, provenance=provenance)
+
+
+def _check_json(name: str, values: Mapping[str, Any], findings: Findings) -> None:
+    try:
+        text = json.dumps(dict(values), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        findings.add(f"{name} cannot be written as JSON: {error}")
+        return
+    if secrets.looks_secret(text):
+        findings.add(f"{name} holds what looks like a token")
+
+
+def _row_values(run: Run) -> dict[str, object]:
+    """What the run's description says of every row."""
+    return {
+        "tadpole_charge": run.tadpole_charge,
+        "solver_name": _text(run.solver.get("name")),
+        "solver_config_hash": _text(run.solver.get("config_hash")),
+        "git_sha": _text(run.provenance.get("git_sha")),
+        "seed": run.provenance.get("seed"),
+        "wall_clock_s": run.provenance.get("wall_clock_s"),
+    }
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _by_geometry(rows: pl.DataFrame) -> list[tuple[Geometry, pl.Series, pl.DataFrame]]:
+    """Geometries in order of appearance, with their rows and those rows' numbers.
+
+    Rows without a valid geometry are left out: they are among the findings already.
+    """
+    keys = pl.col(KEYS)
+    valid = pl.all_horizontal(keys >= ABSENT) & pl.any_horizontal(keys != ABSENT)
+    numbered = rows.with_row_index("", offset=1).filter(valid)
+    parts = numbered.partition_by(KEYS, maintain_order=True)
+    return [(Geometry(*part.select(KEYS).row(0)), part[""], part.drop("")) for part in parts]
+
+
+def _shard(
+    geometry: Geometry, rows: pl.DataFrame, run: Run, now: datetime, circumstances: set[str]
+) -> Shard:
+    digest = content_digest(rows, geometry, leave_out=circumstances)
+    run_id = _run_id(geometry, run, now, digest)
+    named = rows.with_columns(
+        pl.lit(run_id).alias("run_id"), pl.lit(geometry.geometry_id).alias("geometry_id")
+    )
+    provenance = {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": run_id,
+        "geometry": geometry.as_dict(),
+        "solver": dict(run.solver),
+        "provenance": dict(run.provenance),
+        "n_rows": rows.height,
+    }
+    return Shard(
+        run_id=run_id,
+        geometry=geometry,
+        digest=digest,
+        provenance=provenance,
+        frame=named.select(in_order(named.columns)),
+    )
+
+
+def _run_id(geometry: Geometry, run: Run, now: datetime, digest: str) -> str:
+    """The given run id, or the rendered one, which always tells its content."""
+    if run.run_id is not None:
+        return check_run_id(run.run_id)
+    start = digest[:DIGEST_DIGITS]
+    values = {**template_values(geometry, run), "digest": start, **run.template_values}
+    if run.template is None:
+        rendered = uuid.uuid4().hex
+    elif callable(run.template):
+        date = now.strftime("%Y-%m-%d-%H%M%S")
+        rendered = run.template(**{"project": run.project, "date": date, **values})
+    else:
+        rendered = render_run_id(run.template, project=run.project, now=now, values=values)
+    # A template may cut {digest} short; then it no longer tells different rows apart.
+    return check_run_id(rendered if start in rendered else named_by_content(rendered, digest))
+
+
+def template_values(geometry: Geometry, run: Run) -> dict[str, object]:
+    """What a template may ask for beside project, date and digest; None where it is absent."""
+    keys = {key: None if value == ABSENT else value for key, value in geometry.as_dict().items()}
+    return {**keys, "solver": run.solver.get("name"), "seed": run.provenance.get("seed")}

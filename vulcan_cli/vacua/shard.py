@@ -1,0 +1,198 @@
+"""One parquet file of one geometry and one run: written, and read back by its footer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import polars as pl
+
+import vulcan_cli
+from vulcan_cli.errors import BadShard, InputRefused, TemplateError
+from vulcan_cli.vacua import arrow_ipc
+from vulcan_cli.vacua.geometry import KEYS, Geometry
+from vulcan_cli.vacua.run_id import check_run_id
+from vulcan_cli.vacua.schema import SCHEMA_VERSION
+
+PROVENANCE_KEY = "stringforge.vulcan.provenance"
+"""Metadata key of the peer, whose readers look there."""
+
+VERSION_KEY = "schema_version"
+DIGEST_KEY = "vulcan.digest"
+WRITER_KEY = "vulcan.version"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shard:
+    """Rows that are ready to be written: conformed, named, of one geometry and one run.
+
+    Attributes:
+        run_id: The run.
+        geometry: The geometry of all rows.
+        digest: Content digest, 32 hex digits.
+        provenance: What the footer and the sidecar tell, ready for JSON.
+        frame: The rows with all columns, in their order.
+    """
+
+    run_id: str
+    geometry: Geometry
+    digest: str
+    provenance: Mapping[str, Any]
+    frame: pl.DataFrame
+
+    @property
+    def path_in_repo(self) -> str:
+        """Where the shard will stand in the repo."""
+        return self.geometry.path_in_repo(self.run_id)
+
+    @property
+    def n_rows(self) -> int:
+        """How many vacua it holds."""
+        return self.frame.height
+
+    def sidecar(self) -> dict[str, Any]:
+        """What stands in the file beside it, in the peer's words."""
+        return {
+            "path_in_repo": self.path_in_repo,
+            "run_id": self.run_id,
+            "n_rows": self.n_rows,
+            "provenance": dict(self.provenance),
+        }
+
+    def write(self, file: IO[bytes]) -> None:
+        """Write the parquet file.
+
+        The metadata stands twice: inside the Arrow schema, where readers through pyarrow find
+        it, and beside it, where it is read without decoding that schema.
+        """
+        metadata = {
+            VERSION_KEY: str(SCHEMA_VERSION),
+            PROVENANCE_KEY: json.dumps(self.provenance, sort_keys=True),
+            DIGEST_KEY: self.digest,
+            WRITER_KEY: vulcan_cli.__version__,
+        }
+        arrow_schema = arrow_ipc.schema_message(self.frame.schema, metadata)
+        self.frame.write_parquet(file, metadata={arrow_ipc.KEY: arrow_schema, **metadata})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footer:
+    """What a shard says of itself, read without its rows.
+
+    Attributes:
+        run_id: The run.
+        geometry: The geometry of all rows.
+        n_rows: How many rows it claims to hold.
+        schema_version: Version of its columns.
+        digest: Content digest, None where another program wrote it.
+        provenance: The whole object that the peer's readers see.
+    """
+
+    run_id: str
+    geometry: Geometry
+    n_rows: int
+    schema_version: int
+    digest: str | None
+    provenance: Mapping[str, Any]
+
+    @property
+    def path_in_repo(self) -> str:
+        """Where a shard of this identity belongs."""
+        return self.geometry.path_in_repo(self.run_id)
+
+
+def read_footer(path: Path) -> Footer:
+    """Read a shard's identity from its footer.
+
+    Raises:
+        BadShard: The file is no parquet, or no shard.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return footer_of(file, path)
+
+
+def footer_of(file: IO[bytes], path: Path) -> Footer:
+    """Read the footer of an open file.
+
+    Args:
+        file: Open for reading, seekable.
+        path: What to call it in an error.
+
+    Raises:
+        BadShard: The file is no parquet, or no shard.
+    """
+    try:
+        metadata = pl.read_parquet_metadata(file)
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise BadShard(path, f"unreadable as parquet: {_first_line(error)}") from error
+    try:
+        return parse_footer(_seen_by_arrow(metadata))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BadShard(path, f"its footer: {_first_line(error)}") from error
+
+
+def parse_footer(metadata: Mapping[str, str]) -> Footer:
+    """Make sense of a shard's metadata.
+
+    Raises:
+        ValueError, TypeError, KeyError: It says nothing that we understand.
+    """
+    if PROVENANCE_KEY not in metadata:
+        raise ValueError("no provenance in the Arrow schema's metadata")
+    provenance = json.loads(metadata[PROVENANCE_KEY])
+    version = provenance["schema_version"]
+    if version != SCHEMA_VERSION or metadata.get(VERSION_KEY) != str(SCHEMA_VERSION):
+        raise ValueError(f"schema version {version!r}, we know {SCHEMA_VERSION}")
+    n_rows = provenance["n_rows"]
+    if not isinstance(n_rows, int) or isinstance(n_rows, bool) or n_rows < 0:
+        raise ValueError(f"n_rows is {n_rows!r}")
+    return Footer(
+        run_id=_run_id(provenance["run_id"]),
+        geometry=_geometry(provenance["geometry"]),
+        n_rows=n_rows,
+        schema_version=SCHEMA_VERSION,
+        digest=_digest(metadata.get(DIGEST_KEY)),
+        provenance=provenance,
+    )
+
+
+def _seen_by_arrow(metadata: Mapping[str, str]) -> Mapping[str, str]:
+    """The metadata that readers through pyarrow see: that inside the Arrow schema."""
+    message = metadata.get(arrow_ipc.KEY)
+    if message is None:
+        raise ValueError("no Arrow schema")
+    return arrow_ipc.schema_metadata(message)
+
+
+def _geometry(keys: object) -> Geometry:
+    if not isinstance(keys, dict) or set(keys) != set(KEYS):
+        raise ValueError("geometry is not the six keys")
+    if any(isinstance(value, str) for value in keys.values()):
+        raise ValueError("geometry keys are text")
+    try:
+        return Geometry.from_mapping(keys)
+    except InputRefused as refusal:
+        raise ValueError(f"geometry: {refusal}") from refusal
+
+
+def _run_id(run_id: object) -> str:
+    if not isinstance(run_id, str):
+        raise TypeError("run_id is not text")
+    try:
+        return check_run_id(run_id)
+    except TemplateError as error:
+        raise ValueError(str(error)) from error
+
+
+def _digest(text: str | None) -> str | None:
+    if text is not None and (len(text) != 32 or set(text) - set("0123456789abcdef")):
+        raise ValueError("digest is not 32 hex digits")
+    return text
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
