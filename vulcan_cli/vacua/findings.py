@@ -58,7 +58,7 @@ class Findings:
 
 
 def _shown(cell: object) -> str:
-    if cell is None or cell == "":
-        return "nothing"
     text = str(cell.to_list() if isinstance(cell, pl.Series) else cell)
+    if text in ("", "None"):
+        return "nothing"
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import operator
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -152,8 +151,7 @@ def _integer(value: object) -> int | None:
     """An exact integer, or None. Digits in a string count, booleans and floats do not."""
     if isinstance(value, str):
         return int(value) if re.fullmatch(r"-?[0-9]{1,18}", value.strip(), re.ASCII) else None
-    if isinstance(value, bool) or type(value).__name__ == "bool":
+    # NumPy's booleans are no subclass of bool. Its integers have an index, floats have none.
+    if type(value).__name__ in ("bool", "bool_") or not isinstance(value, SupportsIndex):
         return None
-    # NumPy's integers and Polars' scalars all have an index; floats and text do not.
-    number: int | None = operator.index(value) if isinstance(value, SupportsIndex) else None
-    return number
+    return int(value)
