@@ -181,12 +181,14 @@ class Later:
         retry_at: Unix seconds before which it makes no sense to come back, where that was said;
             the caller clamps it to its window.
         status: The HTTP status where there was one.
+        commits_per_hour: The repo's own limit, where the refusal named it.
     """
 
     reason: str
     trouble: Trouble
     retry_at: float | None = None
     status: int | None = None
+    commits_per_hour: int | None = None
 
     def error(self) -> TryLater:
         """The same as an exception, for who gives up."""
@@ -238,11 +240,14 @@ class Repo(Protocol):
     def is_remote(self) -> bool:
         """Whether it stands behind a network."""
 
-    def preflight(self, *, create: bool = False, revision: str = MAIN) -> None:
+    def preflight(
+        self, *, create: bool = False, create_pr: bool = False, revision: str = MAIN
+    ) -> None:
         """Find out, without a commit, whether commits can work: the repo, the permission to write.
 
         Args:
             create: Make the repo where there is none; private where that can be said.
+            create_pr: Commits will be pull requests, for which less permission is enough.
             revision: The branch that commits will go to.
 
         Raises:
@@ -258,7 +263,10 @@ class Repo(Protocol):
     def upload(
         self, additions: Sequence[Addition], revision: str = MAIN, *, create_pr: bool = False
     ) -> UploadOutcome:
-        """Bring content to the repo ahead of a commit. Nothing becomes visible."""
+        """Bring content to the repo ahead of one commit. Nothing becomes visible.
+
+        What an earlier `upload` brought for a commit that was not made may be dropped.
+        """
 
     def commit(
         self, commit: Commit, revision: str = MAIN, *, create_pr: bool = False

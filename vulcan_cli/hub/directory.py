@@ -1,0 +1,378 @@
+"""A repo that is a folder: `file:///folder`.
+
+Files stand in it as they would on the Hub, so any reader of parquet files can use it. `.vulcan/`
+beside them holds `commits/` (see `commit_log`) and `incoming/<name>/`, where content waits for its
+commit. A commit goes: content durable in `incoming/`, the record gets its number (now it has
+landed), the files get their places, the incoming folder goes. Whoever opens the repo after a crash
+carries out what is left; who may read but not write sees the content where it waits.
+
+No file is ever replaced, and no link inside the folder is ever followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vulcan_cli.errors import BadShard, Denied, DiskTrouble, RepoMissing, UsageError
+from vulcan_cli.files import Folder, fsync_dir
+from vulcan_cli.hub.commit_log import (
+    HIDDEN,
+    Record,
+    RecordedFile,
+    append_record,
+    newest_first,
+    newest_record,
+    number_of,
+    ours,
+    ours_to_read,
+    read_record,
+)
+from vulcan_cli.hub.incoming import give_places, receive, remove_tree, tidy
+from vulcan_cli.hub.paths import problem_of, refuse_paths
+from vulcan_cli.hub.repo import (
+    MAIN,
+    NO_COMMIT,
+    Addition,
+    Changed,
+    Commit,
+    CommitOutcome,
+    Landed,
+    LoggedCommit,
+    PullRequest,
+    Ready,
+    Refused,
+    RemoteFile,
+    Stale,
+    UploadOutcome,
+    key_of,
+)
+from vulcan_cli.hub.tree import is_free, open_file, places_of, read_file, walk
+
+_MAY_NOT_WRITE = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@dataclass(frozen=True, slots=True)
+class _Incoming:
+    """Content that came ahead of its commit: the folder it waits in, and the part of each file."""
+
+    name: str
+    parts: dict[Addition, str]
+
+
+class DirectoryRepo:
+    """A `Repo` in a folder. It has one branch, `main`, and no pull requests.
+
+    Args:
+        root: The folder. Links on the way to it are followed, links in it are not.
+        clock: Gives unix seconds, for the time of a commit.
+        new_name: Gives a name that nobody had.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        new_name: Callable[[], str] = lambda: secrets.token_hex(12),
+    ) -> None:
+        self.root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow links
+        self._clock = clock
+        self._new_name = new_name
+        self._ahead: _Incoming | None = None
+
+    @property
+    def name(self) -> str:
+        """The folder as a `file://` address."""
+        return self.root.as_uri()
+
+    @property
+    def key(self) -> str:
+        """See `Repo.key`; the same for every path that leads to this folder."""
+        return key_of(self.root.name, os.path.realpath(self.root))
+
+    @property
+    def is_remote(self) -> bool:
+        """Never."""
+        return False
+
+    def preflight(
+        self, *, create: bool = False, create_pr: bool = False, revision: str = MAIN
+    ) -> None:
+        """See `Repo.preflight`. `create` makes the folder and those above it."""
+        self._refuse_pull_request(wanted=create_pr)
+        if revision != MAIN:
+            raise RepoMissing(f"{self.name}@{revision}")
+        if create and not self.root.exists():
+            with self._edge():
+                self.root.mkdir(parents=True, exist_ok=True)
+                fsync_dir(self.root.parent)
+        with self._open() as root:
+            for name in ("", HIDDEN, f"{HIDDEN}/commits", f"{HIDDEN}/incoming"):
+                path = root.path / name
+                if path.exists() and not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+                    raise Denied(f"{path}: permission denied")
+
+    def head(self, revision: str = MAIN) -> str:
+        """See `Repo.head`."""
+        with self._open() as root:
+            return self._head_of(root, revision)
+
+    def look_up(self, paths: Iterable[str], revision: str = MAIN) -> dict[str, RemoteFile]:
+        """See `Repo.look_up`: each file is read, so what it says is what a reader gets."""
+        found: dict[str, RemoteFile] = {}
+        with self._open() as root:
+            waiting = self._carry_out(root)
+            known = self._paths_at(root, revision)
+            for path in paths:
+                if problem_of(path) is None and (known is None or path in known):
+                    file = read_file(root, waiting, path)
+                    if file is not None:
+                        found[path] = file
+        return found
+
+    def upload(
+        self, additions: Sequence[Addition], revision: str = MAIN, *, create_pr: bool = False
+    ) -> UploadOutcome:
+        """See `Repo.upload`: copies the content, durably, beside where it will stand."""
+        self._refuse_pull_request(wanted=create_pr)
+        refused = refuse_paths(additions)
+        if refused is not None:
+            return refused
+        with self._open() as root:
+            self._head_of(root, revision)
+            self._carry_out_all(root)
+            with ours(root, "incoming") as incoming:
+                self._discard_ahead(incoming)
+                return self._receive(incoming, additions)
+
+    def commit(
+        self, commit: Commit, revision: str = MAIN, *, create_pr: bool = False
+    ) -> CommitOutcome:
+        """See `Repo.commit`. Never `Later`; `Unknown` only where the disk failed in the act."""
+        self._refuse_pull_request(wanted=create_pr)
+        if self._ahead is None or not set(commit.additions) <= set(self._ahead.parts):
+            ready = self.upload(commit.additions, revision)
+            if not isinstance(ready, Ready):
+                return ready
+        with self._open() as root:
+            self._carry_out_all(root)
+            newest = newest_record(root)
+            if revision != MAIN:
+                raise RepoMissing(f"{self.name}@{revision}")
+            if commit.parent != (NO_COMMIT if newest is None else newest.id):
+                return Stale()
+            return self._decide(root, commit, 1 if newest is None else newest.number + 1)
+
+    def files(self, revision: str = MAIN) -> Iterator[RemoteFile]:
+        """See `Repo.files`."""
+        with self._open() as root:
+            waiting = self._carry_out(root)
+            known = self._paths_at(root, revision)
+            for path, size in walk(root, ""):
+                waiting.pop(path, None)
+                if known is None or path in known:
+                    yield RemoteFile(path, size, None)
+            for path in waiting:
+                file = read_file(root, waiting, path)
+                if file is not None and (known is None or path in known):
+                    yield file
+
+    def fetch(self, path: str, revision: str = MAIN) -> Path:
+        """See `Repo.fetch`: the file itself, where it stands."""
+        with self._open() as root:
+            waiting = self._carry_out(root)
+            known = self._paths_at(root, revision)
+            if problem_of(path) is None and (known is None or path in known):
+                for place in places_of(waiting, path):
+                    fd = open_file(root, place)
+                    if fd is not None:
+                        os.close(fd)
+                        return self.root / place
+        raise FileNotFoundError(errno.ENOENT, f"not in {self.name}", path)
+
+    def log(self, limit: int, revision: str = MAIN) -> list[LoggedCommit]:
+        """See `Repo.log`."""
+        found: list[LoggedCommit] = []
+        with self._open() as root, ours_to_read(root, "commits") as commits:
+            if commits is None:
+                return found
+            start = self._head_of(root, revision)
+            for record in newest_first(commits):
+                if found or record.id == start:
+                    found.append(
+                        LoggedCommit(record.id, record.message, record.description, record.time)
+                    )
+                if len(found) >= limit:
+                    break
+        return found[:limit]
+
+    def pull_request(self, number: int) -> PullRequest:
+        """There is none."""
+        raise FileNotFoundError(errno.ENOENT, f"{self.name} has no pull requests", str(number))
+
+    def pull_requests(self) -> list[PullRequest]:
+        """There are none."""
+        return []
+
+    def _refuse_pull_request(self, *, wanted: bool) -> None:
+        if wanted:
+            raise UsageError(f"{self.name} is a folder, which has no pull requests")
+
+    @contextmanager
+    def _edge(self) -> Iterator[None]:
+        """Turn what the system says into what a caller can act on."""
+        try:
+            yield
+        except (BadShard, ValueError) as error:
+            raise DiskTrouble(self.root / HIDDEN, OSError(errno.EIO, str(error))) from error
+        except PermissionError as error:
+            raise Denied(f"{error.filename or self.root}: permission denied") from error
+        except OSError as error:
+            raise DiskTrouble(self.root, error) from error
+
+    @contextmanager
+    def _open(self) -> Iterator[Folder]:
+        try:
+            root = Folder.open(self.root)
+        except (FileNotFoundError, NotADirectoryError):
+            raise RepoMissing(self.name) from None
+        except OSError:
+            with self._edge():
+                raise
+        with root, self._edge():
+            yield root
+
+    def _head_of(self, root: Folder, revision: str) -> str:
+        """The id that a revision stands for."""
+        newest = newest_record(root)
+        head = NO_COMMIT if newest is None else newest.id
+        if revision in {MAIN, head}:
+            return head
+        with ours_to_read(root, "commits") as commits:
+            if commits is not None and number_of(commits, revision) is not None:
+                return revision
+        raise RepoMissing(f"{self.name}@{revision}")
+
+    def _paths_at(self, root: Folder, revision: str) -> set[str] | None:
+        """What was there at an older commit; None for the newest, which is what stands there."""
+        if revision in {MAIN, self._head_of(root, MAIN)}:
+            return None
+        with ours_to_read(root, "commits") as commits:
+            last = None if commits is None else number_of(commits, revision)
+            if commits is None or last is None:
+                raise RepoMissing(f"{self.name}@{revision}")
+            records = (read_record(commits, number) for number in range(1, last + 1))
+            return {file.path for record in records for file in record.files}
+
+    def _carry_out(self, root: Folder) -> dict[str, str]:
+        """Give the files of the newest commit their places, where that is still to do.
+
+        Every commit does this before it lands, so older ones need no look.
+
+        Returns:
+            Where content waits that we may not move: path in the repo to path in the folder.
+        """
+        record = newest_record(root)
+        with ours_to_read(root, "incoming") as incoming:
+            if record is None or incoming is None or incoming.status(record.incoming) is None:
+                return {}
+            try:
+                give_places(root, incoming, record)
+            except OSError as error:
+                if error.errno not in _MAY_NOT_WRITE:
+                    raise
+                folder = f"{HIDDEN}/incoming/{record.incoming}"
+                return {file.path: f"{folder}/{file.part}" for file in record.files}
+        return {}
+
+    def _carry_out_all(self, root: Folder) -> None:
+        """As `_carry_out`, for who is to write: nothing may be left to others."""
+        if self._carry_out(root):
+            raise Denied(f"{self.root}: permission denied to finish the newest commit in it")
+
+    def _receive(self, incoming: Folder, additions: Sequence[Addition]) -> UploadOutcome:
+        """Copy content into a new incoming folder."""
+        ahead = _Incoming(self._new_name(), {})
+        self._ahead = ahead
+        with incoming.make_child(ahead.name) as folder:
+            tidy(incoming, ahead.name)
+            changed = []
+            for number, addition in enumerate(additions):
+                part = f"{number:06d}"
+                if receive(addition, folder, part):
+                    ahead.parts[addition] = part
+                else:
+                    changed.append(addition.path_in_repo)
+            folder.sync()
+        if changed:
+            self._discard_ahead(incoming)
+            return Changed(tuple(changed))
+        return Ready()
+
+    def _discard_ahead(self, incoming: Folder) -> None:
+        """Drop content that no commit took."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            remove_tree(incoming, ahead.name)
+
+    def _decide(self, root: Folder, commit: Commit, number: int) -> CommitOutcome:
+        """Write the record of what is new and try for the number after its parent's."""
+        ahead = self._ahead
+        assert ahead is not None
+        taken, new = _sort_out(root, commit.additions)
+        if taken:
+            return Refused("the path holds other content, which is never replaced", taken)
+        with ours(root, "incoming") as incoming, ours(root, "commits") as commits:
+            if not new:
+                self._discard_ahead(incoming)
+                return Landed(commit.parent)
+            if incoming.status(ahead.name) is None:
+                # Others clear away what has waited for a day.
+                self._ahead = None
+                return Stale()
+            files = tuple(
+                RecordedFile(each.path_in_repo, each.sha256, each.size, ahead.parts[each])
+                for each in new
+            )
+            record = Record(
+                number,
+                commit.parent,
+                commit.message,
+                commit.description,
+                self._clock(),
+                ahead.name,
+                files,
+            )
+            outcome = append_record(incoming, commits, record)
+            if isinstance(outcome, Stale):
+                return outcome
+            # From here on the content belongs to the commit, whatever happens.
+            self._ahead = None
+            if isinstance(outcome, Landed):
+                with contextlib.suppress(OSError):
+                    give_places(root, incoming, record)
+        return outcome
+
+
+def _sort_out(
+    root: Folder, additions: Sequence[Addition]
+) -> tuple[tuple[str, ...], list[Addition]]:
+    """Paths that are taken, and additions that are not there yet."""
+    taken, new = [], []
+    for addition in additions:
+        file = read_file(root, {}, addition.path_in_repo)
+        if file is not None and file.sha256 == addition.sha256:
+            continue
+        if file is not None or not is_free(root, addition.path_in_repo):
+            taken.append(addition.path_in_repo)
+        else:
+            new.append(addition)
+    return tuple(taken), new

@@ -1,0 +1,99 @@
+"""Content on its way into a directory repo: received aside, then given its place in the tree."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from contextlib import ExitStack
+
+from vulcan_cli.files import DAY, Folder, write_all
+from vulcan_cli.hub.commit_log import Record, RecordedFile
+from vulcan_cli.hub.paths import parents
+from vulcan_cli.hub.repo import Addition
+from vulcan_cli.hub.tree import NOT_THERE, read_file
+
+_CHUNK = 1 << 22
+
+
+def give_places(root: Folder, incoming: Folder, record: Record) -> None:
+    """Give the files of a commit their places; may be done again, and by several at once.
+
+    Where something else took the place meanwhile, the content stays in the incoming folder.
+    """
+    with ExitStack() as stack:
+        folders = {"": root}
+        try:
+            waiting = stack.enter_context(incoming.child(record.incoming))
+        except FileNotFoundError:
+            return
+        blocked = False
+        for file in record.files:
+            blocked |= not _place_one(stack, folders, waiting, file)
+        for folder in folders.values():
+            folder.sync()
+    if not blocked:
+        remove_tree(incoming, record.incoming)
+
+
+def _place_one(
+    stack: ExitStack, folders: dict[str, Folder], waiting: Folder, file: RecordedFile
+) -> bool:
+    """Give one file its place; False where another thing holds it."""
+    try:
+        for path in parents(file.path):
+            if path not in folders:
+                above, _, name = path.rpartition("/")
+                folders[path] = stack.enter_context(folders[above].make_child(name))
+        above, _, name = file.path.rpartition("/")
+        if waiting.link_exclusive(file.part, folders[above], name):
+            return True
+    except OSError as error:
+        if error.errno not in NOT_THERE:
+            raise
+        # Gone from here: another process that carries out the same commit was quicker.
+        return waiting.status(file.part) is None
+    there = read_file(folders[above], {}, name)
+    return there is not None and there.sha256 == file.sha256
+
+
+def receive(addition: Addition, folder: Folder, part: str) -> bool:
+    """Copy content in, durably; False where it is not what was checked."""
+    try:
+        source = os.open(addition.local, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    # O_DSYNC: each write is on the disk when it returns, as after fsync.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DSYNC
+    try:
+        target = os.open(part, flags, 0o666, dir_fd=folder.fd)
+        try:
+            digest, size = hashlib.sha256(), 0
+            while data := os.read(source, _CHUNK):
+                digest.update(data)
+                size += len(data)
+                write_all(target, data)
+        finally:
+            os.close(target)
+    finally:
+        os.close(source)
+    return (digest.hexdigest(), size) == (addition.sha256, addition.size)
+
+
+def tidy(incoming: Folder, newest: str) -> None:
+    """Drop content of writers that died, once it is a day old by the server's clock."""
+    status = incoming.status(newest)
+    assert status is not None
+    for entry in list(incoming.scan()):
+        age = status.st_mtime - entry.stat(follow_symlinks=False).st_mtime
+        if age > DAY:
+            remove_tree(incoming, entry.name)
+
+
+def remove_tree(above: Folder, name: str) -> None:
+    """Remove a folder that holds only files; what goes wrong leaves debris and nothing worse."""
+    with contextlib.suppress(OSError):
+        with above.child(name) as folder:
+            for entry in list(folder.scan()):
+                folder.discard(entry.name)
+        os.rmdir(name, dir_fd=above.fd)

@@ -1,0 +1,78 @@
+"""Reading the tree of a directory repo: what stands where, through no link."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from vulcan_cli.errors import BadShard
+from vulcan_cli.files import Folder, sha256_of
+from vulcan_cli.hub.repo import RemoteFile
+
+NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+"""What the system says where no file can be, for want of a folder on the way to it."""
+
+
+def is_free(root: Folder, path: str) -> bool:
+    """Whether nothing stands at a path, nor anything but folders on the way to it."""
+    with ExitStack() as stack:
+        folder = root
+        for part in path.split("/")[:-1]:
+            if folder.status(part) is None:
+                return True
+            try:
+                folder = stack.enter_context(folder.child(part))
+            except OSError as error:
+                if error.errno not in NOT_THERE:
+                    raise
+                return False
+        return folder.status(path.rpartition("/")[2]) is None
+
+
+def places_of(waiting: dict[str, str], path: str) -> list[str]:
+    """Where to look for a file, in turn: its place, where it waits, and again its place."""
+    return [path, waiting[path], path] if path in waiting else [path]
+
+
+def read_file(root: Folder, waiting: dict[str, str], path: str) -> RemoteFile | None:
+    """What stands at a path, by reading it."""
+    for place in places_of(waiting, path):
+        fd = open_file(root, place)
+        if fd is not None:
+            try:
+                sha256, size = sha256_of(fd)
+            finally:
+                os.close(fd)
+            return RemoteFile(path, size, sha256)
+    return None
+
+
+def open_file(root: Folder, path: str) -> int | None:
+    """Open a regular file for reading, through no link; None where there is none."""
+    *above, name = path.split("/")
+    with ExitStack() as stack:
+        folder = root
+        try:
+            for part in above:
+                folder = stack.enter_context(folder.child(part))
+            return folder.open_regular(name)
+        except BadShard:
+            return None
+        except OSError as error:
+            if error.errno not in NOT_THERE:
+                raise
+            return None
+
+
+def walk(folder: Folder, prefix: str) -> Iterator[tuple[str, int]]:
+    """All regular files below a folder, hidden ones left out: path and size."""
+    for entry in sorted(folder.scan(), key=lambda entry: entry.name):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            with folder.child(entry.name) as below:
+                yield from walk(below, f"{prefix}{entry.name}/")
+        elif entry.is_file(follow_symlinks=False):
+            yield prefix + entry.name, entry.stat(follow_symlinks=False).st_size
