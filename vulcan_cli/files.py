@@ -99,9 +99,12 @@ class Folder:
 
     def make_child(self, name: str, mode: int = 0o777) -> Folder:
         """As `child`, made durably first where it is missing; `mode` is subject to the umask."""
+        # Opened first: where we may not write, NFS refuses to make even what is there.
+        with contextlib.suppress(FileNotFoundError):
+            return self.child(name)
         with contextlib.suppress(FileExistsError):
             os.mkdir(_plain(name), mode, dir_fd=self.fd)
-            self.sync()
+        self.sync()
         return self.child(name)
 
     def close(self) -> None:
@@ -204,6 +207,11 @@ class Folder:
         Raises:
             BlockingIOError: Without hard links, another process is at this name just now.
         """
+        linked = self._link(name, into, new_name)
+        return self.rename_exclusive(name, into, new_name) if linked is None else linked
+
+    def _link(self, name: str, into: Folder, new_name: str) -> bool | None:
+        """As `link_exclusive`, but None where hard links are refused."""
         source = self._must_be(name)
         try:
             _again(
@@ -220,16 +228,25 @@ class Folder:
                 return True
             if error.errno == errno.EEXIST:
                 return False
-            if error.errno not in _NO_LINKS:
-                raise
-            return self.rename_exclusive(name, into, new_name)
+            if error.errno in _NO_LINKS:
+                return None
+            raise
         return True
 
-    def rename_exclusive(self, name: str, into: Folder, new_name: str) -> bool:
+    def rename_exclusive(
+        self, name: str, into: Folder, new_name: str, *, by_link: bool = False
+    ) -> bool:
         """Rename an entry of any kind, where the new name is free.
 
         Uses `RENAME_NOREPLACE` where the file system has it; elsewhere processes of ours keep
         apart by a reservation, a hidden file that counts for a day.
+
+        Args:
+            name: The entry.
+            into: The folder it goes to.
+            new_name: Its name there.
+            by_link: Elsewhere, make a link and remove the old name. That keeps apart from
+                everybody, but only where nobody else can put another file under the old name.
 
         Returns:
             True: it has the new name, also where the server's reply was lost.
@@ -248,8 +265,17 @@ class Folder:
                 return False
             if error.errno not in _NO_NOREPLACE:
                 raise
-            return self._rename_reserved(name, into, new_name)
+            return self._rename_elsewhere(name, into, new_name, by_link=by_link)
         return True
+
+    def _rename_elsewhere(self, name: str, into: Folder, new_name: str, *, by_link: bool) -> bool:
+        linked = self._link(name, into, new_name) if by_link else None
+        if linked is None:
+            return self._rename_reserved(name, into, new_name)
+        if linked:
+            into.sync()
+            self.remove(name)
+        return linked
 
     def _rename_reserved(self, name: str, into: Folder, new_name: str) -> bool:
         """Rename under a reservation, for file systems without links and `RENAME_NOREPLACE`."""
@@ -300,6 +326,17 @@ class Folder:
             os.fsync(fd)
             self.rename_over(temporary, self, name)
         self.sync()
+
+    def create(self, name: str, data: bytes, mode: int = 0o644) -> bool:
+        """Make a file of these bytes, whole and durable; False where the name is taken."""
+        with self.temporary() as (fd, temporary):
+            write_all(fd, data)
+            os.fchmod(fd, mode)
+            os.fsync(fd)
+            if not self.link_exclusive(temporary, self, name):
+                return False
+            self.sync()
+        return True
 
     def append(self, name: str, lines: bytes, mode: int = 0o644) -> None:
         """Add whole lines to a file, durably. A line torn by an earlier crash is ended first.

@@ -1,1 +1,1 @@
-"""Where shards wait: the staging directory that all nodes share. Knows names and states, not parquet."""
+"""Where shards wait: the staging directory that all nodes share. Knows names, not parquet."""

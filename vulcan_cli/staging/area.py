@@ -1,0 +1,398 @@
+"""The staging directory: its folders, the names in them, and what stands under which name.
+
+Every access goes through a folder held open without following links, so nothing is read or written
+outside the staging directory, whatever links it holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
+from vulcan_cli.files import Folder, is_temporary
+from vulcan_cli.staging.records import (
+    RECORD_LIMIT,
+    RecordError,
+    parse_record,
+    sha256_in,
+    text_of,
+    whole_of,
+)
+from vulcan_cli.vacua.geometry import path_of_file_name
+
+State = Literal["pending", "synced", "failed"]
+"""Where a shard stands; each state is a folder."""
+
+STATES: tuple[State, ...] = ("pending", "synced", "failed")
+
+PRIVATE = "_vulcan"
+"""The folder of the staging directory that belongs to the head node."""
+
+SHARD_SUFFIX = ".parquet"
+SIDECAR_SUFFIX = ".meta.json"
+LONGEST_NAME = 255
+"""Bytes that a file name may have on every file system we know."""
+
+SHARED_MODES: Mapping[str, int] = {
+    "": 0o2750,
+    "pending": 0o3770,
+    "synced": 0o2750,
+    "failed": 0o2750,
+    PRIVATE: 0o2750,
+}
+"""Modes of a staging directory that several people share: workers write to `pending` alone."""
+
+# A file listed a moment ago that is gone now was moved on; NFS may say so late.
+_GONE = {errno.ENOENT, errno.ESTALE}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A name in a state folder that should be a shard's.
+
+    Attributes:
+        name: File name of the parquet, whether or not it is there.
+        folder: The state folder.
+        has_parquet: Whether the parquet was listed.
+        has_sidecar: Whether its sidecar was listed.
+    """
+
+    name: str
+    folder: Path
+    has_parquet: bool
+    has_sidecar: bool
+
+    @property
+    def path_in_repo(self) -> str | None:
+        """The path in the repo that the name stands for; None where it is no shard's name."""
+        return path_of_file_name(self.name)
+
+    @property
+    def parquet(self) -> Path:
+        """Where the parquet stands."""
+        return self.folder / self.name
+
+    @property
+    def sidecar(self) -> Path:
+        """Where the sidecar stands."""
+        return self.folder / f"{self.name}{SIDECAR_SUFFIX}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The names in a state folder at one moment.
+
+    Attributes:
+        entries: By name, one for each parquet or lone sidecar.
+        foreign: How many other names there are, which nobody touches.
+        temporaries: How many hidden temporaries of ours there are.
+    """
+
+    entries: tuple[Entry, ...]
+    foreign: int
+    temporaries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much stands in a state folder.
+
+    Attributes:
+        shards: Names ending in `.parquet`.
+        size: Their bytes, those of regular files.
+        oldest: Modification time of the oldest of them, unix seconds; None where there is none.
+        foreign: Other names, which nobody touches.
+        temporaries: Hidden temporaries of ours.
+    """
+
+    shards: int
+    size: int
+    oldest: float | None
+    foreign: int
+    temporaries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """What stands in the `.meta.json` beside a shard; the last four only where we wrote it."""
+
+    path_in_repo: str
+    run_id: str
+    n_rows: int
+    provenance: Mapping[str, object]
+    sha256: str | None = None
+    size: int | None = None
+    digest: str | None = None
+    staged_by: str | None = None
+
+
+@contextmanager
+def disk_trouble(path: Path) -> Iterator[None]:
+    """Turn an `OSError` in a block into `DiskTrouble` at `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise DiskTrouble(path, error) from error
+
+
+class StagingArea:
+    """A staging directory.
+
+    Attributes:
+        root: Its path, as the person gave it; the only part where links are followed.
+    """
+
+    __slots__ = ("root",)
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __repr__(self) -> str:
+        return f"StagingArea({self.root!r})"
+
+    def path(self, *names: str) -> Path:
+        """A path in the staging directory, for messages and for reading: `path("pending")`."""
+        return self.root.joinpath(*names)
+
+    @property
+    def pending(self) -> Path:
+        """Where shards wait for sync."""
+        return self.root / "pending"
+
+    @property
+    def synced(self) -> Path:
+        """Where shards stand that the repo has confirmed."""
+        return self.root / "synced"
+
+    @property
+    def failed(self) -> Path:
+        """Where shards stand that the repo refused."""
+        return self.root / "failed"
+
+    @property
+    def private(self) -> Path:
+        """What belongs to the head node: lock, journal, budget, ledger, shards set aside."""
+        return self.root / PRIVATE
+
+    def create(self, *, shared: bool = False, group: int | None = None) -> None:
+        """Make the folders that are missing, durably.
+
+        Args:
+            shared: Also give all folders, old and new, the modes in `SHARED_MODES`. Only then is
+                `_vulcan` made here; else it is made by whoever first writes there, the head node.
+            group: Group id for all of them.
+
+        Raises:
+            NotSetUp: A link or a file stands where a folder should.
+            DiskTrouble: The file system refuses.
+        """
+        with disk_trouble(self.root):
+            _make_path(self.root)
+        names = [*STATES, PRIVATE] if shared or group is not None else STATES
+        with self.folder() as root:
+            for name in names:
+                with self._folder_trouble(name), root.make_child(name) as folder:
+                    _give(folder, SHARED_MODES[name] if shared else None, group)
+            with disk_trouble(self.root):
+                _give(root, SHARED_MODES[""] if shared else None, group)
+
+    def exists(self) -> bool:
+        """Whether there is a folder for each state."""
+        try:
+            for state in STATES:
+                self.folder(state).close()
+        except NotSetUp:
+            return False
+        return True
+
+    def folder(self, *names: str, create: bool = False) -> Folder:
+        """Open a folder of the staging directory, such as `pending` or `_vulcan`, `journal`.
+
+        Args:
+            names: One step down each, none of them a link.
+            create: Make what is missing below the root.
+
+        Raises:
+            NotSetUp: It is missing, or a link or a file stands in its place.
+            DiskTrouble: It cannot be opened or made.
+        """
+        with self._folder_trouble():
+            folder = Folder.open(self.root)
+        for index, name in enumerate(names, 1):
+            with folder, self._folder_trouble(*names[:index]):
+                folder = folder.make_child(name) if create else folder.child(name)
+        return folder
+
+    @contextmanager
+    def _folder_trouble(self, *names: str) -> Iterator[None]:
+        path = self.root.joinpath(*names)
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise NotSetUp("staging_dir", f"there is no folder {path}") from error
+        except OSError as error:
+            if error.errno in {errno.ENOTDIR, errno.ELOOP}:
+                message = f"{path} is no folder but a link or a file; vulcan goes nowhere else"
+                raise NotSetUp("staging_dir", message) from error
+            raise DiskTrouble(path, error) from error
+
+    def scan(self, state: State) -> Listing:
+        """List a state folder: one pass, nothing opened, nothing asked of the files.
+
+        Raises:
+            NotSetUp: There is no such folder.
+            DiskTrouble: It cannot be read.
+        """
+        found: dict[str, int] = {}
+        foreign = temporaries = 0
+        with self.folder(state) as folder, disk_trouble(folder.path):
+            for entry in folder.scan():
+                name = entry.name
+                if name.endswith(SHARD_SUFFIX):
+                    found[name] = found.get(name, 0) | 1
+                elif name.endswith(SHARD_SUFFIX + SIDECAR_SUFFIX):
+                    name = name.removesuffix(SIDECAR_SUFFIX)
+                    found[name] = found.get(name, 0) | 2
+                elif is_temporary(name):
+                    temporaries += 1
+                else:
+                    foreign += 1
+            path = folder.path
+        entries = tuple(
+            Entry(name, path, bool(found[name] & 1), bool(found[name] & 2))
+            for name in sorted(found)
+        )
+        return Listing(entries, foreign, temporaries)
+
+    def counts(self, state: State) -> Counts:
+        """Count a state folder without keeping any of its names.
+
+        Raises:
+            NotSetUp: There is no such folder.
+            DiskTrouble: It cannot be read.
+        """
+        shards = size = foreign = temporaries = 0
+        oldest: float | None = None
+        with self.folder(state) as folder, disk_trouble(folder.path):
+            for entry in folder.scan():
+                name = entry.name
+                if name.endswith(SHARD_SUFFIX):
+                    shards += 1
+                    status = _status(entry)
+                    if status is not None and stat.S_ISREG(status.st_mode):
+                        size += status.st_size
+                        oldest = status.st_mtime if oldest is None else min(oldest, status.st_mtime)
+                elif is_temporary(name):
+                    temporaries += 1
+                elif not name.endswith(SHARD_SUFFIX + SIDECAR_SUFFIX):
+                    foreign += 1
+        return Counts(shards, size, oldest, foreign, temporaries)
+
+    def open_shard(self, state: State, name: str) -> int:
+        """Open the parquet of an entry for reading; the caller closes the descriptor.
+
+        Raises:
+            BadShard: It is not a regular file.
+            DiskTrouble: It is not there or cannot be read; `errno` says which.
+        """
+        with self.folder(state) as folder, disk_trouble(folder.path / name):
+            return folder.open_regular(name)
+
+    def read_sidecar(self, state: State, name: str) -> Sidecar | None:
+        """The sidecar of an entry, by the name of its parquet; None where there is none.
+
+        Raises:
+            BadShard: It is no regular file, too large, or not what a sidecar holds.
+            DiskTrouble: It cannot be read.
+        """
+        sidecar = f"{name}{SIDECAR_SUFFIX}"
+        with self.folder(state) as folder, disk_trouble(folder.path / sidecar):
+            try:
+                data = folder.read(sidecar, RECORD_LIMIT)
+            except FileNotFoundError:
+                return None
+        try:
+            return parse_sidecar(data)
+        except RecordError as error:
+            raise BadShard(self.path(state, sidecar), f"its sidecar: {error}") from error
+
+    def server_time(self, state: State = "pending") -> float:
+        """Now by the clock that stamps files in a state folder, unix seconds.
+
+        Raises:
+            DiskTrouble: No file can be made there.
+        """
+        with self.folder(state) as folder, disk_trouble(folder.path):
+            return folder.server_time()
+
+    def wider_than_needed(self) -> tuple[Path, ...]:
+        """Folders that more accounts may write to than staging needs.
+
+        All but `pending` are the head node's alone; in `pending` its group may write, where nobody
+        may remove another's files (sticky).
+        """
+        wide = []
+        for names in ((), *((state,) for state in STATES), (PRIVATE,)):
+            with contextlib.suppress(NotSetUp, DiskTrouble), self.folder(*names) as folder:
+                mode = os.fstat(folder.fd).st_mode
+                shared = names == ("pending",) and mode & stat.S_ISVTX
+                if mode & (stat.S_IWOTH if shared else stat.S_IWOTH | stat.S_IWGRP):
+                    wide.append(folder.path)
+        return tuple(wide)
+
+
+def parse_sidecar(data: bytes) -> Sidecar:
+    """Read the bytes of a sidecar.
+
+    Raises:
+        RecordError: It lacks one of the peer's four keys, or some value has the wrong type.
+    """
+    record = parse_record(data)
+    provenance = record.get("provenance")
+    if not isinstance(provenance, dict):
+        raise RecordError("provenance is no object")
+    return Sidecar(
+        path_in_repo=text_of(record, "path_in_repo"),
+        run_id=text_of(record, "run_id"),
+        n_rows=whole_of(record, "n_rows"),
+        provenance=provenance,
+        sha256=sha256_in(record) if "sha256" in record else None,
+        size=whole_of(record, "size") if "size" in record else None,
+        digest=text_of(record, "digest") if "digest" in record else None,
+        staged_by=text_of(record, "staged_by") if "staged_by" in record else None,
+    )
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    try:
+        return entry.stat(follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
+
+
+def _make_path(path: Path) -> None:
+    """Make a folder and those above it, each durable before anything is put in it."""
+    if path.is_dir():
+        return
+    _make_path(path.parent)
+    with Folder.open(path.parent) as parent, contextlib.suppress(FileExistsError):
+        os.mkdir(path.name, dir_fd=parent.fd)
+        parent.sync()
+
+
+def _give(folder: Folder, mode: int | None, group: int | None) -> None:
+    if group is not None:
+        os.fchown(folder.fd, -1, group)
+    # Last: changing the group takes the set-group-id bit away.
+    if mode is not None:
+        os.fchmod(folder.fd, mode)

@@ -1,0 +1,267 @@
+"""Moving shards between states: never over anything, and verified after the move.
+
+Onward, the parquet goes first and its sidecar follows. Back to `pending/`, the sidecar goes first,
+so that the peer, which needs it there, never meets a shard without one. Killed between the two,
+`tidy` brings them together again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from vulcan_cli.errors import BadShard, DiskTrouble
+from vulcan_cli.files import Folder, Identity, sha256_of
+from vulcan_cli.staging.area import PRIVATE, SIDECAR_SUFFIX, StagingArea, State, disk_trouble
+from vulcan_cli.staging.aside import Aside, carry, forget_aside, forget_reason, set_aside
+
+Outcome = Literal["moved", "altered", "exists", "gone", "stays"]
+"""`moved`; `altered`: other bytes than were sent, back in pending or in conflicts; `exists`: the
+name is taken there by other content; `gone`: nothing of that name here; `stays`: the file system
+refuses. In the last three nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Which bytes the repo confirmed, and which file they were read from.
+
+    Attributes:
+        sha256: In hex.
+        identity: The file's device and inode when it was checked.
+    """
+
+    sha256: str
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """A shard to move.
+
+    Attributes:
+        name: File name of the parquet.
+        sent: What must have moved, or None to take it as it is.
+    """
+
+    name: str
+    sent: Sent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What became of a shard that was to move.
+
+    Attributes:
+        name: File name of the parquet.
+        outcome: See `Outcome`.
+        error: What the file system said, where it said something.
+    """
+
+    name: str
+    outcome: Outcome
+    error: OSError | None = None
+
+
+def move(
+    area: StagingArea,
+    shards: Iterable[Moving],
+    source: State,
+    target: State,
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> tuple[Moved, ...]:
+    """Move shards to another state, each for itself, durably when this returns.
+
+    Running it again after a crash finishes what was begun.
+
+    Args:
+        area: The staging directory.
+        shards: Which, and what bytes they must have.
+        source: The state they are in.
+        target: The state they go to.
+        check: Called before each move; what it raises (`LeaseLost`) ends the run, with the shards
+            before that one moved.
+
+    Raises:
+        NotSetUp: A state folder is missing or a link.
+        DiskTrouble: A folder cannot be opened or made durable.
+    """
+    results = []
+    with area.folder(source) as here, area.folder(target) as there, disk_trouble(there.path):
+        try:
+            for shard in shards:
+                check()
+                results.append(_move(area, here, there, shard, target))
+        finally:
+            there.sync()
+            here.sync()
+    return tuple(results)
+
+
+def retry(
+    area: StagingArea, names: Iterable[str], *, check: Callable[[], None] = lambda: None
+) -> tuple[Moved, ...]:
+    """Move shards from `failed/` back to `pending/`, and forget why they failed.
+
+    Raises:
+        NotSetUp: A state folder is missing or a link.
+        DiskTrouble: A folder cannot be opened or made durable.
+    """
+    results = move(area, map(Moving, names), "failed", "pending", check=check)
+    for result in results:
+        if result.outcome == "moved":
+            forget_reason(area, result.name)
+    return results
+
+
+def restore(area: StagingArea, aside: Aside) -> Moved:
+    """Move an entry that was set aside back to `pending/` under its old name.
+
+    Raises:
+        NotSetUp: The folder is missing or a link.
+        DiskTrouble: A folder cannot be opened or made durable.
+    """
+    with (
+        area.folder(PRIVATE, aside.heap) as here,
+        area.folder("pending") as there,
+        disk_trouble(there.path),
+    ):
+        try:
+            meta = f"{aside.name}{SIDECAR_SUFFIX}"
+            with contextlib.suppress(FileNotFoundError):
+                carry(here, f"{aside.id}{SIDECAR_SUFFIX}", there, meta, by_link=True)
+            carried = carry(here, aside.id, there, aside.name, by_link=True)
+        except OSError as error:
+            gone = error.errno == errno.ENOENT
+            return Moved(aside.name, "gone" if gone else "stays", error)
+        there.sync()
+        here.sync()
+    if carried == "taken":
+        return Moved(aside.name, "exists")
+    forget_aside(area, aside)
+    return Moved(aside.name, "moved")
+
+
+def remove_confirmed(area: StagingArea, name: str, sha256: str) -> bool:
+    """Delete a shard from `synced/` whose bytes are these, sidecar first; False where they differ.
+
+    Durable when this returns. Killed in between, the parquet alone is left and can be asked for
+    again.
+
+    Raises:
+        DiskTrouble: It cannot be read or removed.
+    """
+    with area.folder("synced") as folder, disk_trouble(folder.path / name):
+        if _sha256_in(folder, name) != sha256:
+            return False
+        folder.remove(f"{name}{SIDECAR_SUFFIX}")
+        folder.remove(name)
+        folder.sync()
+    return True
+
+
+def _move(area: StagingArea, here: Folder, there: Folder, shard: Moving, target: State) -> Moved:
+    go = _move_back if target == "pending" else _move_on
+    try:
+        outcome = go(here, there, shard)
+        if outcome == "altered" and carry(there, shard.name, here, shard.name) == "taken":
+            why = "it was replaced by other bytes while it was being sent"
+            with contextlib.suppress(DiskTrouble):
+                set_aside(area, shard.name, into="conflicts", why=why, state=target)
+    except FileNotFoundError as error:
+        return Moved(shard.name, "gone", error)
+    except OSError as error:
+        return Moved(shard.name, "stays", error)
+    return Moved(shard.name, outcome)
+
+
+def _move_on(here: Folder, there: Folder, shard: Moving) -> Outcome:
+    outcome = _move_parquet(here, there, shard, back=False)
+    if outcome == "moved":
+        # A sidecar that stays behind makes a split pair, and `tidy` finishes those.
+        with contextlib.suppress(OSError):
+            _bring_sidecar(here, there, f"{shard.name}{SIDECAR_SUFFIX}")
+    return outcome
+
+
+def _move_back(here: Folder, there: Folder, shard: Moving) -> Outcome:
+    meta = f"{shard.name}{SIDECAR_SUFFIX}"
+    if here.status(shard.name) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), shard.name)
+    if there.status(shard.name) is not None and not _same_bytes(here, there, shard.name):
+        return "exists"
+    brought = False
+    with contextlib.suppress(OSError):
+        brought = carry(here, meta, there, meta, by_link=True) != "taken"
+    outcome = _move_parquet(here, there, shard, back=True)
+    with contextlib.suppress(OSError):
+        if outcome == "moved":
+            _bring_sidecar(here, there, meta)
+        elif brought:
+            carry(there, meta, here, meta)
+    return outcome
+
+
+def _move_parquet(here: Folder, there: Folder, shard: Moving, *, back: bool) -> Outcome:
+    name = shard.name
+    try:
+        carried = carry(here, name, there, name, by_link=back)
+    except FileNotFoundError:
+        # Moved by a run that died before its sidecar.
+        if shard.sent is not None and _sha256_in(there, name) == shard.sent.sha256:
+            return "moved"
+        raise
+    if carried != "taken":
+        same_file = carried == "renamed"
+        return "moved" if _is_what_was_sent(there, shard, same_file=same_file) else "altered"
+    # Moved across file systems by a run that died before it dropped the original.
+    if _same_bytes(here, there, name, shard.sent):
+        here.remove(name)
+        return "moved"
+    return "exists"
+
+
+def _is_what_was_sent(there: Folder, shard: Moving, *, same_file: bool) -> bool:
+    if shard.sent is None:
+        return True
+    if same_file and there.identity(shard.name) != shard.sent.identity:
+        return False
+    return _sha256_in(there, shard.name) == shard.sent.sha256
+
+
+def _bring_sidecar(here: Folder, there: Folder, meta: str) -> None:
+    """Move the sidecar to its parquet, over debris of that name: the parquet's name is ours."""
+    status = here.status(meta)
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return
+    if carry(here, meta, there, meta) == "taken":
+        here.rename_over(meta, there, meta)
+
+
+def _same_bytes(here: Folder, there: Folder, name: str, sent: Sent | None = None) -> bool:
+    ours = _sha256_in(here, name)
+    if ours is None or (sent is not None and sent.sha256 != ours):
+        return False
+    return ours == _sha256_in(there, name)
+
+
+def _sha256_in(folder: Folder, name: str) -> str | None:
+    """SHA-256 of a file; None where it is gone or no regular file."""
+    try:
+        fd = folder.open_regular(name)
+    except (BadShard, FileNotFoundError):
+        return None
+    try:
+        return sha256_of(fd, limit=os.fstat(fd).st_size)[0]
+    except OSError as error:
+        # It grew while we read: not the bytes of anything that was checked.
+        if error.errno == errno.EFBIG:
+            return None
+        raise
+    finally:
+        os.close(fd)

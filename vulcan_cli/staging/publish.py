@@ -1,0 +1,329 @@
+"""Putting shards into `pending/`: whole, durable, and never over anything.
+
+Temporaries first, for every shard of a run; then each gets its names by link(2), the sidecar before
+the parquet. The parquet's name is the moment of truth, a sidecar alone decides nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, Self
+
+from vulcan_cli.errors import BadShard, Conflict, InputRefused, Problem, TryLater
+from vulcan_cli.files import Folder, Identity, path_of, sha256_of
+from vulcan_cli.staging.area import (
+    LONGEST_NAME,
+    PRIVATE,
+    SIDECAR_SUFFIX,
+    StagingArea,
+    State,
+    disk_trouble,
+)
+from vulcan_cli.staging.aside import HEAPS, entries_aside
+from vulcan_cli.staging.ledger import Ledger
+from vulcan_cli.staging.records import RECORD_LIMIT, render_record
+from vulcan_cli.vacua.geometry import file_name, path_of_file_name
+
+SHARD_MODE = 0o440
+"""Nobody changes a staged shard, and its group may read it."""
+
+# In this order: a shard that sync moves while we look is seen in one folder or the next.
+_ORDER: tuple[State, ...] = ("pending", "failed", "synced")
+
+# What stands under a sidecar's name and is not ours to replace: another's file, or a folder.
+_IN_THE_WAY = {errno.EPERM, errno.EACCES, errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST}
+
+DigestOf = Callable[[Path], str | None]
+"""Computes a shard's content digest from its rows; None where the file is no shard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of a shard.
+
+    Attributes:
+        path_in_repo: The shard's name.
+        status: `staged`, or `already-staged` where the same rows were there under that name.
+        where: The folder they are in, or `repo` where only the ledger knows them.
+        path: The file; None where only the ledger knows it.
+        sha256: Of the bytes we wrote; for `already-staged`, bytes that were dropped again.
+        size: Their number.
+        digest: The content digest.
+    """
+
+    path_in_repo: str
+    status: Literal["staged", "already-staged"]
+    where: str
+    path: Path | None
+    sha256: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    path_in_repo: str
+    name: str
+    digest: str
+    parquet: str
+    sidecar: str
+    sha256: str
+    size: int
+
+
+def publish(
+    area: StagingArea,
+    *,
+    path_in_repo: str,
+    write: Callable[[BinaryIO], object],
+    sidecar: Mapping[str, object],
+    digest: str,
+    digest_of: DigestOf,
+    staged_by: str,
+) -> Published:
+    """Publish one shard; see `Publication.add` and `Publication.link_all`."""
+    with Publication(area, digest_of=digest_of, staged_by=staged_by) as publication:
+        publication.add(path_in_repo=path_in_repo, write=write, sidecar=sidecar, digest=digest)
+        (result,) = publication.link_all()
+    if isinstance(result, Conflict):
+        raise result
+    return result
+
+
+class Publication:
+    """Shards that become visible together, after every one of them is complete on disk.
+
+    Use it in a `with` block: `add` each shard, then `link_all` once. Leaving the block drops the
+    temporaries. Killed at any point, it leaves hidden temporaries, at most lone sidecars, and no
+    shard that is not complete.
+    """
+
+    def __init__(self, area: StagingArea, *, digest_of: DigestOf, staged_by: str) -> None:
+        """Prepare to publish.
+
+        Args:
+            area: The staging directory; it must exist.
+            digest_of: Computes the content digest of a shard that is there already.
+            staged_by: Who stages, such as `uid 1000 on node17`, for the sidecars.
+        """
+        self._area = area
+        self._digest_of = digest_of
+        self._staged_by = staged_by
+        self._temporaries: list[str] = []
+        self._prepared: list[_Prepared] = []
+
+    def __enter__(self) -> Self:
+        self._pending = self._area.folder("pending")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in self._temporaries:
+            self._pending.discard(name)
+        self._pending.close()
+
+    def add(
+        self,
+        *,
+        path_in_repo: str,
+        write: Callable[[BinaryIO], object],
+        sidecar: Mapping[str, object],
+        digest: str,
+    ) -> None:
+        """Write a shard and its sidecar to temporaries, durably; nothing becomes visible.
+
+        Args:
+            path_in_repo: The shard's name.
+            write: Writes the parquet to an empty binary file.
+            sidecar: The peer's keys: `path_in_repo`, `run_id`, `n_rows`, `provenance`.
+            digest: The content digest.
+
+        Raises:
+            InputRefused: The name is none of a shard, or longer than a file system takes, or the
+                sidecar is larger than readers take.
+            DiskTrouble: The file system refuses, or is full.
+        """
+        name = _checked_name(path_in_repo)
+        with disk_trouble(self._pending.path):
+            parquet, sha256, size = self._complete(write)
+            record = {
+                **sidecar,
+                "sha256": sha256,
+                "size": size,
+                "digest": digest,
+                "staged_by": self._staged_by,
+            }
+            text = render_record(record, indent=2)
+            if len(text) > RECORD_LIMIT:
+                problem = f"provenance and solver take more than {RECORD_LIMIT} bytes as JSON"
+                raise InputRefused(Problem(problem))
+            meta, _, _ = self._complete(lambda file: file.write(text))
+        self._prepared.append(_Prepared(path_in_repo, name, digest, parquet, meta, sha256, size))
+
+    def link_all(self) -> tuple[Published | Conflict, ...]:
+        """Make all added shards visible, in their order, and durable.
+
+        Returns:
+            What became of each. A `Conflict` is returned where another process took the name with
+            other rows at this very moment; the other shards are published nevertheless.
+
+        Raises:
+            Conflict: Some name is taken by other rows already. No shard was published.
+            TryLater: On a file system without hard links, another process is at the same name.
+            DiskTrouble: The file system refuses. Shards before that one are published.
+        """
+        with disk_trouble(self._pending.path):
+            found = [self._find(shard) for shard in self._prepared]
+            results = [
+                there if there is not None else self._link(shard)
+                for shard, there in zip(self._prepared, found, strict=True)
+            ]
+            # Also for what was there: whoever put it there may have died before its own fsync.
+            self._pending.sync()
+        return tuple(results)
+
+    def _complete(self, write: Callable[[BinaryIO], object]) -> tuple[str, str, int]:
+        """A temporary of final content, mode and group, durable: (name, SHA-256, size)."""
+        fd, name = self._pending.new_temporary()
+        self._temporaries.append(name)
+        try:
+            with os.fdopen(fd, "w+b", closefd=False) as file:
+                write(file)
+            sha256, size = sha256_of(fd)
+            group = os.fstat(self._pending.fd).st_gid
+            if os.fstat(fd).st_gid != group:
+                # A folder of a group that is not ours: the file keeps our group.
+                with contextlib.suppress(PermissionError):
+                    os.fchown(fd, -1, group)
+            os.fchmod(fd, SHARD_MODE)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        return name, sha256, size
+
+    def _find(self, shard: _Prepared) -> Published | None:
+        """Where this shard is already, in whatever state; `Conflict` where other rows are."""
+        for state in _ORDER:
+            with self._area.folder(state) as folder:
+                if folder.status(shard.name) is not None:
+                    result = self._compare(shard, folder, state)
+                    if isinstance(result, Conflict):
+                        raise result
+                    if result is not None:
+                        return result
+        known = Ledger(self._area).find(shard.path_in_repo)
+        if known is not None:
+            if shard.digest == known.digest or shard.sha256 == known.sha256:
+                return _already(shard, "repo", None)
+            raise Conflict(shard.path_in_repo, "the repo, as the ledger says")
+        return self._find_aside(shard)
+
+    def _find_aside(self, shard: _Prepared) -> Published | None:
+        """Whether the same rows were set aside; other rows there are in nobody's way."""
+        for heap in HEAPS:
+            for aside in entries_aside(self._area, heap, name=shard.name):
+                with self._area.folder(PRIVATE, heap) as folder, contextlib.suppress(OSError):
+                    if self._digest_in(folder, aside.id) == shard.digest:
+                        return _already(shard, heap, aside.path)
+        return None
+
+    def _link(self, shard: _Prepared) -> Published | Conflict:
+        pending, meta = self._pending, f"{shard.name}{SIDECAR_SUFFIX}"
+        ours = pending.identity(shard.sidecar)
+        try:
+            named = pending.link_exclusive(shard.sidecar, pending, meta)
+            if not pending.link_exclusive(shard.parquet, pending, shard.name):
+                if named:
+                    self._take_back(meta, ours)
+                result = self._compare(shard, pending, "pending")
+                # Gone again: sync took it on between our link and our look.
+                return result or self._find(shard) or Conflict(shard.path_in_repo, "pending")
+        except BlockingIOError as error:
+            message = f"another process is staging {shard.path_in_repo} just now"
+            raise TryLater(message) from error
+        if pending.identity(meta) != ours:
+            self._make_true(shard.sidecar, meta)
+        path = self._area.pending / shard.name
+        return Published(
+            path_in_repo=shard.path_in_repo,
+            status="staged",
+            where="pending",
+            path=path,
+            sha256=shard.sha256,
+            size=shard.size,
+            digest=shard.digest,
+        )
+
+    def _make_true(self, temporary: str, meta: str) -> None:
+        """Put our sidecar beside our parquet, over debris of that name."""
+        try:
+            self._pending.rename_over(temporary, self._pending, meta)
+        except OSError as error:
+            # The shard is published all the same: its footer says everything a sidecar does.
+            if error.errno not in _IN_THE_WAY:
+                raise
+
+    def _take_back(self, meta: str, ours: Identity | None) -> None:
+        """Drop our sidecar beside a parquet that is not ours, and no other sidecar."""
+        pending = self._pending
+        if pending.identity(meta) != ours:
+            return
+        with pending.temporary() as (_, taken), contextlib.suppress(FileNotFoundError):
+            pending.rename_over(meta, pending, taken)
+            # Between the look and the rename, the parquet's owner may have put its own there.
+            if pending.identity(taken) != ours:
+                pending.link_exclusive(taken, pending, meta)
+
+    def _compare(
+        self, shard: _Prepared, folder: Folder, state: State
+    ) -> Published | Conflict | None:
+        """Success or conflict, by what stands under our name; None where it is gone again."""
+        try:
+            digest = self._digest_in(folder, shard.name)
+        except FileNotFoundError:
+            return None
+        if digest != shard.digest:
+            return Conflict(shard.path_in_repo, f"{state}/")
+        return _already(shard, state, folder.path / shard.name)
+
+    def _digest_in(self, folder: Folder, name: str) -> str | None:
+        """The content digest of a file that is there, durable now; None where it is no shard."""
+        try:
+            fd = folder.open_regular(name)
+        except BadShard:
+            return None
+        try:
+            # The peer publishes without fsync, and another worker may have died before its own.
+            os.fsync(fd)
+            with contextlib.suppress(BadShard):
+                return self._digest_of(path_of(fd))
+            return None
+        finally:
+            os.close(fd)
+
+
+def _checked_name(path_in_repo: str) -> str:
+    name = file_name(path_in_repo)
+    if path_of_file_name(name) != path_in_repo:
+        raise InputRefused(Problem("not the path of a shard in a repo", value=path_in_repo[:200]))
+    length = len(os.fsencode(name)) + len(SIDECAR_SUFFIX)
+    if length > LONGEST_NAME:
+        problem = f"the file name takes {length} bytes with {SIDECAR_SUFFIX}, {LONGEST_NAME} fit"
+        raise InputRefused(Problem(problem, value=path_in_repo))
+    return name
+
+
+def _already(shard: _Prepared, where: str, path: Path | None) -> Published:
+    return Published(
+        path_in_repo=shard.path_in_repo,
+        status="already-staged",
+        where=where,
+        path=path,
+        sha256=shard.sha256,
+        size=shard.size,
+        digest=shard.digest,
+    )
