@@ -1,0 +1,232 @@
+"""The catalog: what footers say, of good shards and of everything else."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from tests.dataset_support import STAGING, listed, put, vacua
+from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Source
+from vulcan_cli.dataset.footers import FooterReader
+from vulcan_cli.errors import BadShard
+from vulcan_cli.vacua import shard
+
+PEERS = [*STAGING.glob("*/*.parquet")]
+
+
+def reasons(catalog: Catalog) -> list[tuple[str, str]]:
+    return [(bad.path.name, bad.reason) for bad in catalog.bad]
+
+
+def test_the_catalog_of_the_peers_folder_is_the_peers_catalog() -> None:
+    theirs = pl.read_csv(STAGING.parent / "catalog_synced.csv")
+
+    ours = Catalog.read(listed(STAGING / "synced"))
+
+    assert_frame_equal(ours.rows.select(theirs.columns), theirs)
+    assert dict(ours.rows.schema) == {**COLUMNS, SCHEMA: pl.UInt32()}
+    assert ours.rows["digest"].null_count() == 4
+    assert ours.bad == ()
+
+
+def test_it_says_where_a_shard_is_and_what_it_holds(tmp_path: Path) -> None:
+    source = put(tmp_path, vacua(5, is_susy=True), "a", h11=3, h12=2)
+
+    catalog = Catalog.read([source])
+
+    assert catalog.rows.row(0, named=True) == {
+        "path_in_repo": "h12_2/h11_3/bucket_3/run_a.parquet",
+        "run_id": "a",
+        "geometry_id": "f5872de1ce10c010",
+        "h11": 3,
+        "h12": 2,
+        "ks_id": -1,
+        "triang_id": -1,
+        "conifold_id": -1,
+        "cicy_id": -1,
+        "n_rows": 5,
+        "schema_version": 1,
+        "digest": shard.read_footer(source.file).digest,
+        "bytes": source.file.stat().st_size,
+        "state": "synced",
+        "file": str(source.file),
+        SCHEMA: 0,
+    }
+    assert catalog.schemas == (pl.read_parquet_schema(source.file),)
+
+
+def test_shards_stand_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    sources = [put(tmp_path, vacua(1), run, h11=3, h12=h12) for h12 in (10, 2) for run in "Bab"]
+
+    paths = Catalog.read(sources).rows["path_in_repo"].to_list()
+
+    assert paths == sorted(source.path_in_repo for source in sources)
+
+
+def test_of_two_files_of_one_path_the_first_that_is_a_shard_counts(tmp_path: Path) -> None:
+    for state in ("bad", "first", "second"):
+        (tmp_path / state).mkdir()
+    first = put(tmp_path / "first", vacua(1), "a", h11=3, h12=2)
+    put(tmp_path / "second", vacua(2), "a", h11=3, h12=2)
+    (tmp_path / "bad" / first.file.name).write_bytes(b"")
+
+    catalog = Catalog.read(
+        source for state in ("bad", "first", "second") for source in listed(tmp_path / state, state)
+    )
+
+    assert catalog.rows.select("state", "n_rows").rows() == [("first", 1)]
+    assert reasons(catalog) == [(first.file.name, "unreadable as parquet: no footer at its end")]
+
+
+def test_no_sources_make_an_empty_catalog() -> None:
+    catalog = Catalog.read([])
+
+    assert catalog.rows.is_empty()
+    assert dict(catalog.rows.schema) == {**COLUMNS, SCHEMA: pl.UInt32()}
+
+
+@pytest.mark.parametrize("file", PEERS, ids=lambda file: file.name[-20:])
+def test_the_fast_way_reads_what_the_thorough_way_reads(file: Path) -> None:
+    seen = FooterReader().read(file)
+
+    assert seen.footer == shard.read_footer(file)
+    assert seen.n_rows == pq.read_metadata(file).num_rows
+    assert seen.size == file.stat().st_size
+
+
+def test_what_is_shared_by_shards_is_shared_only_by_those_that_have_it(tmp_path: Path) -> None:
+    """One reader over many schemas: nothing of one shard rubs off on another."""
+    frames = [vacua(3), vacua(300, mass2=[[1.0]] * 300), vacua(70_000), vacua(1, odd="x")]
+    sources = [put(tmp_path, rows, f"r{n}", h11=3, h12=2) for n, rows in enumerate(frames)]
+    files = [*(source.file for source in sources), *PEERS] * 2
+    reader = FooterReader()
+
+    seen = [reader.read(file) for file in files]
+
+    assert [each.n_rows for each in seen] == [pq.read_metadata(file).num_rows for file in files]
+    for each, file in zip(seen, files, strict=True):
+        assert reader.schemas[each.schema] == pl.read_parquet_schema(file)
+
+
+def test_the_row_count_is_the_files_own(tmp_path: Path) -> None:
+    """A writer that claims other numbers does not make the sums wrong."""
+    source = put(tmp_path, vacua(5), "a", h11=3, h12=2)
+    table = pq.read_table(source.file)
+    pq.write_table(table.slice(0, 2), source.file)
+
+    assert shard.read_footer(source.file).n_rows == 5
+    assert Catalog.read([source]).rows["n_rows"].to_list() == [2]
+
+
+def test_a_footer_longer_than_the_first_read_is_read_whole(tmp_path: Path) -> None:
+    wide = {f"column_{number:04}": number for number in range(600)}
+    source = put(tmp_path, vacua(2, **wide), "a", h11=3, h12=2)
+
+    catalog = Catalog.read([source])
+
+    assert source.file.stat().st_size > 64 * 1024
+    assert catalog.rows["n_rows"].to_list() == [2]
+    assert set(wide) <= set(catalog.schemas[0])
+
+
+def test_bad_shards_are_listed_beside_the_good_ones(tmp_path: Path) -> None:
+    good = put(tmp_path, vacua(1), "good", h11=3, h12=2)
+    whole = good.file.read_bytes()
+    made = {
+        "cut": lambda path: path.write_bytes(whole[:-20]),
+        "empty": lambda path: path.write_bytes(b""),
+        "fifo": os.mkfifo,
+        "folder": lambda path: path.mkdir(),
+        "footer_of_nothing": lambda path: path.write_bytes(b"PAR1" + bytes(50) + b"\x14\0\0\0PAR1"),
+        "foreign": lambda path: pl.DataFrame({"x": [1]}).write_parquet(path),
+        "other_name": lambda path: shutil.copy(good.file, path),
+    }
+    sources = [good]
+    for name, make in made.items():
+        path = good.path_in_repo.replace("good", name)
+        file = tmp_path / f"{name}.parquet"
+        make(file)
+        sources.append(Source(path, file, "pending"))
+    sources.append(Source(good.path_in_repo.replace("good", "gone"), tmp_path / "gone", "pending"))
+
+    catalog = Catalog.read(sources)
+
+    assert catalog.rows["run_id"].to_list() == ["good"]
+    assert reasons(catalog) == [
+        ("cut.parquet", "unreadable as parquet: no footer at its end"),
+        ("empty.parquet", "unreadable as parquet: no footer at its end"),
+        ("fifo.parquet", "not a regular file"),
+        ("folder.parquet", "not a regular file"),
+        ("footer_of_nothing.parquet", "unreadable as parquet: its schema"),
+        ("foreign.parquet", "its footer: no provenance in the Arrow schema's metadata"),
+        ("other_name.parquet", f"its footer says that it is {good.path_in_repo}"),
+        ("gone", "it is gone since it was listed"),
+    ]
+
+
+def test_metadata_outside_the_arrow_schema_makes_no_shard(tmp_path: Path) -> None:
+    """As for the peer: the same pairs, but where its readers do not look."""
+    source = put(tmp_path, vacua(1), "a", h11=3, h12=2)
+    metadata = pl.read_parquet_metadata(source.file)
+    rows = pl.read_parquet(source.file)
+    rows.write_parquet(
+        source.file, metadata={key: metadata[key] for key in metadata if key != "ARROW:schema"}
+    )
+
+    assert reasons(Catalog.read([source])) == [
+        (source.file.name, "its footer: no provenance in the Arrow schema's metadata")
+    ]
+
+
+def test_a_lie_beside_the_arrow_schema_is_not_believed(tmp_path: Path) -> None:
+    source = put(tmp_path, vacua(1), "a", h11=3, h12=2)
+    metadata = pl.read_parquet_metadata(source.file)
+    lie = metadata[shard.PROVENANCE_KEY].replace('"run_id": "a"', '"run_id": "b"')
+    assert lie != metadata[shard.PROVENANCE_KEY]
+    pl.read_parquet(source.file).write_parquet(
+        source.file, metadata={**metadata, shard.PROVENANCE_KEY: lie}
+    )
+
+    assert FooterReader().read(source.file).footer.run_id == "a"
+
+
+@given(st.data())
+def test_a_file_of_any_damage_is_bad_or_read_but_never_raises(data: st.DataObject) -> None:
+    whole = bytearray(PEERS[0].read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(1, 9000))
+        whole[-place] = data.draw(st.integers(0, 255))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "damaged.parquet"
+        file.write_bytes(whole)
+        catalog = Catalog.read([Source("h12_2/h11_3/bucket_3/run_damaged.parquet", file, "x")])
+
+    assert [type(bad) for bad in catalog.bad] == [BadShard]
+
+
+def test_a_fixed_size_list_of_another_writer_is_one_schema_of_its_own(tmp_path: Path) -> None:
+    source = put(tmp_path, vacua(2, extra=[[1.0, 2.0], [3.0, 4.0]]), "a", h11=3, h12=2)
+    table = pq.read_table(source.file)
+    place = table.schema.get_field_index("extra")
+    fixed = table.set_column(place, "extra", table["extra"].cast(pa.list_(pa.float64(), 2)))
+    stream = io.BytesIO()
+    pq.write_table(fixed, stream)
+    other = tmp_path / "other.parquet"
+    other.write_bytes(stream.getvalue())
+    reader = FooterReader()
+
+    numbers = [reader.read(file).schema for file in (source.file, other)]
+
+    assert numbers == [0, 1]
+    assert reader.schemas[1]["extra"] == pl.Array(pl.Float64, 2)

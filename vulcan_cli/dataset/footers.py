@@ -1,0 +1,226 @@
+"""Footers of many shards, fast: what they share is worked out once.
+
+A catalog of 100,000 shards is 100,000 footers. Shards of one writer begin their footers with the
+same bytes, the schema, and right behind it stands the true number of rows; so the schema is parsed
+once for each of a few beginnings, and a footer costs one read and one look at its provenance.
+Whatever looks unusual goes the slow and thorough way of `vacua.shard`, which decides.
+
+Numbers of types and fields follow the Parquet format (`parquet.thrift`, compact protocol).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import stat
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import polars as pl
+
+from vulcan_cli.errors import BadShard
+from vulcan_cli.vacua import arrow_ipc, shard
+from vulcan_cli.vacua.shard import Footer
+
+# Enough for the footer of a shard of one row group, in one read.
+_TAIL = 32 * 1024
+# A shard of 1,000 columns and 100 row groups stays below it; a footer can be made to be anything.
+_LARGEST_FOOTER = 64 * 1024 * 1024
+# What fits the catalog's column.
+_MOST_ROWS = 2**63 - 1
+
+_MAGIC = b"PAR1"
+# Fields 1 and 2 of a key-value pair, each a binary one further on than the last.
+_BINARY_FIELD = b"\x18"
+_STOP, _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(
+    13
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a file says of itself.
+
+    Attributes:
+        footer: Its identity; `footer.n_rows` is only what its writer claimed.
+        n_rows: How many rows the file holds, from parquet's own count.
+        schema: Which of the reader's `schemas` it has.
+        size: Its bytes.
+    """
+
+    footer: Footer
+    n_rows: int
+    schema: int
+    size: int
+
+
+class FooterReader:
+    """Reads footers, and collects the distinct schemas that it meets.
+
+    Attributes:
+        schemas: Polars schemas by number.
+    """
+
+    def __init__(self) -> None:
+        self.schemas: list[pl.Schema] = []
+        self._beginnings: dict[bytes, int] = {}
+
+    def read(self, path: Path) -> Seen:
+        """Read one footer.
+
+        Raises:
+            BadShard: The file is gone, unreadable, no regular file, no parquet, or no shard.
+        """
+        try:
+            tail, size = _read_tail(path)
+        except FileNotFoundError as error:
+            raise BadShard(path, "it is gone since it was listed") from error
+        except OSError as error:
+            raise BadShard(path, f"unreadable: {error.strerror or error}") from error
+        schema, n_rows = self._schema_and_rows(path, tail)
+        pairs = _pairs(tail)
+        try:
+            footer = shard.parse_footer(pairs) if pairs else None
+        except (ValueError, TypeError, KeyError, RecursionError):
+            footer = None
+        return Seen(footer or shard.footer_of(BytesIO(tail), path), n_rows, schema, size)
+
+    def _schema_and_rows(self, path: Path, tail: bytes) -> tuple[int, int]:
+        try:
+            beginning, schema = self._beginning_of(tail)
+            n_rows = _zigzag(_varint(tail, len(beginning))[0])
+        except (IndexError, ValueError, RecursionError, pl.exceptions.PolarsError) as error:
+            raise BadShard(path, "unreadable as parquet: its schema") from error
+        if not 0 <= n_rows <= _MOST_ROWS:
+            raise BadShard(path, f"unreadable as parquet: it holds {n_rows} rows")
+        return schema, n_rows
+
+    def _beginning_of(self, tail: bytes) -> tuple[bytes, int]:
+        """The bytes before the number of rows, and the number of the schema they spell."""
+        for known, number in self._beginnings.items():
+            if tail.startswith(known):
+                return known, number
+        beginning = tail[: _end_of_schema(tail)]
+        schema = pl.Schema(pl.read_parquet_schema(BytesIO(tail)))
+        if schema not in self.schemas:
+            self.schemas.append(schema)
+        number = self._beginnings[beginning] = self.schemas.index(schema)
+        return beginning, number
+
+
+def _read_tail(path: Path) -> tuple[bytes, int]:
+    """The footer with its length and magic number, and the size of the file."""
+    # Without O_NONBLOCK a FIFO in the folder would stop us for good.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise BadShard(path, "not a regular file")
+        size = found.st_size
+        tail = os.pread(fd, _TAIL, max(0, size - _TAIL))
+        length = int.from_bytes(tail[-8:-4], "little") + 8
+        if tail[-4:] != _MAGIC or length > size - len(_MAGIC):
+            raise BadShard(path, "unreadable as parquet: no footer at its end")
+        if length > _LARGEST_FOOTER:
+            raise BadShard(path, f"its footer has {length} bytes")
+        if length > len(tail):
+            tail = os.pread(fd, length, size - length)
+    finally:
+        os.close(fd)
+    return tail[-length:], size
+
+
+def _pairs(metadata: bytes) -> dict[str, str] | None:
+    """The metadata we know, where the footer and its Arrow schema agree on it; None elsewhere."""
+    try:
+        message = _value_of(metadata, arrow_ipc.KEY)
+        inside = base64.b64decode(message, validate=True)
+        pairs = {}
+        for key in (shard.PROVENANCE_KEY, shard.VERSION_KEY, shard.DIGEST_KEY):
+            value = _value_of(metadata, key)
+            if value and value not in inside:
+                return None
+            if value:
+                pairs[key] = value.decode()
+    except (IndexError, UnicodeDecodeError, binascii.Error):
+        return None
+    return pairs
+
+
+def _value_of(metadata: bytes, key: str) -> bytes:
+    """The value of a short key, empty where there is none."""
+    name = key.encode()
+    field = _BINARY_FIELD + bytes([len(name)]) + name + _BINARY_FIELD
+    place = metadata.find(field)
+    if place < 0:
+        return b""
+    length, start = _varint(metadata, place + len(field))
+    return metadata[start : start + length]
+
+
+def _end_of_schema(metadata: bytes) -> int:
+    """Where the varint of `num_rows` begins: fields 1 (version) and 2 (schema) are skipped."""
+    if metadata[0] != 1 << 4 | _I32:
+        raise ValueError("a footer begins with its version")
+    _, place = _varint(metadata, 1)
+    if metadata[place] != 1 << 4 | _LIST:
+        raise ValueError("the schema comes second")
+    place = _skip(metadata, place + 1, _LIST)
+    if metadata[place] != 1 << 4 | _I64:
+        raise ValueError("the number of rows comes third")
+    return place + 1
+
+
+def _skip(data: bytes, place: int, kind: int) -> int:
+    """Where the value of this kind, which begins at `place`, has ended."""
+    if kind in (_BYTE, _I16, _I32, _I64):
+        return place + 1 if kind == _BYTE else _varint(data, place)[1]
+    if kind == _DOUBLE:
+        return place + 8
+    if kind == _BINARY:
+        length, start = _varint(data, place)
+        return start + length
+    if kind in (_LIST, _SET):
+        return _skip_list(data, place)
+    if kind == _STRUCT:
+        return _skip_struct(data, place)
+    raise ValueError(f"a schema holds no values of kind {kind}")
+
+
+def _skip_list(data: bytes, place: int) -> int:
+    count, kind = data[place] >> 4, data[place] & 15
+    place += 1
+    if count == 15:
+        count, place = _varint(data, place)
+    for _ in range(count):
+        place = place + 1 if kind in (_TRUE, _FALSE) else _skip(data, place, kind)
+    return place
+
+
+def _skip_struct(data: bytes, place: int) -> int:
+    while data[place] != _STOP:
+        header = data[place]
+        place += 1
+        if not header >> 4:
+            place = _varint(data, place)[1]
+        if header & 15 not in (_TRUE, _FALSE):
+            place = _skip(data, place, header & 15)
+    return place + 1
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    """The number that begins at `place`, and where it has ended."""
+    number = shift = 0
+    while True:
+        byte = data[place]
+        number |= (byte & 127) << shift
+        place += 1
+        if byte < 128:
+            return number, place
+        shift += 7
+
+
+def _zigzag(number: int) -> int:
+    return number >> 1 ^ -(number & 1)
