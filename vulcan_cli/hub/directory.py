@@ -158,7 +158,7 @@ class DirectoryRepo:
     ) -> CommitOutcome:
         """See `Repo.commit`. Never `Later`; `Unknown` only where the disk failed in the act."""
         self._refuse_pull_request(wanted=create_pr)
-        if self._ahead is None or not set(commit.additions) <= set(self._ahead.parts):
+        if not self._is_ahead(commit.additions):
             ready = self.upload(commit.additions, revision)
             if not isinstance(ready, Ready):
                 return ready
@@ -202,9 +202,9 @@ class DirectoryRepo:
         """See `Repo.log`."""
         found: list[LoggedCommit] = []
         with self._open() as root, ours_to_read(root, "commits") as commits:
+            start = self._head_of(root, revision)
             if commits is None:
                 return found
-            start = self._head_of(root, revision)
             for record in newest_first(commits):
                 if found or record.id == start:
                     found.append(
@@ -317,6 +317,14 @@ class DirectoryRepo:
             return Changed(tuple(changed))
         return Ready()
 
+    def _is_ahead(self, additions: Sequence[Addition]) -> bool:
+        """Whether all this content waits here; others clear away what has waited for a day."""
+        ahead = self._ahead
+        if ahead is None or not set(additions) <= set(ahead.parts):
+            return False
+        with self._open() as root, ours_to_read(root, "incoming") as incoming:
+            return incoming is not None and incoming.status(ahead.name) is not None
+
     def _discard_ahead(self, incoming: Folder) -> None:
         """Drop content that no commit took."""
         ahead, self._ahead = self._ahead, None
@@ -335,7 +343,7 @@ class DirectoryRepo:
                 self._discard_ahead(incoming)
                 return Landed(commit.parent)
             if incoming.status(ahead.name) is None:
-                # Others clear away what has waited for a day.
+                # Cleared away this very moment; it is brought again in the next try.
                 self._ahead = None
                 return Stale()
             files = tuple(

@@ -1,0 +1,34 @@
+"""What the tests of both kinds of repo need: additions, commits, a local Hub."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from vulcan_cli.hub.repo import MAIN, Addition, Commit, Repo
+
+SHARDS = "h12_2/h11_3/bucket_5"
+
+
+def sha256(data: bytes) -> str:
+    """Hex digest."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def addition(folder: Path, name: str, data: bytes) -> Addition:
+    """A local file and where it goes: a bare name goes where shards go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    local = folder / sha256(data)
+    local.write_bytes(data)
+    path = name if "/" in name or not name.startswith("run_") else f"{SHARDS}/{name}.parquet"
+    return Addition(path, local, sha256(data), len(data))
+
+
+def commit_of(repo: Repo, *additions: Addition, title: str = "one", parent: str = "") -> Commit:
+    """A commit on the head of the repo, or on another parent."""
+    return Commit(title, "batch 0123", parent or repo.head(MAIN), additions)
+
+
+def contents(repo: Repo, *paths: str) -> dict[str, str]:
+    """Path to SHA-256 of what the repo says it holds."""
+    return {path: file.sha256 or "" for path, file in repo.look_up(paths).items()}
