@@ -1,0 +1,179 @@
+"""Durable file operations: names have one owner, links are not followed, replies may be lost."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.staging_tools import inject, names, run
+from vulcan_cli.errors import BadShard
+from vulcan_cli.files import (
+    Folder,
+    append_durably,
+    link_exclusive,
+    new_temporary,
+    open_regular,
+    rename_exclusive,
+    replace_durably,
+    sha256_of,
+)
+
+
+def test_a_link_is_won_once_and_other_content_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "other").write_text("other")
+    assert link_exclusive(tmp_path / "mine", tmp_path / "name")
+    assert not link_exclusive(tmp_path / "other", tmp_path / "name")
+    assert (tmp_path / "name").read_text() == "mine"
+
+
+def test_a_link_whose_reply_was_lost_counts_as_won(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    os.link(tmp_path / "mine", tmp_path / "name")
+    assert link_exclusive(tmp_path / "mine", tmp_path / "name")
+
+
+def test_a_rename_never_replaces(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "name").write_text("other")
+    assert not rename_exclusive(tmp_path / "mine", tmp_path / "name")
+    assert (tmp_path / "name").read_text() == "other"
+    assert rename_exclusive(tmp_path / "mine", tmp_path / "free")
+    assert names(tmp_path) == ["free", "name"]
+
+
+def test_a_link_as_target_is_a_taken_name(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "name").symlink_to(tmp_path / "elsewhere")
+    assert not link_exclusive(tmp_path / "mine", tmp_path / "name")
+    assert not rename_exclusive(tmp_path / "mine", tmp_path / "name")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param((), id="hard links"),
+        pytest.param(inject("linkat", "error=EPERM", "1+"), id="rename without replacing"),
+        pytest.param(
+            (
+                *("-e", "trace=linkat,renameat2"),
+                *("-e", "inject=linkat:error=EOPNOTSUPP:when=1+"),
+                *("-e", "inject=renameat2:error=EINVAL:when=1+"),
+            ),
+            id="reservation",
+        ),
+    ],
+)
+def test_p3_twenty_processes_and_one_name_have_one_winner(
+    tmp_path: Path, spoil: tuple[str, ...]
+) -> None:
+    code, output = run("race-link", tmp_path, 20, under=spoil)
+    assert (code, output) == (0, "1")
+    # The file holds the name that its maker gave it: it is one maker's, whole.
+    assert (tmp_path / "one").read_text().startswith(".v")
+
+
+def test_an_interrupted_call_is_made_again(tmp_path: Path) -> None:
+    spoil = inject("linkat", "error=EINTR", "1..3")
+    assert run("race-link", tmp_path, 1, under=spoil) == (0, "1")
+
+
+def test_an_old_reservation_is_free_and_a_young_one_is_not(tmp_path: Path) -> None:
+    with Folder.open(tmp_path) as folder:
+        (tmp_path / "mine").write_text("mine")
+        folder._reserve(".vreserved.tmp")
+        with pytest.raises(BlockingIOError):
+            folder._reserve(".vreserved.tmp")
+        two_days = (tmp_path / ".vreserved.tmp").stat().st_mtime - 2 * 86_400
+        os.utime(tmp_path / ".vreserved.tmp", (two_days, two_days))
+        folder._reserve(".vreserved.tmp")
+    assert names(tmp_path) == [".vreserved.tmp", "mine"]
+
+
+def test_replacing_replaces_a_link_and_not_what_it_points_to(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "name").symlink_to(tmp_path / "secret")
+    replace_durably(tmp_path / "name", b"new", 0o640)
+    assert (tmp_path / "secret").read_text() == "secret"
+    assert (tmp_path / "name").read_bytes() == b"new"
+    assert (tmp_path / "name").lstat().st_mode & 0o777 == 0o640
+    assert names(tmp_path) == ["name", "secret"]
+
+
+def test_appending_ends_a_torn_line_first(tmp_path: Path) -> None:
+    append_durably(tmp_path / "log", b"one\n")
+    with (tmp_path / "log").open("ab") as file:
+        file.write(b"tor")
+    append_durably(tmp_path / "log", b"two\n")
+    assert (tmp_path / "log").read_bytes() == b"one\ntor\ntwo\n"
+
+
+def test_appending_does_not_follow_a_link(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "log").symlink_to(tmp_path / "secret")
+    with pytest.raises(OSError, match="symbolic"):
+        append_durably(tmp_path / "log", b"one\n")
+    assert (tmp_path / "secret").read_text() == "secret"
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+KINDS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "link": (lambda path: path.symlink_to("/etc/passwd"), "a symbolic link"),
+    "folder": (lambda path: path.mkdir(), "a folder"),
+    "fifo": (os.mkfifo, "a FIFO"),
+    "socket": (_socket, "a socket"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_regular_files_are_opened(tmp_path: Path, kind: str) -> None:
+    make, name = KINDS[kind]
+    make(tmp_path / "entry")
+    with pytest.raises(BadShard) as caught:
+        open_regular(tmp_path / "entry")
+    assert caught.value.reason == f"{name}, not a regular file"
+
+
+def test_a_device_is_not_opened() -> None:
+    with pytest.raises(BadShard) as caught:
+        open_regular(Path("/dev/null"))
+    assert caught.value.reason == "a device, not a regular file"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc/passwd", "a\0b"])
+def test_p17_a_name_is_one_step_and_no_more(tmp_path: Path, name: str) -> None:
+    with Folder.open(tmp_path) as folder, pytest.raises(OSError, match="not a plain file name"):
+        folder.replace(name, b"")
+
+
+def test_p17_a_folder_behind_a_link_is_not_entered(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "child").symlink_to(tmp_path / "elsewhere")
+    with Folder.open(tmp_path / "root") as folder:
+        with pytest.raises(NotADirectoryError):
+            folder.child("child")
+        with pytest.raises(NotADirectoryError):
+            folder.make_child("child")
+
+
+def test_sha256_of_reads_from_the_start_and_stops_at_the_limit(tmp_path: Path) -> None:
+    fd, _ = new_temporary(tmp_path)
+    try:
+        os.write(fd, b"abc")
+        known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        assert sha256_of(fd) == (known, 3)
+        assert os.lseek(fd, 0, os.SEEK_CUR) == 3
+        with pytest.raises(OSError, match="too large"):
+            sha256_of(fd, limit=2)
+    finally:
+        os.close(fd)

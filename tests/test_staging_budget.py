@@ -1,0 +1,248 @@
+"""The commit budget, P10: never more than so many requests per window, whoever spends."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.staging_tools import inject, names, run_all, start
+from vulcan_cli.errors import DiskTrouble, NotSetUp, TryLater
+from vulcan_cli.staging.area import StagingArea
+from vulcan_cli.staging.budget import Budget, _parse
+from vulcan_cli.staging.records import RecordError
+
+NOW = 1_000_000.0
+
+
+@pytest.fixture
+def area(tmp_path: Path) -> StagingArea:
+    made = StagingArea(tmp_path / "staging")
+    made.create()
+    return made
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def ours(area: StagingArea) -> Path:
+    return area.private / "budget" / "repo.json"
+
+
+def peers(area: StagingArea) -> Path:
+    return area.root / "_commit_budget.json"
+
+
+def write(path: Path, stamps: object, window_s: object = 3600.0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"budget": 90, "window_s": window_s, "timestamps": stamps}))
+
+
+def test_p10_no_more_than_the_budget_in_any_window(area: StagingArea, clock: Clock) -> None:
+    budget = Budget(area, "repo", 2, 100.0, clock)
+    assert (budget.remaining(), budget.next_slot_at()) == (2, None)
+    assert budget.spend() == NOW
+    clock.now += 10
+    assert budget.spend() == NOW + 10
+    assert (budget.remaining(), budget.next_slot_at()) == (0, NOW + 100)
+    with pytest.raises(TryLater) as caught:
+        budget.spend()
+    assert caught.value.retry_at == NOW + 100
+    clock.now = NOW + 99.9
+    assert budget.remaining() == 0
+    clock.now = NOW + 100
+    assert (budget.remaining(), budget.next_slot_at()) == (1, None)
+    budget.spend()
+    assert budget.next_slot_at() == NOW + 110
+
+
+def test_p10_a_slot_is_on_disk_when_it_is_spent(area: StagingArea, clock: Clock) -> None:
+    Budget(area, "repo", 2, 100.0, clock).spend()
+    assert Budget(area, "repo", 2, 100.0, clock).remaining() == 1
+    assert Budget(area, "other", 2, 100.0, clock).remaining() == 2
+
+
+def test_p10_a_slot_that_could_not_be_saved_is_not_given(area: StagingArea, clock: Clock) -> None:
+    Budget(area, "repo", 5, 100.0, clock).spend()
+    process = start("spend", area.root, 5, under=inject("fsync", "error=ENOSPC", "1+"))
+    assert run_all([process]) == ["DiskTrouble"]
+    assert Budget(area, "repo", 5, 100.0, clock).remaining() == 4
+
+
+def test_p10_the_peers_stamps_count_and_ours_are_mirrored(area: StagingArea, clock: Clock) -> None:
+    write(peers(area), [NOW - 50, NOW - 20], window_s=200.0)
+    budget = Budget(area, "repo", 4, 100.0, clock, with_peer=True)
+    assert budget.remaining() == 2
+    budget.spend()
+    assert budget.remaining() == 1
+    assert json.loads(peers(area).read_text()) == {
+        "budget": 90,
+        "window_s": 200.0,
+        "timestamps": [NOW - 50, NOW - 20, NOW],
+    }
+    # The peer replaced its file without having seen our stamp: it counts all the same.
+    write(peers(area), [NOW - 50, NOW - 20, NOW - 1])
+    assert budget.remaining() == 0
+    assert Budget(area, "repo", 4, 100.0, clock).remaining() == 1
+
+
+def test_p10_two_requests_at_one_instant_are_two(area: StagingArea, clock: Clock) -> None:
+    budget = Budget(area, "repo", 3, 100.0, clock, with_peer=True)
+    budget.spend()
+    budget.spend()
+    assert budget.remaining() == 1
+
+
+UNREADABLE = {
+    "garbage": b"{",
+    "empty": b"",
+    "no list": b'{"timestamps": 5}',
+    "text": b'{"timestamps": ["1"]}',
+    "null": b'{"timestamps": [null]}',
+    "deep": b"[" * 100_000,
+    "huge": b'{"timestamps": [' + b"1," * (1 << 20) + b"1]}",
+}
+
+
+@pytest.mark.parametrize("where", ["ours", "the peer's"])
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_p10_an_unreadable_history_is_full_for_one_window(
+    area: StagingArea, clock: Clock, kind: str, where: str
+) -> None:
+    path = ours(area) if where == "ours" else peers(area)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(UNREADABLE[kind])
+    budget = Budget(area, "repo", 3, 100.0, clock, with_peer=True)
+    assert (budget.remaining(), budget.next_slot_at()) == (0, NOW + 100)
+    with pytest.raises(TryLater) as caught:
+        budget.spend()
+    assert caught.value.retry_at == NOW + 100
+    # The repair was saved, so that time passes.
+    clock.now += 100
+    assert budget.remaining() == 3
+    budget.spend()
+
+
+def test_p10_an_unreadable_link_or_folder_is_full(area: StagingArea, clock: Clock) -> None:
+    secret = area.root / "secret"
+    write(secret, [])
+    peers(area).symlink_to(secret)
+    budget = Budget(area, "repo", 3, 100.0, clock, with_peer=True)
+    with pytest.raises(TryLater):
+        budget.spend()
+    assert json.loads(secret.read_text())["timestamps"] == []
+    assert not peers(area).is_symlink()
+    clock.now += 100
+    budget.spend()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, NOW + 1, 1e300, 10**400])
+def test_p10_a_stamp_that_cannot_be_is_now(area: StagingArea, clock: Clock, bad: float) -> None:
+    write(ours(area), [bad])
+    budget = Budget(area, "repo", 1, 100.0, clock)
+    with pytest.raises(TryLater) as caught:
+        budget.spend()
+    assert caught.value.retry_at == NOW + 100
+    clock.now += 60
+    assert budget.next_slot_at() == NOW + 100
+    clock.now += 40
+    assert budget.remaining() == 1
+
+
+def test_p10_a_shorter_window_forgets_nothing_for_a_longer_one(
+    area: StagingArea, clock: Clock
+) -> None:
+    Budget(area, "repo", 5, 3600.0, clock).spend()
+    clock.now += 100
+    Budget(area, "repo", 5, 10.0, clock).spend()
+    assert Budget(area, "repo", 5, 3600.0, clock).remaining() == 3
+
+
+def test_p10_eight_processes_share_one_budget(area: StagingArea) -> None:
+    spent = run_all([start("spend", area.root, 20) for _ in range(8)])
+    assert sum(map(int, spent)) == 20
+    assert len(json.loads(peers(area).read_text())["timestamps"]) == 20
+
+
+def test_what_is_left_is_read_without_writing(area: StagingArea, clock: Clock) -> None:
+    write(peers(area), [NOW - 1])
+    budget = Budget(area, "repo", 3, 100.0, clock, with_peer=True)
+    before = names(area.root)
+    assert budget.remaining() == 2
+    assert names(area.root) == before
+    assert not area.private.exists()
+
+
+def test_a_key_that_is_no_file_name_is_hashed(area: StagingArea, clock: Clock) -> None:
+    Budget(area, "../../evil", 3, 100.0, clock).spend()
+    assert len(names(area.private / "budget")) == 2
+    assert Budget(area, "../../evil", 3, 100.0, clock).remaining() == 2
+
+
+def test_no_budget_at_all_gives_no_slot(area: StagingArea, clock: Clock) -> None:
+    budget = Budget(area, "repo", 0, 100.0, clock)
+    with pytest.raises(TryLater) as caught:
+        budget.spend()
+    assert caught.value.retry_at is None
+
+
+def test_p10_a_held_lock_is_waited_for_and_given_up(area: StagingArea, clock: Clock) -> None:
+    holder = start("hold-budget", area.root)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    waits: list[float] = []
+    with pytest.raises(TryLater):
+        Budget(area, "repo", 3, 100.0, clock, sleep=waits.append).spend()
+    assert waits
+    holder.communicate()
+    Budget(area, "repo", 3, 100.0, clock, sleep=waits.append).spend()
+
+
+def test_p17_no_stamp_goes_through_a_link(area: StagingArea, tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    area.private.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(NotSetUp):
+        Budget(area, "repo", 3, 100.0, clock).spend()
+    assert names(tmp_path / "elsewhere") == []
+
+
+def test_a_lock_that_is_a_link_is_not_followed(
+    area: StagingArea, tmp_path: Path, clock: Clock
+) -> None:
+    (area.private / "budget").mkdir(parents=True)
+    (area.private / "budget" / "repo.lock").symlink_to(tmp_path / "made")
+    with pytest.raises(DiskTrouble):
+        Budget(area, "repo", 3, 100.0, clock).spend()
+    assert not (tmp_path / "made").exists()
+
+
+numbers = st.floats() | st.integers() | st.none() | st.text()
+
+
+@settings(deadline=None)
+@given(
+    st.binary()
+    | st.fixed_dictionaries(
+        {}, optional={"timestamps": st.lists(numbers), "window_s": numbers, "budget": numbers}
+    ).map(json.dumps)
+)
+def test_p10_no_history_raises_anything_else(data: bytes | str) -> None:
+    try:
+        history = _parse(data.encode() if isinstance(data, str) else data, NOW)
+    except RecordError:
+        return
+    assert all(math.isfinite(stamp) and stamp <= NOW for stamp in history.stamps)
