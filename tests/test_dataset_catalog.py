@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -143,7 +144,7 @@ def test_a_footer_longer_than_the_first_read_is_read_whole(tmp_path: Path) -> No
 def test_bad_shards_are_listed_beside_the_good_ones(tmp_path: Path) -> None:
     good = put(tmp_path, vacua(1), "good", h11=3, h12=2)
     whole = good.file.read_bytes()
-    made = {
+    made: dict[str, Callable[[Path], object]] = {
         "cut": lambda path: path.write_bytes(whole[:-20]),
         "empty": lambda path: path.write_bytes(b""),
         "fifo": os.mkfifo,
