@@ -1,0 +1,413 @@
+"""Queries over many shards: filters, columns, order, and shards that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from tests.dataset_support import STAGING, listed, put, vacua
+from vulcan_cli.dataset import query as query_module
+from vulcan_cli.dataset.catalog import Catalog, Source
+from vulcan_cli.dataset.filters import Filters, parse_integers
+from vulcan_cli.dataset.query import query, run_sql
+from vulcan_cli.errors import InputRefused, UsageError
+from vulcan_cli.vacua.schema import DTYPES
+
+PEERS = Catalog.read(
+    source for state in ("pending", "synced") for source in listed(STAGING / state)
+)
+WHOLE = pl.concat((pl.read_parquet(file) for file in PEERS.rows["file"]), how="diagonal")
+
+
+def ask(catalog: Catalog, **filters: Any) -> pl.DataFrame:
+    return query(catalog, Filters(**filters)).rows.collect(engine="streaming")
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Catalog:
+    """Four shards of other columns: `is_susy` is in three of them, `extra` in two."""
+    return Catalog.read(
+        [
+            put(tmp_path, vacua(2, is_susy=[True, False], extra=1), "a", h11=3, h12=2),
+            put(tmp_path, vacua(3, is_susy=[None, True, False]), "b", h11=3, h12=2, ks_id=0),
+            put(tmp_path, vacua(1, extra=7, zeta="z"), "c", h11=4, h12=2, ks_id=5),
+            put(tmp_path, vacua(1, is_susy=True, solver_name="n"), "d", h12=3, cicy_id=9),
+        ]
+    )
+
+
+def runs(rows: pl.DataFrame) -> str:
+    """One letter for each row."""
+    return "".join(rows["run_id"])
+
+
+def test_everything_comes_in_the_order_of_paths_and_rows() -> None:
+    assert_frame_equal(ask(PEERS), WHOLE)
+
+
+@pytest.mark.parametrize("files", [1, 2, 3])
+def test_batches_do_not_show(monkeypatch: pytest.MonkeyPatch, files: int) -> None:
+    monkeypatch.setattr(query_module, "_BATCH_FILES", files)
+    assert_frame_equal(ask(PEERS), WHOLE)
+    assert_frame_equal(ask(PEERS, limit=100), WHOLE.head(100))
+    assert_frame_equal(
+        query(PEERS, Filters()).rows.slice(50, 90).filter(pl.col("tau_im") > 3).collect(),
+        WHOLE.slice(50, 90).filter(pl.col("tau_im") > 3),
+    )
+
+
+@pytest.mark.parametrize(
+    ("filters", "condition"),
+    [
+        ({"h11": parse_integers(["100..132", "243"])}, "h11 BETWEEN 100 AND 132 OR h11 = 243"),
+        (
+            {"ks_id": parse_integers(["3,5"]), "h12": parse_integers(["3"])},
+            "ks_id IN (3,5) AND h12 = 3",
+        ),
+        ({"ks_id": parse_integers(["-1"])}, "ks_id = -1"),
+        ({"geometry_id": ("f7ab5efef3a47ce5",)}, "geometry_id = 'f7ab5efef3a47ce5'"),
+        ({"solver_name": ("newton_SUSY_ISD+",)}, "solver_name = 'newton_SUSY_ISD+'"),
+        ({"is_susy": True, "h12": parse_integers(["2"])}, "is_susy AND h12 = 2"),
+        ({"where": "tau_im > 5 AND moduli_im[1] < 0.5"}, "tau_im > 5 AND moduli_im[1] < 0.5"),
+    ],
+)
+def test_filters_find_what_a_plain_scan_finds(filters: dict[str, Any], condition: str) -> None:
+    wanted = WHOLE.filter(pl.sql_expr(condition))
+
+    found = ask(PEERS, **filters)
+
+    assert found.height > 0
+    assert_frame_equal(found, wanted.select(found.columns))
+
+
+def test_elements_of_lists_count_from_one() -> None:
+    first = WHOLE["flux"][0][0]
+
+    found = ask(PEERS, where=f"flux[1] = {first}", columns=("flux",))
+
+    assert found["flux"].list.first().unique().to_list() == [first]
+
+
+def test_a_row_whose_shard_lacks_an_asked_column_does_not_match(mixed: Catalog) -> None:
+    assert runs(ask(mixed)) == "aabbbcd"
+    assert runs(ask(mixed, is_susy=True)) == "abd"
+    assert runs(ask(mixed, is_susy=False)) == "ab"
+    assert runs(ask(mixed, where="NOT is_susy")) == "ab"
+    assert runs(ask(mixed, where="is_susy IS NULL")) == "b"
+    assert runs(ask(mixed, where="is_susy OR extra = 7")) == "a"
+    assert runs(ask(mixed, where="extra > 0")) == "aac"
+    assert runs(ask(mixed, solver_name=("n", "m"))) == "d"
+    assert runs(ask(mixed, where="mass2[1] > 0")) == ""
+
+
+def test_columns_are_united_by_name(mixed: Catalog) -> None:
+    rows = ask(mixed)
+
+    known = [name for name in DTYPES if name in rows.columns]
+    assert rows.columns == [*known, "extra", "zeta"]
+    assert rows["extra"].to_list() == [1, 1, None, None, None, 7, None]
+    assert rows["is_susy"].to_list() == [True, False, None, True, False, None, True]
+
+
+def test_asked_columns_come_in_the_order_asked(mixed: Catalog) -> None:
+    rows = ask(mixed, columns=("zeta", "tau_im", "mass2"), sort=("-tau_im", "run_id"), limit=3)
+
+    assert rows.schema == {"zeta": pl.String, "tau_im": pl.Float64, "mass2": pl.List(pl.Float64)}
+    assert rows.rows() == [(None, 3.0, None), (None, 2.0, None), (None, 2.0, None)]
+
+
+def test_sorting_puts_nulls_last_and_keeps_the_order_of_equals(mixed: Catalog) -> None:
+    assert runs(ask(mixed, sort=("extra",))) == "aacbbbd"
+    assert runs(ask(mixed, sort=("-extra",))) == "caabbbd"
+
+
+def test_no_match_is_an_empty_result_of_the_right_types(mixed: Catalog) -> None:
+    assert_frame_equal(ask(mixed, h11=parse_integers(["99"])), ask(mixed).clear())
+    assert ask(mixed, where="tau_im < 0", columns=("extra",)).schema == {"extra": pl.Int32}
+    assert ask(Catalog.read([])).schema == DTYPES
+    assert ask(Catalog.read([]), is_susy=True, columns=("flux",)).schema == {
+        "flux": pl.List(pl.Int32)
+    }
+
+
+def test_counting_needs_no_column(mixed: Catalog) -> None:
+    assert query(mixed, Filters()).rows.select(pl.len()).collect().item() == 7
+    assert query(mixed, Filters(is_susy=True)).rows.select(pl.len()).collect().item() == 3
+
+
+def test_a_result_can_be_read_twice(mixed: Catalog) -> None:
+    rows = query(mixed, Filters(is_susy=True)).rows
+
+    assert_frame_equal(rows.collect(), rows.collect(engine="streaming"))
+
+
+@given(
+    st.lists(st.sampled_from(["run_id", "tau_im", "ks_id", "flux"]), unique=True, min_size=1),
+    st.lists(st.sampled_from(["tau_im", "-tau_im", "-ks_id", "run_id"]), max_size=2),
+    st.none() | st.integers(0, 30),
+    st.none() | st.floats(2, 7),
+)
+def test_any_mix_is_what_polars_makes_of_all_rows(
+    columns: list[str], sort: list[str], limit: int | None, low: float | None
+) -> None:
+    by = list(dict.fromkeys(name.removeprefix("-") for name in sort))
+    descending = [any(f"-{name}" == each for each in sort[::-1]) for name in by]
+    wanted = WHOLE if low is None else WHOLE.filter(pl.col("tau_im") > low)
+    if by and len(by) == len(sort):
+        wanted = wanted.sort(by, descending=descending, nulls_last=True, maintain_order=True)
+    else:
+        sort = []
+    wanted = wanted.select(columns)
+
+    found = ask(
+        PEERS,
+        columns=tuple(columns),
+        sort=tuple(sort),
+        limit=limit,
+        where=None if low is None else f"tau_im > {low!r}",
+    )
+
+    assert_frame_equal(found, wanted if limit is None else wanted.head(limit))
+
+
+@pytest.mark.parametrize(
+    ("where", "sentence"),
+    [
+        ("tau_im >", "where 'tau_im >': expected: an expression, found its end"),
+        ("a = = 2", "where 'a = = 2': expected: an expression, found: =, at character 5"),
+        (
+            "a > 1\nAND = 2",
+            "where 'a > 1\\nAND = 2': expected: an expression, found: =, at line 2, character 5",
+        ),
+        ("foo(tau_im) > 1", "where 'foo(tau_im) > 1': unsupported function 'foo'"),
+        (
+            "tau_im",
+            "where 'tau_im': filter predicate must be of type `Boolean`, got `Float64`",
+        ),
+        (
+            "geometry_id > 3",
+            "where 'geometry_id > 3': cannot compare string with numeric type (i32)",
+        ),
+    ],
+)
+def test_a_condition_that_is_none_is_refused_with_its_place(where: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        query(PEERS, Filters(where=where))
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "filters", [{"where": "tau_imm > 3"}, {"columns": ("tau_imm",)}, {"sort": ("-tau_imm",)}]
+)
+def test_an_unknown_column_is_refused_with_the_nearest(filters: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as refused:
+        query(PEERS, Filters(**filters))
+    columns = ", ".join([*DTYPES, "my_note"])
+    assert str(refused.value) == (
+        f"there is no column 'tau_imm': did you mean tau_im? columns are {columns}"
+    )
+
+
+def test_a_condition_that_fails_on_a_value_is_the_conditions_fault(mixed: Catalog) -> None:
+    asked = query(mixed, Filters(where="CAST(run_id AS INT) > 1"))
+
+    with pytest.raises(UsageError, match=r"^the condition fails: conversion from `str` to `i32`"):
+        asked.rows.collect()
+    assert asked.bad == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("3", {3}),
+        ("3,5", {3, 5}),
+        ("3..7", {3, 4, 5, 6, 7}),
+        ("-1", {-1}),
+        ("-1..1, 9", {-1, 0, 1, 9}),
+    ],
+)
+def test_integers_are_single_listed_or_ranges(text: str, values: set[int]) -> None:
+    assert {value for each in parse_integers([text]) for value in each} == values
+
+
+@pytest.mark.parametrize("text", ["", "x", "3..", "3.5", "3,,5", "1e3", "\uff13", "9" * 40])
+def test_other_integers_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"is neither an integer nor a range such as 3\.\.7$"):
+        parse_integers([text])
+
+
+def test_an_empty_range_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^the range 7\.\.3 is empty: the lower end comes first$"):
+        parse_integers(["7..3"])
+
+
+def cut(file: Path) -> None:
+    """Damage the data, not the footer."""
+    data = bytearray(file.read_bytes())
+    data[4:600] = bytes(596)
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("harm", [cut, Path.unlink])
+@pytest.mark.parametrize("at", [0, 4, 9])
+def test_a_shard_that_fails_while_read_is_left_out_and_told(
+    tmp_path: Path, harm: Callable[[Path], None], at: int
+) -> None:
+    sources = [put(tmp_path, vacua(20), f"run{n}", h11=3, h12=2) for n in range(10)]
+    catalog = Catalog.read(sources)
+    harm(sources[at].file)
+
+    asked = query(catalog, Filters(where="tau_im > 10"))
+    rows = asked.rows.collect(engine="streaming")
+
+    good = [source.file for source in sources if source is not sources[at]]
+    wanted = pl.concat(pl.read_parquet(file) for file in good).filter(pl.col("tau_im") > 10)
+    assert_frame_equal(rows, wanted)
+    assert [bad.path for bad in asked.bad] == [sources[at].file]
+    if harm is Path.unlink:
+        assert asked.bad[0].reason == "it is gone since it was listed"
+
+
+def test_bad_shards_of_the_catalog_are_told_too(tmp_path: Path) -> None:
+    good = put(tmp_path, vacua(1), "a", h11=3, h12=2)
+    bad = Source("h12_2/h11_3/bucket_3/run_b.parquet", tmp_path / "b", "synced")
+
+    asked = query(Catalog.read([good, bad]), Filters())
+
+    assert asked.rows.collect().height == 1
+    assert [each.path for each in asked.bad] == [bad.file]
+
+
+def test_folders_named_like_columns_and_patterns_in_names_mean_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "h11=99" / "[a]*"
+    folder.mkdir(parents=True)
+
+    rows = ask(Catalog.read([put(folder, vacua(2), "a", h11=3, h12=2)]))
+
+    assert rows["h11"].to_list() == [3, 3]
+
+
+def test_types_that_clash_are_told_with_both_shards(tmp_path: Path) -> None:
+    catalog = Catalog.read(
+        [
+            put(tmp_path, vacua(1, odd="x"), "a", h11=3, h12=2),
+            put(tmp_path, vacua(1, odd=[[1.0]]), "b", h11=3, h12=2),
+        ]
+    )
+    one, other = catalog.rows["path_in_repo"]
+
+    with pytest.raises(InputRefused) as refused:
+        query(catalog, Filters())
+
+    assert str(refused.value) == (
+        f"column odd: String in {one}, List(Float64) in {other}: leave it out, or read fewer shards"
+    )
+    assert runs(ask(catalog, columns=("run_id",))) == "ab"
+    assert ask(catalog, run_id=("b",))["odd"].to_list() == [[1.0]]
+
+
+def test_widths_and_nulls_of_an_extension_column_are_joined(tmp_path: Path) -> None:
+    odd = [pl.Series([1], dtype=pl.Int8), pl.Series([2**40]), pl.Series([None], dtype=pl.Null)]
+    lists = [[[1.5]], pl.Series([[2.5]], dtype=pl.List(pl.Float32)), [None]]
+    catalog = Catalog.read(
+        put(tmp_path, vacua(1, odd=narrow, lists=many), f"r{n}", h11=3, h12=2)
+        for n, (narrow, many) in enumerate(zip(odd, lists, strict=True))
+    )
+
+    rows = ask(catalog)
+
+    assert rows.select("odd", "lists").rows() == [(1, [1.5]), (2**40, [2.5]), (None, None)]
+    assert rows.schema["odd"] == pl.Int64
+    assert rows.schema["lists"] == pl.List(pl.Float64)
+    assert runs(ask(catalog, where="odd > 1")) == "r1"
+
+
+def rewritten(source: Source, change: Callable[[pa.Table], pa.Table]) -> Source:
+    """The shard as another writer would have left it, its metadata kept."""
+    table = pq.read_table(source.file)
+    changed = change(table).replace_schema_metadata(table.schema.metadata)
+    pq.write_table(changed, source.file)
+    return source
+
+
+def recast(column: str, dtype: pa.DataType) -> Callable[[pa.Table], pa.Table]:
+    def change(table: pa.Table) -> pa.Table:
+        place = table.schema.get_field_index(column)
+        return table.set_column(place, column, table[column].cast(dtype))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("column", "dtype"),
+    [
+        ("flux", pa.large_list(pa.int32())),
+        ("flux", pa.list_(pa.int64())),
+        ("tau_re", pa.float32()),
+        ("run_id", pa.large_string()),
+        ("run_id", pa.dictionary(pa.int32(), pa.string())),
+        ("created_at", pa.timestamp("ns", "UTC")),
+        ("h11", pa.int64()),
+    ],
+)
+def test_shards_of_other_writers_come_in_our_types(
+    tmp_path: Path, column: str, dtype: pa.DataType
+) -> None:
+    sources = [put(tmp_path, vacua(3), run, h11=3, h12=2) for run in "abc"]
+    wanted = ask(Catalog.read(sources))
+    rewritten(sources[1], recast(column, dtype))
+
+    asked = query(Catalog.read(sources), Filters())
+
+    assert_frame_equal(asked.rows.collect(), wanted)
+    assert asked.bad == ()
+
+
+def test_a_value_that_does_not_fit_our_type_makes_its_shard_bad(tmp_path: Path) -> None:
+    sources = [put(tmp_path, vacua(1), run, h11=3, h12=2) for run in "abc"]
+    large = pl.Series([[2**40]]).to_arrow()
+
+    def change(table: pa.Table) -> pa.Table:
+        return table.set_column(0, "flux", large.cast(pa.list_(pa.int64())))
+
+    rewritten(sources[1], change)
+    asked = query(Catalog.read(sources), Filters())
+
+    assert runs(asked.rows.collect()) == "ac"
+    assert [bad.path for bad in asked.bad] == [sources[1].file]
+
+
+def test_sql_reads_the_table_of_vacua() -> None:
+    statement = "SELECT h12, COUNT(*) AS n FROM vacua WHERE flux[1] > 0 GROUP BY h12 ORDER BY h12"
+
+    found = run_sql(query(PEERS, Filters()).rows, statement).collect()
+
+    counted = WHOLE.filter(pl.col("flux").list.first() > 0)["h12"].value_counts().sort("h12")
+    assert found.rows() == counted.rows()
+
+
+@pytest.mark.parametrize(
+    ("statement", "sentence"),
+    [
+        ("SELEC 1", "sql: expected: an SQL statement, found: SELEC, at character 1"),
+        ("SELECT 1 FROM vacuum", "sql: relation 'vacuum' was not found"),
+    ],
+)
+def test_sql_that_is_none_is_refused(statement: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        run_sql(query(PEERS, Filters()).rows, statement)
+    assert str(refused.value) == sentence
+
+
+def test_sql_that_names_no_column_is_told_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"^there is no column 'tauim': did you mean tau_im\? col"):
+        run_sql(query(PEERS, Filters()).rows, "SELECT tauim FROM vacua")

@@ -1,0 +1,176 @@
+"""What a person asks for: values and ranges of the keys, conditions on rows, columns, order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_, or_
+
+import polars as pl
+
+from vulcan_cli.dataset.columns import check_columns, unknown_column
+from vulcan_cli.errors import UsageError
+from vulcan_cli.vacua.geometry import KEYS
+
+_RANGE = re.compile(r"(-?\d{1,18})(?:\.\.(-?\d{1,18}))?", re.ASCII)
+
+_MISSING = re.compile(r"""unable to find column "(.*?)\"""")
+
+# A WHERE on the first line, so that lines and columns in Polars' words are those of the condition.
+_SELECT = "SELECT * FROM vacua WHERE\n"
+_PLACE = re.compile(r"^sql parser error: (.*?)(?: at Line: (\d+), Column: (\d+))?$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which rows, which columns, in which order. Empty: everything.
+
+    Attributes:
+        run_id: Runs, any of them.
+        geometry_id: Geometries, any of them.
+        h11, h12, ks_id, triang_id, conifold_id, cicy_id: Values, any of them, as `range`s;
+            -1 is an absent key.
+        solver_name: Solvers, any of them.
+        is_susy: Only rows with this value.
+        is_isd: Only rows with this value.
+        where: A condition in Polars SQL; elements of lists count from 1.
+        columns: Columns of the result in their order; None: all.
+        sort: Columns to sort by, descending where `-` stands before the name; nulls last.
+        limit: At most so many rows.
+    """
+
+    run_id: tuple[str, ...] = ()
+    geometry_id: tuple[str, ...] = ()
+    h11: tuple[range, ...] = ()
+    h12: tuple[range, ...] = ()
+    ks_id: tuple[range, ...] = ()
+    triang_id: tuple[range, ...] = ()
+    conifold_id: tuple[range, ...] = ()
+    cicy_id: tuple[range, ...] = ()
+    solver_name: tuple[str, ...] = ()
+    is_susy: bool | None = None
+    is_isd: bool | None = None
+    where: str | None = None
+    columns: tuple[str, ...] | None = None
+    sort: tuple[str, ...] = ()
+    limit: int | None = None
+
+    def on_shards(self) -> pl.Expr:
+        """The condition on rows of the catalog."""
+        conditions = [pl.lit(value=True)]
+        conditions += [
+            pl.col(name).is_in(values)
+            for name in ("run_id", "geometry_id")
+            if (values := getattr(self, name))
+        ]
+        conditions += [
+            reduce(or_, (pl.col(key).is_between(r.start, r.stop - 1) for r in ranges))
+            for key in KEYS
+            if (ranges := getattr(self, key))
+        ]
+        return reduce(and_, conditions)
+
+    def on_rows(self, available: Sequence[str]) -> pl.Expr | None:
+        """The condition on rows of shards, or None where every row counts.
+
+        Raises:
+            UsageError: `where` cannot be parsed, or names a column that is not available.
+        """
+        conditions = [
+            pl.col(name) == value
+            for name in ("is_susy", "is_isd")
+            if (value := getattr(self, name)) is not None
+        ]
+        if self.solver_name:
+            conditions.append(pl.col("solver_name").is_in(self.solver_name))
+        if self.where is not None:
+            conditions.append(parse_where(self.where, available))
+        return reduce(and_, conditions) if conditions else None
+
+
+def parse_integers(texts: Iterable[str]) -> tuple[range, ...]:
+    """Read `3`, `3,5` and `3..7` (inclusive).
+
+    Raises:
+        UsageError: A part is neither, or its range is empty.
+    """
+    return tuple(_range(part.strip()) for text in texts for part in text.split(","))
+
+
+def parse_where(text: str, available: Sequence[str]) -> pl.Expr:
+    """Read a condition in Polars SQL.
+
+    Raises:
+        UsageError: It cannot be parsed (says where), or names no column (says the nearest).
+    """
+    try:
+        condition = pl.sql_expr(text)
+        names = condition.meta.root_names()
+    except pl.exceptions.PolarsError as error:
+        raise UsageError(f"where {text!r}: {_syntax(text, error)}") from error
+    check_columns(names, available)
+    return condition
+
+
+def check_condition(condition: pl.Expr, schema: pl.Schema, text: str | None) -> None:
+    """Try a condition on columns of these types, without rows.
+
+    Raises:
+        UsageError: It compares what cannot be compared, or is no condition.
+    """
+    try:
+        pl.LazyFrame(schema=schema).filter(condition).collect()
+    except pl.exceptions.PolarsError as error:
+        raise UsageError(f"where {text!r}: {first_line(error)}") from error
+
+
+def explain_sql(statement: str, error: Exception, available: Sequence[str]) -> str:
+    """What is wrong with a statement, in one sentence."""
+    missing = _MISSING.search(str(error))
+    if missing:
+        return unknown_column(missing[1], available)
+    return f"sql: {_with_place(statement, str(error), first_line=1)}"
+
+
+def sort_columns(sort: Iterable[str]) -> dict[str, bool]:
+    """Column to whether it descends, from names with or without `-` before them."""
+    return {name.removeprefix("-"): name.startswith("-") for name in sort}
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says; Polars adds the whole plan."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _range(text: str) -> range:
+    found = _RANGE.fullmatch(text)
+    if found is None:
+        raise UsageError(f"{text!r} is neither an integer nor a range such as 3..7")
+    low, high = int(found[1]), int(found[2] or found[1])
+    if high < low:
+        raise UsageError(f"the range {text} is empty: the lower end comes first")
+    return range(low, high + 1)
+
+
+def _syntax(text: str, error: Exception) -> str:
+    """What is wrong with a condition, and where: only for a whole statement the place is told."""
+    try:
+        pl.SQLContext(register_globals=False).execute(_SELECT + text)
+    except pl.exceptions.PolarsError as whole:
+        if _PLACE.search(str(whole)):
+            return _with_place(text, str(whole), first_line=2)
+    return first_line(error)
+
+
+def _with_place(text: str, said: str, *, first_line: int) -> str:
+    """Polars' words with the place in the text, which begins in their `first_line`."""
+    found = _PLACE.search(said)
+    if found is None:
+        return said.splitlines()[0]
+    what = f"{found[1][0].lower()}{found[1][1:]}".replace("found: EOF", "found its end")
+    if found[2] is None:
+        return what
+    line, column = int(found[2]) - first_line + 1, int(found[3])
+    return f"{what}, at " + (f"line {line}, " if "\n" in text else "") + f"character {column}"

@@ -1,0 +1,245 @@
+"""Rows of many shards as one lazy frame: the catalog narrows, the parquet scan does the rest.
+
+Shards are read a batch at a time, in the order of their paths. A shard that cannot be read is left
+out and noted; so nothing that stands in one file can fail a query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from vulcan_cli.dataset.catalog import SCHEMA, Catalog
+from vulcan_cli.dataset.columns import check_columns, union
+from vulcan_cli.dataset.filters import (
+    Filters,
+    check_condition,
+    explain_sql,
+    first_line,
+    sort_columns,
+)
+from vulcan_cli.errors import BadShard, UsageError
+from vulcan_cli.vacua.schema import DTYPES
+
+# What one batch holds at most: enough to keep every core busy, little enough to hold in memory.
+_BATCH_FILES = 256
+_BATCH_ROWS = 200_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """The rows that were asked for, not yet read.
+
+    Attributes:
+        rows: The result. Collect it with `engine="streaming"`, so that a limit stops the reading.
+        shards: The shards that are read for it.
+    """
+
+    rows: pl.LazyFrame
+    shards: Catalog
+    _unreadable: dict[Path, BadShard]
+
+    @property
+    def bad(self) -> tuple[BadShard, ...]:
+        """Shards left out: at once those of the catalog; after reading, those that failed too."""
+        return (*self.shards.bad, *self._unreadable.values())
+
+
+def query(catalog: Catalog, filters: Filters) -> Query:
+    """Prepare the rows of the catalog's shards that meet the filters.
+
+    A row whose shard lacks a column that a filter asks for does not match. Where no shard is
+    left, the result is empty, with the columns of the whole catalog (an empty one: all known).
+
+    Raises:
+        UsageError: A filter names no column, or `where` is no condition.
+        InputRefused: Two shards hold different types in a column of the result.
+    """
+    known = _known_columns(catalog)
+    order = sort_columns(filters.sort)
+    check_columns((*(filters.columns or ()), *order), list(known))
+    condition = filters.on_rows(list(known))
+    asked = frozenset(condition.meta.root_names() if condition is not None else ())
+    shards = catalog.where(filters.on_shards()).with_columns(asked)
+
+    used = asked.union(filters.columns or (), order)
+    found = _union(shards, catalog, known, only=None if filters.columns is None else used)
+    schema = pl.Schema({**{name: known[name] for name in known if name in used}, **found})
+    if condition is not None:
+        check_condition(condition, pl.Schema({**known, **schema}), filters.where)
+    unreadable: dict[Path, BadShard] = {}
+    rows = _scan(shards, schema, unreadable)
+    rows = rows if condition is None else rows.filter(condition)
+    result = list(found if filters.columns is None else filters.columns)
+    return Query(_arranged(rows, order, result, filters.limit), shards, unreadable)
+
+
+def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
+    """Run a statement in Polars SQL over the table `vacua`; elements of lists count from 1.
+
+    Raises:
+        UsageError: It cannot be parsed, or names no column.
+    """
+    try:
+        result = pl.SQLContext({"vacua": rows}, register_globals=False).execute(statement)
+        result.collect_schema()
+    except pl.exceptions.PolarsError as error:
+        raise UsageError(explain_sql(statement, error, list(rows.collect_schema()))) from error
+    return result
+
+
+def _arranged(
+    rows: pl.LazyFrame, order: dict[str, bool], columns: list[str], limit: int | None
+) -> pl.LazyFrame:
+    if order:
+        descending = list(order.values())
+        rows = rows.sort(list(order), descending=descending, nulls_last=True, maintain_order=True)
+    rows = rows.select(columns)
+    return rows if limit is None else rows.head(limit)
+
+
+def _known_columns(catalog: Catalog) -> pl.Schema:
+    """All columns that can be asked for. Where types clash, any: a result is typed on its own."""
+    everywhere = {name: dtype for schema in catalog.schemas for name, dtype in schema.items()}
+    return pl.Schema({**DTYPES, **dict(sorted({**everywhere, **DTYPES}.items()))})
+
+
+def _union(
+    shards: Catalog, catalog: Catalog, known: pl.Schema, *, only: frozenset[str] | None
+) -> pl.Schema:
+    """Columns of the shards; where there are no shards, those of the catalog, or all known."""
+    if not shards.rows.is_empty():
+        return union(shards.examples(), only=only)
+    held = {name for schema in catalog.schemas for name in schema} or set(known)
+    chosen = held if only is None else only
+    return pl.Schema({name: dtype for name, dtype in known.items() if name in chosen})
+
+
+class _Batch(NamedTuple):
+    """Shards that are read in one scan.
+
+    Attributes:
+        files: Their files, in order.
+        stored: Their common schema where it must be cast, None where it can be read as it is.
+    """
+
+    files: list[str]
+    stored: pl.Schema | None
+
+
+def _scan(shards: Catalog, schema: pl.Schema, unreadable: dict[Path, BadShard]) -> pl.LazyFrame:
+    """All rows of the shards under one schema. What cannot be read is noted in `unreadable`."""
+
+    def batches(
+        names: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        wanted = list(schema) if names is None else names
+        reader = _Reader(schema, wanted, predicate, unreadable)
+        yield from reader.read_all(_batches(shards, schema, reader.columns), n_rows)
+
+    return register_io_source(batches, schema=schema, is_pure=True)
+
+
+def _batches(shards: Catalog, schema: pl.Schema, columns: Sequence[str]) -> Iterator[_Batch]:
+    """Consecutive shards that one scan can read."""
+    stored = [
+        None if all(held.get(name, schema[name]) == schema[name] for name in columns) else held
+        for held in shards.schemas
+    ]
+    batch, n_rows = _Batch([], None), 0
+    for file, number, rows in shards.rows.select("file", SCHEMA, "n_rows").iter_rows():
+        full = len(batch.files) == _BATCH_FILES or n_rows + rows > _BATCH_ROWS
+        if batch.files and (full or batch.stored is not stored[number]):
+            yield batch
+            batch, n_rows = _Batch([], None), 0
+        batch = batch._replace(stored=stored[number])
+        batch.files.append(file)
+        n_rows += rows
+    if batch.files:
+        yield batch
+
+
+class _Reader:
+    """Reads batches; a batch that fails is halved until the shard to blame stands alone."""
+
+    def __init__(
+        self,
+        schema: pl.Schema,
+        wanted: list[str],
+        predicate: pl.Expr | None,
+        unreadable: dict[Path, BadShard],
+    ) -> None:
+        roots = predicate.meta.root_names() if predicate is not None else []
+        self.columns = list(dict.fromkeys([*wanted, *roots]))
+        self._schema = pl.Schema({name: schema[name] for name in self.columns})
+        self._wanted = wanted
+        self._predicate = predicate
+        self._unreadable = unreadable
+
+    def read_all(self, batches: Iterator[_Batch], n_rows: int | None) -> Iterator[pl.DataFrame]:
+        """Rows of all batches; of the first `n_rows` rows where that is given."""
+        for batch in batches:
+            for frame in self._read(batch, n_rows):
+                if n_rows is None:
+                    yield frame
+                    continue
+                taken = frame.head(n_rows)
+                n_rows -= taken.height
+                yield self._matching(taken.lazy()).collect()
+                if not n_rows:
+                    return
+
+    def _read(self, batch: _Batch, n_rows: int | None) -> Iterator[pl.DataFrame]:
+        # Rows are counted before the predicate, as the optimiser means them to be.
+        rows = self._rows(batch)
+        rows = self._matching(rows) if n_rows is None else rows.head(n_rows)
+        try:
+            yield rows.collect()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+            middle = len(batch.files) // 2
+            if middle:
+                yield from self._read(batch._replace(files=batch.files[:middle]), n_rows)
+                yield from self._read(batch._replace(files=batch.files[middle:]), n_rows)
+            else:
+                yield from self._blame(Path(batch.files[0]), error)
+
+    def _blame(self, file: Path, error: BaseException) -> Iterator[pl.DataFrame]:
+        """Read a shard by its own schema: is it at fault, or the query?"""
+        try:
+            stored = pl.Schema(pl.read_parquet_schema(file))
+            rows = self._rows(_Batch([str(file)], stored)).collect()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as failure:
+            gone = isinstance(failure, FileNotFoundError)
+            reason = "it is gone since it was listed" if gone else first_line(failure)
+            self._unreadable[file] = BadShard(file, reason)
+            return
+        try:
+            yield self._matching(rows.lazy()).collect()
+        except pl.exceptions.PolarsError as failure:
+            raise UsageError(f"the condition fails: {first_line(error)}") from failure
+
+    def _matching(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        rows = rows if self._predicate is None else rows.filter(self._predicate)
+        return rows.select(self._wanted)
+
+    def _rows(self, batch: _Batch) -> pl.LazyFrame:
+        rows = pl.scan_parquet(
+            batch.files,
+            schema=self._schema if batch.stored is None else batch.stored,
+            missing_columns="insert",
+            extra_columns="ignore",
+            glob=False,
+            hive_partitioning=False,
+            cache=False,
+        )
+        if batch.stored is None:
+            return rows
+        return rows.select(
+            (pl.col(name) if name in batch.stored else pl.lit(None)).cast(dtype).alias(name)
+            for name, dtype in self._schema.items()
+        )
