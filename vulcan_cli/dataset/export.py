@@ -1,0 +1,256 @@
+"""Rows out: parquet, CSV, NDJSON, Arrow IPC and JSON, to a file or a stream, as they are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from io import RawIOBase
+from pathlib import Path
+from threading import Lock
+from typing import IO, cast
+
+import polars as pl
+
+from vulcan_cli.errors import DiskTrouble, UsageError
+from vulcan_cli.files import Folder
+from vulcan_cli.vacua import arrow_ipc
+
+FORMATS = ("parquet", "csv", "ndjson", "arrow", "json")
+
+_ENDINGS = {
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+    ".json": "json",
+}
+
+# Formats that have no NaN and no infinities; CSV has none in its cells of JSON.
+_NO_NAN = ("ndjson", "json")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        n_rows: Rows.
+        n_bytes: Bytes.
+        not_finite: NaN and infinite values that the format cannot hold: null stands there.
+    """
+
+    n_rows: int
+    n_bytes: int
+    not_finite: int
+
+
+def format_of(path: Path) -> str:
+    """The format that a file name ends in.
+
+    Raises:
+        UsageError: It ends in none.
+    """
+    try:
+        return _ENDINGS[path.suffix.lower()]
+    except KeyError:
+        endings = ", ".join(_ENDINGS)
+        raise UsageError(f"{path.name} ends in no known format: choose from {endings}") from None
+
+
+def write_file(rows: pl.LazyFrame, path: Path, file_format: str) -> Written:
+    """Write rows to a file, which appears whole or not at all; one of that name is replaced.
+
+    What is no regular file (a FIFO, `/dev/null`) is written to as it is.
+
+    Raises:
+        DiskTrouble: The file system refused.
+        BrokenPipeError: The reader of a FIFO is gone.
+        UsageError: There is no such format.
+    """
+    try:
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            with target.open("wb") as stream:
+                return write_stream(rows, stream, file_format)
+        with Folder.open(target.parent) as folder, folder.temporary() as (fd, name):
+            with os.fdopen(fd, "wb", closefd=False) as stream:
+                written = write_stream(rows, stream, file_format)
+            os.fchmod(fd, 0o666 & ~_umask())
+            os.fsync(fd)
+            folder.rename_over(name, folder, target.name)
+            folder.sync()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DiskTrouble(path, error) from error
+    return written
+
+
+def write_stream(rows: pl.LazyFrame, stream: IO[bytes], file_format: str) -> Written:
+    """Write rows to a binary stream, which stays open.
+
+    Raises:
+        OSError: The stream refused; `BrokenPipeError` where its reader is gone.
+        UsageError: There is no such format.
+    """
+    if file_format not in FORMATS:
+        raise UsageError(f"no format is called {file_format!r}: choose from {', '.join(FORMATS)}")
+    schema = rows.collect_schema()
+    tally = _Tally(_not_finite(schema, file_format))
+    counted = rows.map_batches(tally, streamable=True)
+    out = _JsonArray(stream) if file_format == "json" else _Stream(stream)
+    try:
+        _SINKS[file_format](counted, schema, cast("IO[bytes]", out))
+    except Exception:
+        # Polars makes its own error of what the stream raised.
+        if out.error is not None:
+            raise out.error from None
+        raise
+    out.finish()
+    return Written(tally.n_rows, out.n_bytes, tally.not_finite)
+
+
+class _Tally:
+    """Counts rows, and values that become null, as they pass."""
+
+    def __init__(self, not_finite: pl.Expr | None) -> None:
+        self.n_rows = 0
+        self.not_finite = 0
+        self._expression = not_finite
+        self._lock = Lock()
+
+    def __call__(self, rows: pl.DataFrame) -> pl.DataFrame:
+        found = 0 if self._expression is None else rows.select(self._expression).item()
+        with self._lock:
+            self.n_rows += rows.height
+            self.not_finite += found
+        return rows
+
+
+class _Stream(RawIOBase):
+    """Passes bytes on; keeps the error of a stream that refuses them."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__()
+        self.error: OSError | None = None
+        self.n_bytes = 0
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]
+        self._pass_on(bytes(data))
+        return len(data)
+
+    def finish(self) -> None:
+        """Pass on what is left."""
+        self._stream.flush()
+
+    def _pass_on(self, data: bytes) -> None:
+        try:
+            self._stream.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+        self.n_bytes += len(data)
+
+
+class _JsonArray(_Stream):
+    """Makes one JSON array of JSON lines: a newline is never inside a value."""
+
+    _before = b"[\n"
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]
+        text = bytes(data)
+        if text:
+            ended = text.endswith(b"\n")
+            lines = text[: -1 if ended else None].replace(b"\n", b",\n")
+            self._pass_on(self._before + lines)
+            self._before = b",\n" if ended else b""
+        return len(data)
+
+    def finish(self) -> None:
+        self._pass_on(b"[]\n" if self._before == b"[\n" else b"\n]\n")
+        super().finish()
+
+
+def _sink_parquet(rows: pl.LazyFrame, schema: pl.Schema, out: IO[bytes]) -> None:
+    try:
+        # Readers through pyarrow then see list<int32> and string; Polars writes large ones.
+        metadata = {arrow_ipc.KEY: arrow_ipc.schema_message(schema, {})}
+    except TypeError:
+        metadata = None
+    rows.sink_parquet(out, metadata=metadata)
+
+
+def _sink_arrow(rows: pl.LazyFrame, _: pl.Schema, out: IO[bytes]) -> None:
+    rows.sink_ipc(out, compat_level=pl.CompatLevel.oldest())
+
+
+def _sink_csv(rows: pl.LazyFrame, schema: pl.Schema, out: IO[bytes]) -> None:
+    cells = [_as_json(name) if dtype.is_nested() else name for name, dtype in schema.items()]
+    rows.select(cells).sink_csv(out, line_terminator="\r\n")
+
+
+def _sink_ndjson(rows: pl.LazyFrame, _: pl.Schema, out: IO[bytes]) -> None:
+    rows.sink_ndjson(out)
+
+
+_SINKS: dict[str, Callable[[pl.LazyFrame, pl.Schema, IO[bytes]], None]] = {
+    "parquet": _sink_parquet,
+    "csv": _sink_csv,
+    "ndjson": _sink_ndjson,
+    "arrow": _sink_arrow,
+    "json": _sink_ndjson,
+}
+
+
+def _as_json(name: str) -> pl.Expr:
+    """A nested column as JSON text, null where it is null."""
+    # Only structs are encoded: {"l":[1,2]} without its first five characters and its last.
+    encoded = pl.struct(pl.col(name).alias("l")).struct.json_encode()
+    text = encoded.str.slice(5).str.strip_suffix("}")
+    return pl.when(pl.col(name).is_not_null()).then(text).alias(name)
+
+
+def _not_finite(schema: pl.Schema, file_format: str) -> pl.Expr | None:
+    """How many floats of a frame the format cannot hold, or None where it holds all."""
+    if file_format not in (*_NO_NAN, "csv"):
+        return None
+    return _total(
+        _count(pl.col(name), dtype)
+        for name, dtype in schema.items()
+        if file_format in _NO_NAN or dtype.is_nested()
+    )
+
+
+def _count(values: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
+    if dtype.is_float():
+        return (~values.is_finite()).sum()
+    if isinstance(dtype, pl.List):
+        return _count(values.explode(), arrow_ipc.inner(dtype))
+    if isinstance(dtype, pl.Array):
+        return _count(values.arr.explode(), arrow_ipc.inner(dtype))
+    if isinstance(dtype, pl.Struct):
+        return _total(
+            _count(values.struct.field(field.name), arrow_ipc.instance(field.dtype))
+            for field in dtype.fields
+        )
+    return None
+
+
+def _total(counts: Iterable[pl.Expr | None]) -> pl.Expr | None:
+    found = [count for count in counts if count is not None]
+    return pl.sum_horizontal(found) if found else None
+
+
+def _umask() -> int:
+    """The mask for new files; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
