@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from huggingface_hub import constants, set_client_factory
+from huggingface_hub.utils import logging
+from huggingface_hub.utils._http import default_client_factory
+
+from vulcan_cli.hub import huggingface
 from vulcan_cli.hub.repo import MAIN, Addition, Commit, Repo
 
 SHARDS = "h12_2/h11_3/bucket_5"
@@ -32,3 +39,20 @@ def commit_of(repo: Repo, *additions: Addition, title: str = "one", parent: str 
 def contents(repo: Repo, *paths: str) -> dict[str, str]:
     """Path to SHA-256 of what the repo says it holds."""
     return {path: file.sha256 or "" for path, file in repo.look_up(paths).items()}
+
+
+@contextmanager
+def plain_lfs() -> Iterator[None]:
+    """The Hub client without Xet, which the local Hub has not; afterwards the client as it was.
+
+    A `HubRepo` sets up the client for its whole process, and other tests run in this one.
+    """
+    xet, verbosity = constants.HF_HUB_DISABLE_XET, logging.get_verbosity()
+    constants.HF_HUB_DISABLE_XET = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_DISABLE_XET = xet
+        set_client_factory(default_client_factory)
+        huggingface._set_up_client.cache_clear()
+        logging.set_verbosity(verbosity)

@@ -11,9 +11,10 @@ import hashlib
 import sys
 from pathlib import Path
 
-from tests.hub_support import SHARDS
 from vulcan_cli.hub.directory import DirectoryRepo
 from vulcan_cli.hub.repo import Addition, Commit, Stale
+
+SHARDS = "h12_2/h11_3/bucket_5"
 
 
 def _addition(folder: Path, name: str) -> Addition:

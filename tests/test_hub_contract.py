@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
 
-from tests.hub_support import SHARDS, addition, commit_of, contents, sha256
+from tests.hub_support import SHARDS, addition, commit_of, contents, plain_lfs, sha256
 from tests.hubserver import WRITE, HubThread
 from vulcan_cli.errors import RepoMissing
 from vulcan_cli.hub.directory import DirectoryRepo
@@ -52,15 +51,12 @@ class Place:
 
 
 @pytest.fixture(params=["directory", "hub"])
-def place(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Place]:
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param == "directory":
         (tmp_path / "repos/vacua").mkdir(parents=True)
         yield Place("directory", tmp_path, "")
         return
-    with HubThread(tmp_path / "hub") as hub:
+    with plain_lfs(), HubThread(tmp_path / "hub") as hub:
         hub.create_repo("alice/vacua")
         yield Place("hub", tmp_path, hub.url)
 

@@ -96,7 +96,8 @@ class DirectoryRepo:
     @property
     def key(self) -> str:
         """See `Repo.key`; the same for every path that leads to this folder."""
-        return key_of(self.root.name, os.path.realpath(self.root))
+        real = self.root.resolve()
+        return key_of(real.name, str(real))
 
     @property
     def is_remote(self) -> bool:

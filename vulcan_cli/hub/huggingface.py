@@ -393,7 +393,7 @@ class HubRepo:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(
             response.status_code,
-            plain(error.server_message or "", self._token),
+            _once(plain(error.server_message or "", self._token)),
             headers.get("x-error-code", ""),
             headers,
             is_storage=response.request.method == "PUT",
@@ -407,12 +407,21 @@ class HubRepo:
 @lru_cache(maxsize=1)
 def _set_up_client(timeout_s: float) -> None:
     """Set up the client's HTTP client, which all of the process shares."""
+    limits = httpx2.Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s)).as_dict()
+
+    def never_wait_for_ever(request: httpx2.Request) -> None:
+        # Here and not in the client alone: many calls say `timeout=None` with their request.
+        given = request.extensions.get("timeout", {})
+        known = {name: value for name, value in given.items() if value is not None}
+        request.extensions = {**request.extensions, "timeout": limits | known}
 
     def factory() -> httpx2.Client:
         client = default_client_factory()
-        client.timeout = httpx2.Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s))
         hooks = client.event_hooks
-        client.event_hooks = hooks | {"response": [*hooks.get("response", []), _refuse_to_sleep]}
+        client.event_hooks = {
+            "request": [*hooks.get("request", []), never_wait_for_ever],
+            "response": [*hooks.get("response", []), _refuse_to_sleep],
+        }
         return client
 
     set_client_factory(factory)
@@ -438,6 +447,12 @@ def _cause(error: BaseException) -> BaseException:
             break
         error = error.__cause__
     return error
+
+
+def _once(words: str) -> str:
+    """A message that came in the header and again in the body, said once."""
+    half = len(words) // 2
+    return words[:half] if words[:half] == words[half + 1 :] else words
 
 
 def _is_lost(error: BaseException) -> bool:
