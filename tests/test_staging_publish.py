@@ -359,3 +359,14 @@ def test_the_peers_keys_stand_in_the_sidecar(area: StagingArea) -> None:
         *("digest", "n_rows", "path_in_repo", "provenance"),
         *("run_id", "sha256", "size", "staged_by"),
     ]
+
+
+@pytest.mark.parametrize("closed", ["_vulcan", "synced", "failed"])
+def test_a_worker_needs_no_folder_but_pending(area: StagingArea, closed: str) -> None:
+    stage(area, "other")
+    set_aside(area, name_of("other"), into="rejected", why="bad")
+    spoil = ("-e", "trace=openat", "-e", "inject=openat:error=EACCES", "-P", closed)
+    assert run("stage", area.root, "a=rows", under=spoil) == (0, "staged")
+    assert is_whole(area)
+    spoil = ("-e", "trace=openat", "-e", "inject=openat:error=EIO", "-P", closed)
+    assert run("stage", area.root, "b=rows", under=spoil) == (6, "DiskTrouble")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, Self
 
-from vulcan_cli.errors import BadShard, Conflict, InputRefused, Problem, TryLater
+from vulcan_cli.errors import BadShard, Conflict, DiskTrouble, InputRefused, Problem, TryLater
 from vulcan_cli.files import Folder, Identity, path_of, sha256_of
 from vulcan_cli.staging.area import (
     LONGEST_NAME,
@@ -208,19 +209,22 @@ class Publication:
     def _find(self, shard: _Prepared) -> Published | None:
         """Where this shard is already, in whatever state; `Conflict` where other rows are."""
         for state in _ORDER:
-            with self._area.folder(state) as folder:
+            with _if_we_may(), self._area.folder(state) as folder:
                 if folder.status(shard.name) is not None:
                     result = self._compare(shard, folder, state)
                     if isinstance(result, Conflict):
                         raise result
                     if result is not None:
                         return result
-        known = Ledger(self._area).find(shard.path_in_repo)
-        if known is not None:
-            if shard.digest == known.digest or shard.sha256 == known.sha256:
-                return _already(shard, "repo", None)
-            raise Conflict(shard.path_in_repo, "the repo, as the ledger says")
-        return self._find_aside(shard)
+        with _if_we_may():
+            known = Ledger(self._area).find(shard.path_in_repo)
+            if known is not None:
+                if shard.digest == known.digest or shard.sha256 == known.sha256:
+                    return _already(shard, "repo", None)
+                raise Conflict(shard.path_in_repo, "the repo, as the ledger says")
+        with _if_we_may():
+            return self._find_aside(shard)
+        return None
 
     def _find_aside(self, shard: _Prepared) -> Published | None:
         """Whether the same rows were set aside; other rows there are in nobody's way."""
@@ -304,6 +308,16 @@ class Publication:
             return None
         finally:
             os.close(fd)
+
+
+@contextmanager
+def _if_we_may() -> Iterator[None]:
+    """Pass over a folder that this account may not look into: `pending` alone is a worker's."""
+    try:
+        yield
+    except DiskTrouble as error:
+        if error.errno != errno.EACCES:
+            raise
 
 
 def _checked_name(path_in_repo: str) -> str:
