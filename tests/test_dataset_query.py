@@ -217,6 +217,17 @@ def test_an_unknown_column_is_refused_with_the_nearest(filters: dict[str, Any]) 
     )
 
 
+def test_filters_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"^the column flux is named twice$"):
+        Filters(columns=("flux", "tau_im", "flux"))
+    with pytest.raises(UsageError, match=r"^a limit counts rows, it cannot be -1$"):
+        Filters(limit=-1)
+
+
+def test_no_columns_are_all_columns(mixed: Catalog) -> None:
+    assert_frame_equal(ask(mixed, columns=()), ask(mixed))
+
+
 def test_a_condition_that_fails_on_a_value_is_the_conditions_fault(mixed: Catalog) -> None:
     asked = query(mixed, Filters(where="CAST(run_id AS INT) > 1"))
 

@@ -78,7 +78,8 @@ class FeatureSpec:
 
     def truncated(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         """One row that counts, for each list column among the features, the lists cut short."""
-        return rows.select(cut.sum() for cut in self._cut(rows.collect_schema()))
+        cuts = self._cut(rows.collect_schema())
+        return rows.select(cut.sum().alias(name) for name, cut in cuts.items())
 
     def collect(self, rows: pl.LazyFrame) -> tuple[pl.DataFrame, dict[str, int]]:
         """The features, and how many lists were cut short in each column where any were.
@@ -87,12 +88,12 @@ class FeatureSpec:
             UsageError: As `select`.
         """
         schema = rows.collect_schema()
-        flags = [cut.name.prefix(_CUT) for cut in self._cut(schema)]
+        flags = {_CUT + name: cut for name, cut in self._cut(schema).items()}
         # Flags beside the features: rows are read once for both.
-        frame = rows.select(*self._features(schema), *flags).collect(engine="streaming")
-        counts = {name: frame[name].sum() for name in frame.columns if name.startswith(_CUT)}
-        cut = {name.removeprefix(_CUT): int(count) for name, count in counts.items() if count}
-        return frame.drop(counts), cut
+        frame = rows.select(*self._features(schema), **flags).collect(engine="streaming")
+        # In place: `drop` would make a second copy of everything on its way.
+        counts = {name: int(frame.drop_in_place(name).sum()) for name in flags}
+        return frame, {name.removeprefix(_CUT): count for name, count in counts.items() if count}
 
     def _features(self, schema: pl.Schema) -> list[pl.Expr]:
         return [self._feature(name, schema[name]) for name in self.columns(list(schema))]
@@ -102,14 +103,14 @@ class FeatureSpec:
             return pl.col(name)
         return _padded(name, dtype, self.list_max_len, self.list_fill)
 
-    def _cut(self, schema: pl.Schema) -> list[pl.Expr]:
+    def _cut(self, schema: pl.Schema) -> dict[str, pl.Expr]:
         """For each list column among the features whether its lists are cut short."""
         width = self.list_max_len
-        return [
-            (_lengths(name, dtype) > width).alias(name)
+        return {
+            name: _lengths(name, dtype) > width
             for name in self.columns(list(schema))
             if width is not None and isinstance(dtype := schema[name], (pl.List, pl.Array))
-        ]
+        }
 
 
 def _padded(name: str, dtype: pl.List | pl.Array, width: int, fill: float | str) -> pl.Expr:

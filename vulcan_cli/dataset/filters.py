@@ -36,9 +36,12 @@ class Filters:
         is_susy: Only rows with this value.
         is_isd: Only rows with this value.
         where: A condition in Polars SQL; elements of lists count from 1.
-        columns: Columns of the result in their order; None: all.
+        columns: Columns of the result in their order; None or empty: all.
         sort: Columns to sort by, descending where `-` stands before the name; nulls last.
         limit: At most so many rows.
+
+    Raises:
+        UsageError: A column is named twice, or the limit is negative.
     """
 
     run_id: tuple[str, ...] = ()
@@ -56,6 +59,15 @@ class Filters:
     columns: tuple[str, ...] | None = None
     sort: tuple[str, ...] = ()
     limit: int | None = None
+
+    def __post_init__(self) -> None:
+        names = tuple(self.columns or ())
+        object.__setattr__(self, "columns", names or None)
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                raise UsageError(f"the column {name} is named twice")
+        if self.limit is not None and self.limit < 0:
+            raise UsageError(f"a limit counts rows, it cannot be {self.limit}")
 
     def on_shards(self) -> pl.Expr:
         """The condition on rows of the catalog."""

@@ -28,7 +28,7 @@ from vulcan_cli.vacua.schema import DTYPES
 
 # What one batch holds at most: enough to keep every core busy, little enough to hold in memory.
 _BATCH_FILES = 256
-_BATCH_ROWS = 200_000
+_BATCH_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
