@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import polars as pl
 
+_MOST_DIGITS = 15
+"""Decimal text this short has a float of its own: no other text as short shares it."""
+
 _EXACT_IN_FLOAT = 2**53
+"""Below this a float that is whole is that integer and no other."""
+
+_YEARS = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC))
+"""The first and the last moment that Python, too, can name."""
+
+_TIME = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,6}0*)?"
+    r"([Zz]|[+-][0-9]{2}:?[0-9]{2})?$"
+)
+"""ISO 8601 to the microsecond. A leap second would move, and finer digits would go."""
+
 _TRUE = ("true", "True", "TRUE", "1")
 _FALSE = ("false", "False", "FALSE", "0")
 _SEPARATORS = r"\s*,\s*|\s+"
@@ -38,6 +53,8 @@ def cast(series: pl.Series, dtype: pl.DataType) -> Cast:
     Raises:
         UncastableError: The two types have nothing to do with each other.
     """
+    if series.dtype == dtype:
+        return Cast(series, _never(series), "")
     if series.dtype == pl.Null:
         return Cast(series.cast(dtype), _never(series), "")
     if series.dtype in (pl.Categorical, pl.Enum):
@@ -56,12 +73,15 @@ class Flat:
     Attributes:
         lists: The lists, with numbers in them where they came as text.
         cells: Every entry of every list, one after the other, as it came.
-        rows: The row of each cell, counted from 1.
     """
 
     lists: pl.Series
     cells: pl.Series
-    rows: pl.Series
+
+    def rows(self) -> pl.Series:
+        """The row of each cell, counted from 1; worked out only where a cell is wrong."""
+        numbers = pl.int_range(1, len(self.lists) + 1, eager=True)
+        return entries(numbers.repeat_by(self.lists.list.len().fill_null(0)))
 
 
 def flatten(series: pl.Series) -> Flat:
@@ -71,16 +91,20 @@ def flatten(series: pl.Series) -> Flat:
         UncastableError: These are no lists.
     """
     lists = _as_lists(series)
-    lengths = lists.list.len().fill_null(0)
-    rows = pl.int_range(1, len(lists) + 1, eager=True).repeat_by(lengths).filter(lengths > 0)
-    cells = lists.filter(lengths > 0).explode()
+    cells = entries(lists)
     if cells.dtype == pl.String:
         # Flux fits into a float exactly, and every other list holds floats.
         lists = lists.cast(pl.List(pl.Float64), strict=False)
-    return Flat(lists, cells, rows.explode())
+    return Flat(lists, cells)
+
+
+def entries(lists: pl.Series) -> pl.Series:
+    """What is in lists, one after the other; null and empty lists have nothing in them."""
+    return lists.explode(empty_as_null=False, keep_nulls=False)
 
 
 def _as_lists(series: pl.Series) -> pl.Series:
+    series = _spelt_out(series)
     if series.dtype == pl.Null:
         return series.cast(pl.List(pl.Null))
     if series.dtype == pl.String:
@@ -98,49 +122,57 @@ def _split(series: pl.Series) -> pl.Series:
     """Text as lists of text. What is no list leaves a piece that is no number."""
     bare = series.str.strip_chars().str.replace(r"(?s)^\[(.*)\]$", "$1").str.strip_chars()
     pieces = bare.str.replace_all(_SEPARATORS, ",").str.split(",")
+    if bare.str.contains("null", literal=True).any():
+        pieces = pieces.list.eval(pl.element().replace("null", None))
     nothing = pl.Series([[]], dtype=pl.List(pl.String))
     return pieces.zip_with(bare.ne_missing(""), nothing)
 
 
+def _spelt_out(series: pl.Series) -> pl.Series:
+    """Categories, also in lists, as the text they stand for."""
+    dtype = without_categories(series.dtype)
+    return series if series.dtype == dtype else series.cast(dtype)
+
+
 def _to_integer(series: pl.Series, dtype: pl.DataType) -> Cast:
-    lowest, highest = _limits(dtype)
-    wanted = f"must be an integer from {lowest} to {highest}"
-    if series.dtype == pl.String:
-        series = _numbers(series)
-    if not series.dtype.is_numeric():
+    bits = 32 if dtype == pl.Int32 else 64
+    wanted = f"must be an integer from {-(2 ** (bits - 1))} to {2 ** (bits - 1) - 1}"
+    source = _integers(series) if series.dtype == pl.String else series
+    if not source.dtype.is_numeric():
         raise UncastableError(wanted)
-    values = series.cast(dtype, strict=False)
-    fits = series.is_between(lowest, highest)
-    if not series.dtype.is_integer():
-        fits = fits & (values.cast(series.dtype, strict=False) == series)
-    return _checked(values, series, fits, wanted)
+    values = source.cast(dtype, strict=False)
+    if source.dtype.is_integer():
+        return _checked(values, series, values.is_not_null(), wanted)
+    return _checked(values, series, values.cast(source.dtype, strict=False) == source, wanted)
 
 
-def _numbers(series: pl.Series) -> pl.Series:
-    """Text as integers where all of it is, else as floats; NaN for what is no number."""
+def _integers(series: pl.Series) -> pl.Series:
+    """The integers that text tells, `5`, `5.0` and `5e0` alike; null for all other text."""
     text = series.str.strip_chars()
     integers = text.cast(pl.Int64, strict=False)
     if integers.null_count() == text.null_count():
         return integers
-    numbers = text.cast(pl.Float64, strict=False)
-    # Beyond 2^53 a float may hide a rounding: such text is no exact integer here.
-    exact = numbers.is_between(-_EXACT_IN_FLOAT, _EXACT_IN_FLOAT).fill_null(value=False)
-    nan = pl.Series([float("nan")])
-    return numbers.zip_with(exact | text.is_null(), nan)
+    short = text.str.replace(r"(\.[0-9]*?)0+([eE]|$)", "${1}${2}")
+    numbers = short.cast(pl.Float64, strict=False)
+    told = (short.str.len_bytes() <= _MOST_DIGITS) & (numbers.abs() < _EXACT_IN_FLOAT)
+    whole = numbers.cast(pl.Int64, strict=False)
+    exact = told & (whole.cast(pl.Float64) == numbers)
+    return integers.fill_null(whole.set(~exact.fill_null(value=False), None))
 
 
 def _to_float(series: pl.Series, dtype: pl.DataType) -> Cast:
-    wanted = "must be a number"
+    wanted = f"must be a number within the range of a {32 if dtype == pl.Float32 else 64}-bit float"
     if series.dtype == pl.String:
-        text = series.str.strip_chars()
-        numbers = text.cast(pl.Float64, strict=False)
-        return _checked(numbers.cast(dtype), series, numbers.is_not_null(), wanted)
+        numbers = series.str.strip_chars().cast(pl.Float64, strict=False)
+        values = numbers.cast(dtype)
+        infinite = series.str.contains("(?i)inf")
+        return _checked(values, series, values.is_infinite() == infinite, wanted)
     if not series.dtype.is_numeric():
         raise UncastableError(wanted)
     values = series.cast(dtype)
     if dtype == pl.Float32 or series.dtype.is_float():
         fits = values.is_infinite() == series.cast(pl.Float64).is_infinite()
-        return _checked(values, series, fits, "must not overflow 32 bits")
+        return _checked(values, series, fits, wanted)
     # Large integers and decimals: exact only if the way back gives the same.
     fits = values.cast(series.dtype, strict=False) == series
     return _checked(values, series, fits, "must be exact as a 64-bit float")
@@ -169,20 +201,22 @@ def _to_time(series: pl.Series) -> Cast:
         values = _times(series)
         return _checked(values, series, values.is_not_null(), wanted)
     if series.dtype == pl.Date:
-        return Cast(series.cast(pl.Datetime("us")).dt.replace_time_zone("UTC"), _never(series), "")
+        series = series.cast(pl.Datetime("ms"))
     if not isinstance(series.dtype, pl.Datetime):
         raise UncastableError(wanted)
-    zoned = series.dt.convert_time_zone("UTC") if series.dtype.time_zone else series
-    values = zoned.dt.replace_time_zone("UTC").cast(utc)
-    same = values.dt.timestamp("ns") == zoned.dt.timestamp("ns")
+    # Stamps count from 1970 in UTC, whatever the zone; those without a zone are taken for UTC.
+    stamps = series.cast(pl.Datetime(series.dtype.time_unit, "UTC")) 
+    values = stamps.cast(utc, strict=False)
+    same = (values.cast(stamps.dtype, strict=False) == stamps) & values.is_between(*_YEARS)
     return _checked(values, series, same, "must be a whole number of microseconds")
 
 
 def _times(series: pl.Series) -> pl.Series:
     """ISO 8601 text as UTC; a time without a zone is taken for UTC."""
-    text = series.str.strip_chars().str.replace(r"[Zz]$", "+00:00")
-    zoned = text.str.contains(r"[+-][0-9]{2}:?[0-9]{2}$").fill_null(value=False)
-    whole = text.zip_with(zoned, text + "+00:00").str.replace(" ", "T", literal=True)
+    text = series.str.strip_chars().str.to_uppercase().str.replace(" ", "T", literal=True)
+    text = text.set(~text.str.contains(_TIME), None)
+    zoned = text.str.replace("Z$", "+00:00")
+    whole = zoned + pl.select
     return whole.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", strict=False)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -18,6 +18,7 @@ from vulcan_cli.vacua.schema import (
     SOLUTION,
     in_order,
 )
+from vulcan_cli.vacua.text_columns import columns_with_secrets
 
 _SOLUTION_LISTS = ("flux", "moduli_re", "moduli_im")
 _HOMELESS = (pl.Object, pl.Unknown, pl.Int128, pl.UInt128)
@@ -196,22 +197,8 @@ def _foreign(series: pl.Series, findings: Findings) -> pl.Series:
 
 
 def _refuse_secrets(series: pl.Series, findings: Findings) -> None:
-    for text in _texts(series):
-        if text.str.contains(secrets.PATTERN).any():
-            findings.add("holds what looks like a token", series.name)
-
-
-def _texts(series: pl.Series) -> Iterator[pl.Series]:
-    """All text in a column, also inside lists and structs."""
-    if series.dtype == pl.String:
-        yield series
-    elif isinstance(series.dtype, pl.List):
-        yield from _texts(series.explode())
-    elif isinstance(series.dtype, pl.Array):
-        yield from _texts(series.arr.explode())
-    elif isinstance(series.dtype, pl.Struct):
-        for part in series.struct.unnest():
-            yield from _texts(part)
+    if columns_with_secrets(series.to_frame()):
+        findings.add("holds what looks like a token", series.name)
 
 
 def _nothing(series: pl.Series, dtype: pl.DataType) -> pl.Series:

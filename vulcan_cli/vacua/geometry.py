@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Self, SupportsIndex
 
@@ -21,8 +21,8 @@ ABSENT = -1
 LARGEST_KEY = 2**31 - 1
 """Keys are int32 columns in a shard."""
 
-BUCKET_BITS = 4
-"""Sixteen folders of shards below each pair of Hodge numbers."""
+BUCKET_MASK = 0b1111
+"""Four bits: sixteen folders of shards below each pair of Hodge numbers."""
 
 SHARD_PATH = re.compile(
     r"h12_(?P<h12>-1|0|[1-9][0-9]*)/h11_(?P<h11>-1|0|[1-9][0-9]*)/bucket_(?P<bucket>[0-9]|1[0-5])"
@@ -54,10 +54,10 @@ class Geometry:
             Problem(
                 f"must be from {ABSENT} to {LARGEST_KEY}", f"geometry key {key}", None, str(value)
             )
-            for key, value in asdict(self).items()
+            for key, value in self.as_dict().items()
             if not ABSENT <= value <= LARGEST_KEY
         ]
-        if not problems and all(value == ABSENT for value in asdict(self).values()):
+        if not problems and all(value == ABSENT for value in self.as_dict().values()):
             problems.append(Problem(f"a geometry needs at least one of {', '.join(KEYS)}"))
         if problems:
             raise InputRefused(*problems)
@@ -124,7 +124,7 @@ class Geometry:
     def bucket(self) -> int:
         """A number from 0 to 15 that spreads geometries of equal Hodge numbers over folders."""
         digest = hashlib.sha1(self.geometry_id.encode(), usedforsecurity=False).digest()
-        return digest[0] & (2**BUCKET_BITS - 1)
+        return digest[0] & BUCKET_MASK
 
     def path_in_repo(self, run_id: str) -> str:
         """Where the shard of this geometry and run stands in the repo."""
@@ -149,6 +149,9 @@ def path_of_file_name(name: str) -> str | None:
 
 def _integer(value: object) -> int | None:
     """An exact integer, or None. Digits in a string count, booleans and floats do not."""
+    # First, because every footer of a catalog comes this way.
+    if type(value) is int:
+        return value
     if isinstance(value, str):
         return int(value) if re.fullmatch(r"-?[0-9]{1,18}", value.strip(), re.ASCII) else None
     # NumPy's booleans are no subclass of bool. Its integers have an index, floats have none.

@@ -200,6 +200,7 @@ def _shard(
         run_id=run_id,
         geometry=geometry,
         digest=digest,
+        circumstances=tuple(sorted(circumstances)),
         provenance=provenance,
         frame=named.select(in_order(named.columns)),
     )

@@ -13,6 +13,7 @@ import polars as pl
 import vulcan_cli
 from vulcan_cli.errors import BadShard, InputRefused, TemplateError
 from vulcan_cli.vacua import arrow_ipc
+from vulcan_cli.vacua.digest import content_digest
 from vulcan_cli.vacua.geometry import KEYS, Geometry
 from vulcan_cli.vacua.run_id import check_run_id
 from vulcan_cli.vacua.schema import SCHEMA_VERSION
@@ -22,6 +23,7 @@ PROVENANCE_KEY = "stringforge.vulcan.provenance"
 
 VERSION_KEY = "schema_version"
 DIGEST_KEY = "vulcan.digest"
+CIRCUMSTANCES_KEY = "vulcan.digest_without"
 WRITER_KEY = "vulcan.version"
 
 
@@ -33,6 +35,7 @@ class Shard:
         run_id: The run.
         geometry: The geometry of all rows.
         digest: Content digest, 32 hex digits.
+        circumstances: Columns that the digest leaves out.
         provenance: What the footer and the sidecar tell, ready for JSON.
         frame: The rows with all columns, in their order.
     """
@@ -40,6 +43,7 @@ class Shard:
     run_id: str
     geometry: Geometry
     digest: str
+    circumstances: tuple[str, ...]
     provenance: Mapping[str, Any]
     frame: pl.DataFrame
 
@@ -72,6 +76,7 @@ class Shard:
             VERSION_KEY: str(SCHEMA_VERSION),
             PROVENANCE_KEY: json.dumps(self.provenance, sort_keys=True),
             DIGEST_KEY: self.digest,
+            CIRCUMSTANCES_KEY: ",".join(self.circumstances),
             WRITER_KEY: vulcan_cli.__version__,
         }
         arrow_schema = arrow_ipc.schema_message(self.frame.schema, metadata)
@@ -88,6 +93,7 @@ class Footer:
         n_rows: How many rows it claims to hold.
         schema_version: Version of its columns.
         digest: Content digest, None where another program wrote it.
+        circumstances: Columns that the digest leaves out.
         provenance: The whole object that the peer's readers see.
     """
 
@@ -96,6 +102,7 @@ class Footer:
     n_rows: int
     schema_version: int
     digest: str | None
+    circumstances: tuple[str, ...]
     provenance: Mapping[str, Any]
 
     @property
@@ -113,6 +120,35 @@ def read_footer(path: Path) -> Footer:
     """
     with path.open("rb") as file:
         return footer_of(file, path)
+
+
+def sidecar_of(path: Path) -> dict[str, Any] | None:
+    """What belongs into the sidecar of a shard, by its footer; None where it is no shard."""
+    try:
+        footer = read_footer(path)
+    except BadShard:
+        return None
+    return {
+        "path_in_repo": footer.path_in_repo,
+        "run_id": footer.run_id,
+        "n_rows": footer.n_rows,
+        "provenance": dict(footer.provenance),
+    }
+
+
+def digest_of_rows(path: Path) -> str | None:
+    """The content digest of a shard, from its rows and not from what its footer claims.
+
+    None where that cannot be had: no shard, or one of another program.
+    """
+    try:
+        footer = read_footer(path)
+        rows = pl.read_parquet(path, glob=False, hive_partitioning=False)
+    except (BadShard, pl.exceptions.PolarsError):
+        return None
+    if footer.digest is None:
+        return None
+    return content_digest(rows, footer.geometry, leave_out=footer.circumstances)
 
 
 def footer_of(file: IO[bytes], path: Path) -> Footer:
@@ -156,6 +192,7 @@ def parse_footer(metadata: Mapping[str, str]) -> Footer:
         n_rows=n_rows,
         schema_version=SCHEMA_VERSION,
         digest=_digest(metadata.get(DIGEST_KEY)),
+        circumstances=tuple(filter(None, metadata.get(CIRCUMSTANCES_KEY, "").split(","))),
         provenance=provenance,
     )
 
