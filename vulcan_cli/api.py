@@ -1,0 +1,312 @@
+"""Class `Vulcan`: what the commands do, for Python workers, with the method names of the peer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from vulcan_cli import settings
+from vulcan_cli.dataset.features import FeatureSpec
+from vulcan_cli.dataset.reader import DEFAULT_CACHE_SIZE, VulcanMLView, VulcanReader
+from vulcan_cli.dataset.sources import locate
+from vulcan_cli.dataset.splits import DEFAULT_FRACTIONS, DEFAULT_SPLITS
+from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
+from vulcan_cli.hub.open import Login, open_repo
+from vulcan_cli.hub.repo import MAIN, Repo
+from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
+from vulcan_cli.staging.budget import Budget
+from vulcan_cli.staging.intake import StagedShard, stage
+from vulcan_cli.sync.drain import SyncOptions, rehearse, sync
+from vulcan_cli.sync.report import SyncReport
+from vulcan_cli.vacua.geometry import Geometry
+from vulcan_cli.vacua.inputs import from_frame
+from vulcan_cli.vacua.prepare import Run
+from vulcan_cli.vacua.run_id import DEFAULT_TEMPLATE, Template, render
+
+__all__ = [
+    "FeatureSpec",
+    "StagedShard",
+    "SyncReport",
+    "Vulcan",
+    "VulcanMLView",
+    "VulcanReader",
+]
+
+
+class Vulcan:
+    """One staging directory and one repo.
+
+    Workers call `write`, which needs neither network nor token. A head node calls `sync`. Anybody
+    reads with `query`, `fetch_run`, `reader` and `ml_view`.
+
+    >>> import polars as pl, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> vulcan = Vulcan(repo=f"{folder}/repo", staging_dir=f"{folder}/staging", project="demo")
+    >>> vacua = pl.DataFrame({
+    ...     "flux": [[1, 0, 0, 2, -1, 0, 0, 3]], "moduli_re": [[0.1]], "moduli_im": [[1.2]],
+    ...     "tau_re": [0.0], "tau_im": [2.5], "tadpole_charge": [5], "is_susy": [True],
+    ... })
+    >>> shard = vulcan.write(vacua, geometry={"h11": 101, "h12": 1, "ks_id": 7})
+    >>> shard.status, shard.n_rows, len(vulcan.list_pending())
+    ('staged', 1, 1)
+    >>> report = vulcan.sync(create_repo=True)
+    >>> report.n_committed, report.n_remaining, vulcan.remaining_budget()
+    (1, 0, 89)
+    >>> vulcan.query(ks_id=7, is_susy=True)["flux"].to_list()
+    [[1, 0, 0, 2, -1, 0, 0, 3]]
+    >>> view = vulcan.ml_view(feature_spec=FeatureSpec(features=["flux"], list_max_len=4))
+    >>> split = view.split_assignments()["split"].item()
+    >>> view.as_dataframe(split)["flux"].to_list()
+    [[1, 0, 0, 2]]
+
+    Attributes:
+        repo: The repo, as `owner/name`, `file:///folder` or a path.
+        staging_dir: The staging directory.
+        run_id_template: A template, a function of the template's names, or None for random ids.
+        project: What `{project}` stands for.
+        budget: Commit requests in a window.
+        window_s: The window, seconds.
+        extra_kwargs: More template values, for every `write`.
+    """
+
+    def __init__(
+        self,
+        *,
+        repo: str,
+        staging_dir: Path | str | None = None,
+        run_id_template: Template = DEFAULT_TEMPLATE,
+        project: str = "",
+        token: str | None = None,
+        budget: int = 90,
+        window_s: float = 3600.0,
+        extra_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Bind a repo and a staging directory; nothing is read or written yet.
+
+        Raises:
+            NotSetUp: The repo is empty, or no staging directory is set anywhere (a ValueError).
+        """
+        if not repo:
+            raise NotSetUp("repo", "Vulcan needs a repo, such as owner/name")
+        found = settings.load_settings(
+            staging_dir=None if staging_dir is None else str(staging_dir)
+        )
+        self.repo = repo
+        self.staging_dir = found.require_staging_dir()
+        self.run_id_template = run_id_template
+        self.project = project
+        self.budget = budget
+        self.window_s = window_s
+        self.extra_kwargs = dict(extra_kwargs or {})
+        self._token = token
+
+    @classmethod
+    def from_env(
+        cls,
+        *,
+        repo: str | None = None,
+        run_id_template: Template = DEFAULT_TEMPLATE,
+        **more: Any,  # noqa: ANN401 (as for the class)
+    ) -> Vulcan:
+        """A `Vulcan` by the settings that the commands would use; arguments win.
+
+        Raises:
+            NotSetUp: No repo is set, or a setting cannot be (a ValueError).
+        """
+        found = settings.load_settings(repo=repo)
+        values: dict[str, Any] = {
+            "project": found.project,
+            "budget": found.budget,
+            "window_s": found.window_s,
+            **more,
+        }
+        return cls(repo=found.require_repo(), run_id_template=run_id_template, **values)
+
+    def __repr__(self) -> str:
+        return f"Vulcan(repo={self.repo!r}, staging_dir={str(self.staging_dir)!r})"
+
+    def write(
+        self,
+        df: Any,  # noqa: ANN401 (any frame with the Arrow C stream)
+        *,
+        geometry: Mapping[str, Any],
+        run_id: str | None = None,
+        tadpole_charge: int | None = None,
+        solver: Mapping[str, Any] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        extra_kwargs: Mapping[str, Any] | None = None,
+    ) -> StagedShard:
+        """Stage the rows of one geometry as one shard. Needs no network.
+
+        Args:
+            df: The rows: a Polars, pandas or Arrow frame.
+            geometry: Keys out of h11, h12, ks_id, triang_id, conifold_id, cicy_id.
+            run_id: Instead of a rendered one.
+            tadpole_charge: Where the rows do not say.
+            solver: `name`, `config_hash` and whatever else.
+            provenance: `git_sha`, `seed`, `wall_clock_s` and whatever else.
+            extra_kwargs: More template values; they win over those of the instance.
+
+        Raises:
+            InputRefused: With everything that is wrong with the rows (a ValueError).
+            Conflict: The run id is taken by other rows.
+            DiskTrouble: The file system refuses.
+        """
+        run = Run(
+            geometry=Geometry.from_mapping(geometry),
+            run_id=run_id,
+            tadpole_charge=tadpole_charge,
+            solver=solver or {},
+            provenance=provenance or {},
+            project=self.project,
+            template=self.run_id_template,
+            template_values={**self.extra_kwargs, **(extra_kwargs or {})},
+        )
+        taken = stage(self._area, [("frame", lambda: from_frame(df))], run, now=datetime.now(UTC))
+        for conflict in taken.conflicts:
+            raise conflict
+        return taken.shards[0]
+
+    def render_run_id(self, **substitutions: Any) -> str:  # noqa: ANN401 (template values)
+        """A run id by the template alone, without a content digest.
+
+        Raises:
+            TemplateError: It cannot be rendered (a ValueError; a KeyError where a name lacks).
+        """
+        values = {**self.extra_kwargs, **substitutions}
+        return render(
+            self.run_id_template, project=self.project, now=datetime.now(UTC), values=values
+        )
+
+    def list_pending(self) -> list[StagedShard]:
+        """The shards that wait for a sync, by name; none where nothing was ever staged."""
+        with suppress(NotSetUp):
+            entries = self._area.scan("pending").entries
+            return [
+                _pending(self._area, entry.name, entry.path_in_repo, entry.parquet)
+                for entry in entries
+                if entry.has_parquet and entry.has_sidecar and entry.path_in_repo is not None
+            ]
+        return []
+
+    def remaining_budget(self) -> int:
+        """How many commits are possible now."""
+        opened = self._open(self.repo)
+        with suppress(NotSetUp):
+            return Budget(
+                self._area, opened.key, self.budget, self.window_s, with_peer=True
+            ).remaining()
+        return self.budget
+
+    def sync(
+        self,
+        *,
+        repo: str | None = None,
+        token: str | None = None,
+        budget: int | None = None,
+        max_batch: int = 500,
+        max_retries: int = 3,
+        revision: str | None = None,
+        commit_prefix: str = "vulcan: forge",
+        dry_run: bool = False,
+        create_repo: bool = False,
+    ) -> SyncReport:
+        """Commit what waits to the repo.
+
+        Args:
+            repo: Instead of the instance's.
+            token: Instead of the instance's, or of what the environment says.
+            budget: Commit requests in a window.
+            max_batch: Shards in a commit.
+            max_retries: How often a batch is tried again.
+            revision: The branch.
+            commit_prefix: How commit messages begin.
+            dry_run: Only count, and reserve the slots.
+            create_repo: Make the repo where there is none.
+
+        Returns:
+            What was done; `stopped` holds the error that ended it early, if one did.
+
+        Raises:
+            SyncAtWork: Another sync is at work.
+        """
+        target = repo or self.repo
+        opened = self._open(target, token)
+        options = SyncOptions(
+            max_batch=max_batch,
+            budget=self.budget if budget is None else budget,
+            window_s=self.window_s,
+            max_retries=max_retries,
+            revision=revision or MAIN,
+            commit_prefix=commit_prefix,
+            create_repo=create_repo,
+            with_peer=target == self.repo,
+        )
+        if dry_run:
+            return rehearse(self._area, options, repo_key=opened.key)
+        return sync(self._area, opened, options)
+
+    def reader(self, *, cache_size: int = DEFAULT_CACHE_SIZE) -> VulcanReader:
+        """A reader of what is published: from `synced/`, and from the repo what was trimmed."""
+        return VulcanReader(
+            source=lambda: locate(self._area, self._open(self.repo), "auto"),
+            cache_size=cache_size,
+        )
+
+    def query(self, **filters: Any) -> pl.DataFrame:  # noqa: ANN401 (as VulcanReader.query)
+        """Published rows that match; see `VulcanReader.query`."""
+        return self.reader().query(**filters)
+
+    def fetch_run(self, run_id: str) -> pl.DataFrame:
+        """All published rows of a run; empty where there is none."""
+        return self.reader().fetch_run(run_id)
+
+    def ml_view(
+        self,
+        *,
+        fractions: Sequence[float] | None = None,
+        splits: Sequence[str] | None = None,
+        salt: str = "",
+        feature_spec: FeatureSpec | None = None,
+    ) -> VulcanMLView:
+        """Published rows in splits; see `VulcanMLView`."""
+        return VulcanMLView(
+            self.reader(),
+            fractions=fractions or DEFAULT_FRACTIONS,
+            splits=splits or DEFAULT_SPLITS,
+            salt=salt,
+            feature_spec=feature_spec,
+        )
+
+    @property
+    def _area(self) -> StagingArea:
+        return StagingArea(self.staging_dir)
+
+    def _open(self, repo: str, token: str | None = None) -> Repo:
+        secret = token or self._token
+        if secret is None:
+            found = settings.find_token()
+            secret = None if found is None else found.reveal()
+        return open_repo(repo, Login(token=secret, endpoint=settings.read_endpoint()))
+
+
+def _pending(area: StagingArea, name: str, path_in_repo: str, parquet: Path) -> StagedShard:
+    """A shard in `pending/`, by its sidecar."""
+    n_rows, digest, run_id = 0, None, Path(path_in_repo).stem.removeprefix("run_")
+    with suppress(BadShard, DiskTrouble):
+        sidecar = area.read_sidecar("pending", name)
+        if sidecar is not None:
+            n_rows, digest = sidecar.n_rows, sidecar.digest
+    return StagedShard(
+        run_id=run_id,
+        parquet_path=parquet,
+        sidecar_path=parquet.with_name(name + SIDECAR_SUFFIX),
+        path_in_repo=path_in_repo,
+        n_rows=n_rows,
+        digest=digest,
+    )

@@ -1,0 +1,273 @@
+"""Reading published shards from Python, with the method names of the peer."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from vulcan_cli.dataset.catalog import COLUMNS, Catalog
+from vulcan_cli.dataset.features import FeatureSpec
+from vulcan_cli.dataset.filters import Filters
+from vulcan_cli.dataset.query import query
+from vulcan_cli.dataset.sources import Found, Place, locate
+from vulcan_cli.dataset.splits import DEFAULT_FRACTIONS, DEFAULT_SPLITS, Splits
+from vulcan_cli.errors import BadShard
+from vulcan_cli.hub.open import Login, open_repo
+from vulcan_cli.hub.repo import MAIN
+from vulcan_cli.staging.area import StagingArea
+from vulcan_cli.vacua.geometry import KEYS
+
+DEFAULT_CACHE_SIZE = 32
+"""Shards that a reader keeps in memory."""
+
+CATALOG_COLUMNS = tuple(COLUMNS)[: list(COLUMNS).index("schema_version") + 1]
+"""What `VulcanReader.catalog` shows: the peer's columns."""
+
+
+class VulcanReader:
+    """Reads the shards of a staging directory or of a repo.
+
+    The catalog is read once and kept; `catalog(refresh=True)` reads it anew.
+
+    Attributes:
+        revision: What of the repo is read; None for a staging directory.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Callable[[], Found],
+        cache_size: int = DEFAULT_CACHE_SIZE,
+        revision: str | None = None,
+    ) -> None:
+        """Bind a reader; nothing is read yet.
+
+        Args:
+            source: Finds the shards.
+            cache_size: How many shards to keep in memory.
+            revision: What of the repo is read.
+        """
+        self.revision = revision
+        self._source = source
+        self._catalog: Catalog | None = None
+        self._cache_size = cache_size
+        self._cache: OrderedDict[str, pl.DataFrame] = OrderedDict()
+
+    @classmethod
+    def from_local(
+        cls, staging_dir: Path | str, *, cache_size: int = DEFAULT_CACHE_SIZE
+    ) -> VulcanReader:
+        """A reader of what is synced in a staging directory."""
+        area = StagingArea(Path(staging_dir))
+        return cls(source=lambda: locate(area, None, "synced"), cache_size=cache_size)
+
+    @classmethod
+    def from_hf(
+        cls,
+        repo: str,
+        *,
+        revision: str | None = None,
+        cache_size: int = DEFAULT_CACHE_SIZE,
+        token: str | None = None,
+    ) -> VulcanReader:
+        """A reader of a repo, on the Hub or a folder."""
+        opened = open_repo(repo, Login(token=token))
+        place: Place = "repo"
+        return cls(
+            source=lambda: locate(None, opened, place, revision=revision or MAIN),
+            cache_size=cache_size,
+            revision=revision,
+        )
+
+    def catalog(self, *, refresh: bool = False, strict: bool = False) -> pl.DataFrame:
+        """One row per shard, with the columns of the peer's catalog.
+
+        Args:
+            refresh: Look again at what is there.
+            strict: Raise for the first file that is no shard, instead of leaving it out.
+
+        Raises:
+            BadShard: Only where `strict`.
+        """
+        found = self._known(refresh=refresh)
+        if strict and found.bad:
+            raise found.bad[0]
+        return found.rows.select(CATALOG_COLUMNS)
+
+    def query(
+        self,
+        *,
+        run_id: str | None = None,
+        geometry_id: str | None = None,
+        h11: int | None = None,
+        h12: int | None = None,
+        ks_id: int | None = None,
+        triang_id: int | None = None,
+        solver_name: str | None = None,
+        is_susy: bool | None = None,
+        is_isd: bool | None = None,
+        columns: Iterable[str] | None = None,
+        **more: Any,  # noqa: ANN401 (checked by Filters)
+    ) -> pl.DataFrame:
+        """The rows that match all of these.
+
+        Rows of a shard that lacks a column asked for do not match.
+
+        Args:
+            run_id: The run.
+            geometry_id: The geometry.
+            h11: This key of the geometry.
+            h12: This key of the geometry.
+            ks_id: This key of the geometry.
+            triang_id: This key of the geometry.
+            solver_name: What the rows say.
+            is_susy: What the rows say.
+            is_isd: What the rows say.
+            columns: Columns of the result.
+            more: `conifold_id`, `cicy_id`, and further fields of `Filters`, such as `where`.
+        """
+        keys = {"h11": h11, "h12": h12, "ks_id": ks_id, "triang_id": triang_id}
+        keys |= {key: more.pop(key) for key in KEYS if key in more}
+        more |= {key: (range(v, v + 1),) for key, v in keys.items() if v is not None}
+        filters = Filters(
+            run_id=_some(run_id),
+            geometry_id=_some(geometry_id),
+            solver_name=_some(solver_name),
+            is_susy=is_susy,
+            is_isd=is_isd,
+            columns=None if columns is None else tuple(columns),
+            **more,
+        )
+        return query(self._known(), filters).rows.collect(engine="streaming")
+
+    def fetch_run(self, run_id: str) -> pl.DataFrame:
+        """All rows of a run; empty where there is none."""
+        return self.query(run_id=run_id)
+
+    def fetch_shard(self, path_in_repo: str) -> pl.DataFrame:
+        """All rows of one shard.
+
+        Raises:
+            FileNotFoundError: There is no such shard.
+        """
+        if path_in_repo not in self._cache:
+            rows = pl.read_parquet(self._file(path_in_repo), glob=False, hive_partitioning=False)
+            self._cache[path_in_repo] = rows
+            while len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(path_in_repo)
+        return self._cache[path_in_repo]
+
+    def read_columns(self, path_in_repo: str, columns: Iterable[str]) -> pl.DataFrame:
+        """Some columns of one shard.
+
+        Raises:
+            FileNotFoundError: There is no such shard.
+        """
+        return self.fetch_shard(path_in_repo).select(*columns)
+
+    def clear_cache(self) -> None:
+        """Forget the catalog and all shards kept in memory."""
+        self._cache.clear()
+        self._catalog = None
+
+    @property
+    def bad(self) -> tuple[BadShard, ...]:
+        """Files left out because they are no shards."""
+        return self._known().bad
+
+    def _known(self, *, refresh: bool = False) -> Catalog:
+        if self._catalog is None or refresh:
+            self._catalog = Catalog.read(self._source().sources)
+        return self._catalog
+
+    def _file(self, path_in_repo: str) -> str:
+        files = self._known().rows.filter(path_in_repo=path_in_repo)["file"]
+        if files.is_empty():
+            raise FileNotFoundError(f"there is no shard {path_in_repo}")
+        return str(files[0])
+
+
+class VulcanMLView:
+    """The rows of a reader in train, val and test, so that no geometry is in two of them."""
+
+    def __init__(
+        self,
+        reader: VulcanReader,
+        *,
+        fractions: Sequence[float] = DEFAULT_FRACTIONS,
+        splits: Sequence[str] = DEFAULT_SPLITS,
+        salt: str = "",
+        feature_spec: FeatureSpec | None = None,
+    ) -> None:
+        """Describe a view.
+
+        Args:
+            reader: Where rows come from.
+            fractions: The share of geometries in each split; they sum to 1.
+            splits: What the splits are called.
+            salt: Another salt is another assignment.
+            feature_spec: Which columns, and how lists are cut.
+
+        Raises:
+            UsageError: Names and fractions do not fit together.
+        """
+        self.reader = reader
+        self.feature_spec = feature_spec or FeatureSpec()
+        self._splits = Splits(tuple(splits), tuple(fractions), salt)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """What the splits are called."""
+        return self._splits.names
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """The share of geometries wanted in each."""
+        return self._splits.fractions
+
+    @property
+    def salt(self) -> str:
+        """What is hashed before the geometry."""
+        return self._splits.salt
+
+    def split_of(self, geometry_id: str) -> str:
+        """The split of a geometry, whether or not it is there."""
+        return self._splits.of(geometry_id)
+
+    def split_assignments(self) -> pl.DataFrame:
+        """`geometry_id` and `split` of every geometry that is there, sorted by the former."""
+        ids = self.reader.catalog()["geometry_id"].unique().sort()
+        return pl.DataFrame({"geometry_id": ids, "split": self._splits.of_all(ids)})
+
+    def as_dataframe(
+        self,
+        split: str,
+        *,
+        feature_spec: FeatureSpec | None = None,
+        query_filters: Mapping[str, Any] | None = None,
+    ) -> pl.DataFrame:
+        """The features of one split.
+
+        Args:
+            split: Its name.
+            feature_spec: Instead of the view's own.
+            query_filters: As for `VulcanReader.query`.
+
+        Raises:
+            UsageError: There is no such split, or no such feature.
+        """
+        self._splits.check_name(split)
+        rows = self.reader.query(**dict(query_filters or {}))
+        ids = rows["geometry_id"]
+        mine = rows.filter(self._splits.of_all(ids) == split) if rows.height else rows
+        features, _ = (feature_spec or self.feature_spec).collect(mine.lazy())
+        return features
+
+
+def _some(value: str | None) -> tuple[str, ...]:
+    return () if value is None else (value,)

@@ -1,0 +1,166 @@
+"""From inputs to shards in `pending/`: all are validated and on disk before one becomes visible."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from vulcan_cli.errors import Conflict, InputRefused, Problem, UsageError
+from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
+from vulcan_cli.staging.publish import Publication, Published
+from vulcan_cli.vacua.geometry import file_name
+from vulcan_cli.vacua.prepare import Prepared, Run, prepare
+from vulcan_cli.vacua.shard import Shard, digest_of_rows
+
+Read = Callable[[], pl.DataFrame]
+"""Reads one input."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedShard:
+    """A shard that is staged. The first five attributes have the peer's names.
+
+    Attributes:
+        run_id: The run.
+        parquet_path: The file; where it would stand, if it is not in the staging directory.
+        sidecar_path: The file beside it.
+        path_in_repo: Where it stands, or will stand, in the repo.
+        n_rows: How many vacua it holds; for the peer's, what its sidecar says.
+        digest: Content digest, 32 hex digits; None for the peer's.
+        status: `staged`; `already-staged` where the same rows were there; `valid` in a rehearsal.
+        where: The folder it is in, or `repo`.
+    """
+
+    run_id: str
+    parquet_path: Path
+    sidecar_path: Path
+    path_in_repo: str
+    n_rows: int
+    digest: str | None = None
+    status: Literal["staged", "already-staged", "valid"] = "staged"
+    where: str = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What became of a call.
+
+    Attributes:
+        shards: In the order of the inputs.
+        doubts: What is odd, but allowed.
+        conflicts: Names that another process took for other rows at this very moment.
+    """
+
+    shards: tuple[StagedShard, ...]
+    doubts: tuple[Problem, ...]
+    conflicts: tuple[Conflict, ...]
+
+
+def stage(
+    area: StagingArea, inputs: Iterable[tuple[str, Read]], run: Run, *, now: datetime
+) -> Intake:
+    """Publish the shards of some inputs, all or none of them.
+
+    Args:
+        area: The staging directory; its folders are made where they are missing.
+        inputs: What to call each input in messages, and how to read it.
+        run: What is known of their rows; with a `run_id`, one shard only.
+        now: The moment, with a time zone.
+
+    Raises:
+        InputRefused: With all problems of all inputs. Nothing was published.
+        Conflict: A run id is taken by other rows. Nothing was published.
+        DiskTrouble: The file system refuses.
+    """
+    # The folders come last: a refused input leaves the disk as it was.
+    validated = _validate(inputs, run, now)
+    area.create()
+    shards = [shard for prepared in validated for shard in prepared.shards]
+    with Publication(area, digest_of=digest_of_rows, staged_by=_me()) as publication:
+        for shard in shards:
+            publication.add(
+                path_in_repo=shard.path_in_repo,
+                write=shard.write,
+                sidecar=shard.sidecar(),
+                digest=shard.digest,
+            )
+        results = publication.link_all()
+    staged = [
+        _staged(area, shard, result)
+        for shard, result in zip(shards, results, strict=True)
+        if isinstance(result, Published)
+    ]
+    conflicts = tuple(result for result in results if isinstance(result, Conflict))
+    return Intake(tuple(staged), _doubts(validated), conflicts)
+
+
+def validate(
+    area: StagingArea, inputs: Iterable[tuple[str, Read]], run: Run, *, now: datetime
+) -> Intake:
+    """As `stage`, but write nothing at all: the shards that would be there.
+
+    Raises:
+        InputRefused: With all problems of all inputs.
+    """
+    validated = _validate(inputs, run, now)
+    shards = [_would_be(area, shard) for prepared in validated for shard in prepared.shards]
+    return Intake(tuple(shards), _doubts(validated), ())
+
+
+def _validate(inputs: Iterable[tuple[str, Read]], run: Run, now: datetime) -> list[Prepared]:
+    prepared: list[Prepared] = []
+    problems: list[Problem] = []
+    for name, read in inputs:
+        try:
+            made = prepare(read(), run, now=now)
+        except InputRefused as refusal:
+            problems += [replace(problem, source=name) for problem in refusal.problems]
+        else:
+            doubts = tuple(replace(doubt, source=name) for doubt in made.doubts)
+            prepared.append(replace(made, doubts=doubts))
+    if problems:
+        raise InputRefused(*problems)
+    count = sum(len(made.shards) for made in prepared)
+    if run.run_id is not None and count > 1:
+        raise UsageError(f"one run id cannot name {count} shards")
+    return prepared
+
+
+def _doubts(validated: list[Prepared]) -> tuple[Problem, ...]:
+    return tuple(doubt for prepared in validated for doubt in prepared.doubts)
+
+
+def _staged(area: StagingArea, shard: Shard, published: Published) -> StagedShard:
+    would_be = _would_be(area, shard)
+    path = published.path or would_be.parquet_path
+    return replace(
+        would_be,
+        parquet_path=path,
+        sidecar_path=path.with_name(path.name + SIDECAR_SUFFIX),
+        status=published.status,
+        where=published.where,
+    )
+
+
+def _would_be(area: StagingArea, shard: Shard) -> StagedShard:
+    path = area.pending / file_name(shard.path_in_repo)
+    return StagedShard(
+        run_id=shard.run_id,
+        parquet_path=path,
+        sidecar_path=path.with_name(path.name + SIDECAR_SUFFIX),
+        path_in_repo=shard.path_in_repo,
+        n_rows=shard.n_rows,
+        digest=shard.digest,
+        status="valid",
+    )
+
+
+def _me() -> str:
+    return f"uid {os.getuid()} on {socket.gethostname()}"

@@ -1,0 +1,130 @@
+"""Making room: deleting from `synced/` what the repo confirms, by SHA-256, in this very run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vulcan_cli.errors import UsageError
+from vulcan_cli.hub.repo import LOOK_UP_LIMIT, MAIN, Repo
+from vulcan_cli.staging.area import Entry, StagingArea
+from vulcan_cli.staging.ledger import Ledger
+from vulcan_cli.staging.lock import SyncLock
+from vulcan_cli.staging.moves import remove_confirmed
+from vulcan_cli.sync.plan import batches
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """A shard that was due, and what became of it.
+
+    Attributes:
+        path_in_repo: Its path in the repo.
+        size: Its bytes.
+        outcome: `deleted`; `unconfirmed`, the repo has no such content, so it stays; `due`, in a
+            rehearsal.
+    """
+
+    path_in_repo: str
+    size: int
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    entry: Entry
+    size: int
+    confirmed_at: float
+
+
+def trim_synced(
+    area: StagingArea,
+    repo: Repo,
+    *,
+    now: float,
+    older_than_s: float | None = None,
+    keep_bytes: int | None = None,
+    revision: str = MAIN,
+    dry_run: bool = False,
+) -> tuple[Trimmed, ...]:
+    """Delete shards that are old, or too many, and that the repo confirms.
+
+    Args:
+        area: The staging directory.
+        repo: Asked for every shard that is due.
+        now: Unix seconds.
+        older_than_s: Due is what was confirmed longer ago than this, by the ledger; what the
+            ledger does not know is kept.
+        keep_bytes: Due is also what is oldest, until no more than this many bytes are left.
+        revision: The branch that must hold it.
+        dry_run: Only tell what is due; the repo is not asked.
+
+    Raises:
+        UsageError: Neither limit is given.
+        SyncAtWork: A sync holds the lock.
+        TryLater, Denied, RepoMissing: The repo does not confirm anything; nothing was deleted.
+    """
+    if older_than_s is None and keep_bytes is None:
+        raise UsageError("say what is due: how old, or how many bytes to keep")
+    if dry_run:
+        due = _due(area, repo, now, older_than_s, keep_bytes)
+        return tuple(Trimmed(_path(each), each.size, "due") for each in due)
+    with SyncLock(area) as lock:
+        due = _due(area, repo, now, older_than_s, keep_bytes)
+        trimmed: list[Trimmed] = []
+        for batch in batches(due, LOOK_UP_LIMIT):
+            lock.check()
+            trimmed += _trim(area, repo, batch, revision)
+    return tuple(trimmed)
+
+
+def _due(
+    area: StagingArea,
+    repo: Repo,
+    now: float,
+    older_than_s: float | None,
+    keep_bytes: int | None,
+) -> list[_Candidate]:
+    """What is due, oldest first."""
+    confirmed = {
+        entry.path: entry.time for entry in Ledger(area).entries() if entry.repo == repo.key
+    }
+    candidates = []
+    total = area.counts("synced").size
+    for entry in area.scan("synced").entries:
+        moment = confirmed.get(entry.path_in_repo or "")
+        if moment is not None and entry.has_parquet:
+            candidates.append(_Candidate(entry, _size(entry), moment))
+    candidates.sort(key=lambda each: (each.confirmed_at, each.entry.name))
+    due = []
+    for each in candidates:
+        old = older_than_s is not None and now - each.confirmed_at > older_than_s
+        much = keep_bytes is not None and total > keep_bytes
+        if old or much:
+            due.append(each)
+            total -= each.size
+    return due
+
+
+def _trim(
+    area: StagingArea, repo: Repo, batch: Sequence[_Candidate], revision: str
+) -> list[Trimmed]:
+    remote = repo.look_up([_path(each) for each in batch], revision)
+    trimmed = []
+    for each in batch:
+        there = remote.get(_path(each))
+        sha256 = None if there is None else there.sha256
+        deleted = sha256 is not None and remove_confirmed(area, each.entry.name, sha256)
+        trimmed.append(Trimmed(_path(each), each.size, "deleted" if deleted else "unconfirmed"))
+    return trimmed
+
+
+def _path(candidate: _Candidate) -> str:
+    return candidate.entry.path_in_repo or candidate.entry.name
+
+
+def _size(entry: Entry) -> int:
+    try:
+        return entry.parquet.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return 0
