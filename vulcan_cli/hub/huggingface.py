@@ -57,10 +57,8 @@ from vulcan_cli.hub.repo import (
     Trouble,
     Unknown,
     UploadOutcome,
-    key_of,
+    hub_key,
 )
-
-PUBLIC_HUB = "https://huggingface.co"
 
 PROBE = "h12_0/h11_0/bucket_0/run_probe.parquet"
 """A path as shards have it, to ask about and never to write."""
@@ -135,10 +133,8 @@ class HubRepo:
 
     @property
     def key(self) -> str:
-        """See `Repo.key`; the Hub does not tell upper from lower case, so neither do we."""
-        endpoint = self._api.endpoint.rstrip("/")
-        place = "" if endpoint == PUBLIC_HUB else f"{endpoint}/"
-        return key_of(self._id, f"{place}{self._id}".lower())
+        """See `Repo.key`."""
+        return hub_key(self._id, self._api.endpoint)
 
     @property
     def is_remote(self) -> bool:

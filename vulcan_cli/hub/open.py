@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from vulcan_cli.errors import UsageError
 from vulcan_cli.hub.directory import DirectoryRepo
-from vulcan_cli.hub.repo import Repo
+from vulcan_cli.hub.repo import PUBLIC_HUB, Repo, hub_key
 from vulcan_cli.vacua.secrets import scrub
 
 HUB_NAME = re.compile(
@@ -60,10 +60,7 @@ def open_repo(text: str, login: Login | None = None) -> Repo:
     """
     if is_directory(text):
         return DirectoryRepo(_folder(text))
-    if not HUB_NAME.fullmatch(text) or "--" in text or ".." in text:
-        raise UsageError(
-            f"a repo is written owner/name, file:///folder or ./folder, not {scrub(text)!r}"
-        )
+    _check_hub_name(text)
     # Loads huggingface_hub, which takes longer than all the rest.
     from vulcan_cli.hub.huggingface import HubRepo  # noqa: PLC0415
 
@@ -75,6 +72,29 @@ def open_repo(text: str, login: Login | None = None) -> Repo:
         cache_dir=login.cache_dir,
         timeout_s=login.timeout_s,
     )
+
+
+def key_without_client(text: str, endpoint: str | None = None) -> str:
+    """The `Repo.key` that `open_repo` would give, without loading the Hub's client.
+
+    Args:
+        text: The repo as a person writes it.
+        endpoint: Another Hub than the public one.
+
+    Raises:
+        UsageError: It is written in no such way.
+    """
+    if is_directory(text):
+        return DirectoryRepo(_folder(text)).key
+    _check_hub_name(text)
+    return hub_key(text, endpoint or PUBLIC_HUB)
+
+
+def _check_hub_name(text: str) -> None:
+    if not HUB_NAME.fullmatch(text) or "--" in text or ".." in text:
+        raise UsageError(
+            f"a repo is written owner/name, file:///folder or ./folder, not {scrub(text)!r}"
+        )
 
 
 def _folder(text: str) -> Path:

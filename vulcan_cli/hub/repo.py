@@ -27,6 +27,9 @@ MAIN = "main"
 NO_COMMIT = "0" * 40
 """The head of a repo that has no commit yet."""
 
+PUBLIC_HUB = "https://huggingface.co"
+"""Where the Hub is, unless someone says otherwise."""
+
 LOOK_UP_LIMIT = 1000
 """Most paths that one question may name; `look_up` itself takes any number and asks in parts."""
 
@@ -320,3 +323,10 @@ def key_of(label: str, identity: str) -> str:
     """
     slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[-40:].strip("-") or "repo"
     return f"{slug}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+
+
+def hub_key(repo_id: str, endpoint: str) -> str:
+    """The `Repo.key` of a repo on a Hub, which does not tell upper from lower case."""
+    address = endpoint.rstrip("/")
+    place = "" if address == PUBLIC_HUB else f"{address}/"
+    return key_of(repo_id, f"{place}{repo_id}".lower())
