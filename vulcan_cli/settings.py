@@ -1,0 +1,369 @@
+"""Settings: what counts, and where each value comes from. The only reader of the environment.
+
+An option wins over `VULCAN_*`, over `STRINGFORGE_VULCAN_*`, over `vulcan.toml` here or above, over
+the user's own `vulcan.toml`, over the default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vulcan_cli import credentials
+from vulcan_cli.credentials import Secret
+from vulcan_cli.errors import NotSetUp, UsageError
+from vulcan_cli.quantities import parse_duration
+from vulcan_cli.settings_file import FILE_NAME, SettingsFile, find_files
+from vulcan_cli.vacua.run_id import DEFAULT_TEMPLATE, template_names
+from vulcan_cli.vacua.secrets import looks_secret
+
+PREFIXES = ("VULCAN_", "STRINGFORGE_VULCAN_")
+"""What the names of our variables and of the peer's begin with; ours win."""
+
+Kind = Literal["option", "environment", "file", "default"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value comes from.
+
+    Attributes:
+        kind: What sort of place that is.
+        name: The option, the variable, or the file; `default`.
+    """
+
+    kind: Kind
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A setting.
+
+    Attributes:
+        name: Its key in `vulcan.toml`; `VULCAN_` and this in capitals is its variable.
+        default: Its value where nobody says otherwise.
+        read: From a text or a TOML value, and the folder that relative paths count from, to the
+            value; raises ValueError saying what it should be.
+        help: One line for people.
+    """
+
+    name: str
+    default: object
+    read: Callable[[object, Path], object]
+    help: str
+
+    @property
+    def option(self) -> str:
+        """Its option on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def described(self) -> str:
+        """Its line for people, with the default where there is one."""
+        is_set = self.default not in (None, (), "")
+        return f"{self.help}; default: {self.default}" if is_set else self.help
+
+    @property
+    def variable(self) -> str:
+        """Its variable in the environment."""
+        return PREFIXES[0] + self.name.upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings that count.
+
+    Attributes:
+        staging_dir: The staging directory, or None.
+        repo: Repos, the main one first; empty where none is set.
+        project: What `{project}` stands for in run ids.
+        template: The run-id template.
+        budget: Commit requests per window and repo.
+        window_s: That window, seconds.
+        max_batch: Shards in one commit.
+        max_retries: How often a commit is tried again.
+        commit_prefix: What commit messages begin with.
+        origins: For each of these names where its value comes from.
+        notices: What a person should know: one sentence each.
+    """
+
+    staging_dir: Path | None
+    repo: tuple[str, ...]
+    project: str
+    template: str
+    budget: int
+    window_s: float
+    max_batch: int
+    max_retries: int
+    commit_prefix: str
+    origins: Mapping[str, Origin]
+    notices: tuple[str, ...] = ()
+
+    def require_staging_dir(self) -> Path:
+        """The staging directory.
+
+        Raises:
+            NotSetUp: None is set.
+        """
+        if self.staging_dir is None:
+            raise NotSetUp("staging_dir", "no staging directory is set")
+        return self.staging_dir
+
+    def require_repo(self) -> str:
+        """The main repo.
+
+        Raises:
+            NotSetUp: None is set.
+        """
+        if not self.repo:
+            raise NotSetUp("repo", "no repo is set")
+        return self.repo[0]
+
+
+def load_settings(
+    environ: Mapping[str, str] | None = None, cwd: Path | None = None, **options: object
+) -> Settings:
+    """Find out which settings count.
+
+    Args:
+        environ: The environment; this process's own where none is given.
+        cwd: Where the search for `vulcan.toml` begins; the working directory where none is given.
+        options: What the person gave on the command line, by the names in `FIELDS`; None and an
+            empty sequence count as not given.
+
+    Raises:
+        UsageError: An option has a value that cannot be.
+        NotSetUp: A variable or a file has one, or a file holds an unknown key or a token.
+    """
+    environ = os.environ if environ is None else environ
+    if unknown := options.keys() - FIELDS.keys():
+        raise TypeError(f"no such settings: {sorted(unknown)}")
+    folder = _working_directory() if cwd is None else cwd
+    found = find_files(folder, environ)
+    for file in found.files:
+        _refuse_unknown(file)
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    for field in FIELDS.values():
+        candidates = _candidates(field, options, environ, found.files)
+        values[field.name], origins[field.name] = next(candidates)
+    notices = (*found.notices, *_misspelt_variables(environ))
+    return Settings(**values, origins=origins, notices=notices)
+
+
+def find_token(environ: Mapping[str, str] | None = None) -> Secret | None:
+    """The token for the Hub, or None; see `vulcan_cli.credentials.find_token`."""
+    return credentials.find_token(os.environ if environ is None else environ)
+
+
+def read_endpoint(environ: Mapping[str, str] | None = None) -> str | None:
+    """Another Hub than the public one, as its client takes it from `HF_ENDPOINT`; or None."""
+    return (os.environ if environ is None else environ).get("HF_ENDPOINT", "").rstrip("/") or None
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """What the environment says of how to talk.
+
+    Attributes:
+        color: Whether colour is welcome on a terminal.
+        motion: Whether a terminal can redraw a line.
+        debug: Whether an error shows its traceback.
+    """
+
+    color: bool = True
+    motion: bool = True
+    debug: bool = False
+
+
+def read_display(environ: Mapping[str, str] | None = None) -> Display:
+    """`NO_COLOR` (https://no-color.org), `TERM=dumb` and `VULCAN_DEBUG`."""
+    environ = os.environ if environ is None else environ
+    dumb = environ.get("TERM") == "dumb"
+    return Display(
+        color=not environ.get("NO_COLOR") and not dumb,
+        motion=not dumb,
+        debug=environ.get("VULCAN_DEBUG", "") not in {"", "0"},
+    )
+
+
+COMPLETION_VARIABLE = "_VULCAN_COMPLETE"
+"""Set by the shell when it wants words to complete."""
+
+
+def completion_request(environ: Mapping[str, str] | None = None) -> str | None:
+    """What a shell asks for, such as `complete_bash`; None where no shell asks."""
+    return (os.environ if environ is None else environ).get(COMPLETION_VARIABLE) or None
+
+
+def _candidates(
+    field: Field,
+    options: Mapping[str, object],
+    environ: Mapping[str, str],
+    files: tuple[SettingsFile, ...],
+) -> Iterator[tuple[object, Origin]]:
+    """The values of a setting, the one that counts first."""
+    given = options.get(field.name)
+    if given is not None and given not in ([], ()):
+        yield _read(field, given, Path(), Origin("option", field.option))
+    for prefix in PREFIXES:
+        variable = prefix + field.name.upper()
+        if environ.get(variable):
+            origin = Origin("environment", variable)
+            yield _read(field, environ[variable], Path(), origin)
+    for file in files:
+        if field.name in file.values:
+            origin = Origin("file", str(file.path))
+            yield _read(field, file.values[field.name], file.path.parent, origin)
+    yield field.default, Origin("default", "default")
+
+
+def _read(field: Field, raw: object, base: Path, origin: Origin) -> tuple[object, Origin]:
+    if looks_secret(str(raw)):
+        raise _wrong(field, origin, "it looks like a token")
+    try:
+        return field.read(raw, base), origin
+    except ValueError as error:
+        raise _wrong(field, origin, str(error)) from error
+
+
+def _wrong(field: Field, origin: Origin, why: str) -> UsageError | NotSetUp:
+    if origin.kind == "option":
+        return UsageError(f"{origin.name}: {why}")
+    where = f"{origin.name}, {field.name}" if origin.kind == "file" else origin.name
+    return NotSetUp(field.name, f"{where}: {why}")
+
+
+def _refuse_unknown(file: SettingsFile) -> None:
+    for key in file.values:
+        if key == "token":
+            raise NotSetUp("token", f"{file.path} sets a token, and no file of ours may")
+        if key not in FIELDS:
+            near = _nearest(key, FIELDS)
+            hint = f"; did you mean {near}?" if near else ""
+            raise NotSetUp(FILE_NAME, f"{file.path}: there is no setting {key[:80]!r}{hint}")
+
+
+def _misspelt_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    known = {field.variable for field in FIELDS.values()} | {
+        name for name, _ in ENVIRONMENT if name.startswith(PREFIXES[0])
+    }
+    for name in sorted(environ):
+        if name.startswith(PREFIXES[0]) and name not in known:
+            near = _nearest(name, known)
+            if near:
+                yield f"{name[:80]} is ignored: did you mean {near}?"
+
+
+def _nearest(word: str, words: Mapping[str, object] | set[str]) -> str | None:
+    from difflib import get_close_matches  # noqa: PLC0415 - only for typos
+
+    return next(iter(get_close_matches(word, sorted(words), n=1)), None)
+
+
+def _working_directory() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:
+        # Somebody removed it; nothing can be found from here.
+        return None
+
+
+def _text(raw: object, _: Path) -> str:
+    if not isinstance(raw, str) or not raw.isprintable():
+        raise ValueError("it must be one line of text")
+    return raw
+
+
+def _template(raw: object, base: Path) -> str:
+    template = _text(raw, base)
+    template_names(template)
+    return template
+
+
+def _folder(raw: object, base: Path) -> Path:
+    if not isinstance(raw, str | Path) or not str(raw) or "\0" in str(raw):
+        raise ValueError("it must be a folder")
+    try:
+        return base / Path(raw).expanduser()
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error
+
+
+def _repos(raw: object, base: Path) -> tuple[str, ...]:
+    if isinstance(raw, str):
+        raw = [part.strip() for part in raw.split(",")]
+    if not isinstance(raw, list | tuple) or not raw or not all(isinstance(r, str) for r in raw):
+        raise ValueError("it must be a repo, or a list of repos")
+    if not all(raw):
+        raise ValueError("a repo is empty")
+    return tuple(_repo(repo, base) for repo in raw)
+
+
+def _repo(repo: str, base: Path) -> str:
+    """A repo as it was written; a folder in a file counts from that file's folder."""
+    relative = repo in {".", ".."} or repo.startswith(("./", "../"))
+    return str(base.absolute() / repo) if relative and base != Path() else repo
+
+
+def _whole(least: int) -> Callable[[object, Path], int]:
+    def read(raw: object, _: Path) -> int:
+        text = str(raw).strip()
+        if isinstance(raw, bool | float) or not text.isascii() or not text.isdigit():
+            raise ValueError(f"it must be a whole number of at least {least}")
+        value = int(text) if len(text) < 19 else 10**18
+        if not least <= value < 10**18:
+            raise ValueError(f"it must be a whole number of at least {least}")
+        return value
+
+    return read
+
+
+def _seconds(raw: object, _: Path) -> float:
+    seconds = parse_duration(str(raw))
+    if not 0 < seconds < 1e9:
+        raise ValueError("it must be longer than 0 s")
+    return seconds
+
+
+FIELDS: Mapping[str, Field] = {
+    field.name: field
+    for field in (
+        Field("staging_dir", None, _folder, "the staging directory"),
+        Field("repo", (), _repos, "the repo: owner/name, file:///folder or ./folder"),
+        Field("project", "", _text, "what {project} stands for in run ids"),
+        Field("template", DEFAULT_TEMPLATE, _template, "the run-id template"),
+        Field("budget", 90, _whole(1), "commits in one window, for each repo"),
+        Field("window_s", 3600.0, _seconds, "that window, in seconds or as 1h"),
+        Field("max_batch", 500, _whole(1), "shards in one commit"),
+        Field("max_retries", 3, _whole(0), "how often a commit is tried again"),
+        Field("commit_prefix", "vulcan: forge", _text, "what commit messages begin with"),
+    )
+}
+"""All settings by name, in the order people read them."""
+
+ENVIRONMENT: tuple[tuple[str, str], ...] = (
+    *((field.variable, field.described) for field in FIELDS.values()),
+    ("STRINGFORGE_VULCAN_*", "the same, as stringforge.vulcan names them; VULCAN_* wins"),
+    ("VULCAN_TOKEN", "the token for the Hub; then STRINGFORGE_VULCAN_TOKEN"),
+    ("VULCAN_TOKEN_FILE", "a file that holds the token, of mode 0600"),
+    ("HF_TOKEN", "the token where none of these is set; then what `hf auth login` stored"),
+    ("HF_ENDPOINT", "another Hub than https://huggingface.co"),
+    ("VULCAN_DEBUG", "1 shows the traceback of an error"),
+    ("NO_COLOR", "no colour"),
+    ("XDG_CONFIG_HOME", "where the user's own settings file stands, in vulcan/vulcan.toml"),
+)
+"""Every variable that vulcan reads, with one line for people."""
+
+FILES: tuple[tuple[str, str], ...] = (
+    ("vulcan.toml", "settings, in the working directory or the nearest folder above"),
+    ("~/.config/vulcan/vulcan.toml", "the user's own settings"),
+)
+"""Every file that settings come from, with one line for people."""
