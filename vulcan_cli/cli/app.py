@@ -1,0 +1,209 @@
+"""The list of commands, and `main`: the only place that catches errors."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+import vulcan_cli
+from vulcan_cli.cli import explain, help, tree  # noqa: A004
+from vulcan_cli.cli.output import Output, prepare_streams
+from vulcan_cli.errors import DiskTrouble, UsageError
+from vulcan_cli.settings import completion_request, read_display
+
+if TYPE_CHECKING:
+    from typer._click import Command as AnyCommand
+    from typer._click import Context, HelpFormatter
+
+PROGRAM = "vulcan"
+
+COMMANDS: tuple[str, ...] = ("status",)
+"""The commands, in the order of a shard's life. Each is a function in a module of its name."""
+
+EXAMPLES: tuple[tree.Example, ...] = ()
+
+
+class Command(TyperCommand):
+    """A command whose help ends in examples and exit statuses."""
+
+    examples: tuple[tree.Example, ...] = ()
+    exit_codes: tuple[int, ...] = ()
+
+    def page(self, context: Context) -> tree.Page:
+        """All that is to say of it."""
+        return tree.page_of(self, context, examples=self.examples, exit_codes=self.exit_codes)
+
+    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Write the help."""
+        formatter.write(_help_text(self.page(ctx)))
+
+
+class Program(TyperGroup):
+    """All commands; a command's module is loaded when it is asked for."""
+
+    def page(self, context: Context) -> tree.Page:
+        """All that is to say of it."""
+        return tree.page_of(self, context, examples=EXAMPLES, exit_codes=explain.EXIT_STATUSES)
+
+    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Write the help."""
+        formatter.write(_help_text(self.page(ctx)))
+
+    def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002
+        """The names of the commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Context, cmd_name: str) -> AnyCommand | None:  # noqa: ARG002
+        """Load a command; None where there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        if cmd_name not in self.commands:
+            self.commands[cmd_name] = _load(cmd_name)
+        return self.commands[cmd_name]
+
+    def resolve_command(
+        self, ctx: Context, args: list[str]
+    ) -> tuple[str | None, AnyCommand | None, list[str]]:
+        """Find the command that was typed, or say which was meant."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            raise UsageError(f"there is no command {name!r}{_did_you_mean(name, COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+
+def program() -> Program:
+    """The tree of commands."""
+    app = typer.Typer(
+        name=PROGRAM,
+        cls=Program,
+        callback=_vulcan,
+        invoke_without_command=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    return cast("Program", get_command(app))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Args:
+        arguments: What follows `vulcan`; this process's own where none is given.
+
+    Returns:
+        The exit status.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    prepare_streams()
+    output = Output(as_json=_asks_for_json(words))
+    try:
+        code = _run(words)
+    except BaseException as error:
+        code = _caught(error, output, _command_of(words))
+    try:
+        output.finish()
+    except DiskTrouble as error:
+        code = code or _caught(error, output, PROGRAM)
+    return code
+
+
+def _run(words: list[str]) -> int:
+    request = completion_request()
+    if request is not None:
+        from vulcan_cli.cli.completion import answer  # noqa: PLC0415 - only when a shell asks
+
+        return answer(program(), request)
+    color = None if read_display().color else False
+    with program().make_context(PROGRAM, words, color=color) as context:
+        return context.command.invoke(context) or 0
+
+
+def _caught(error: BaseException, output: Output, command: str) -> int:
+    """Say what went wrong; the exit status."""
+    match error:
+        case typer.Exit():
+            return error.exit_code
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else 0
+        case BrokenPipeError():
+            # Whoever read our output has read enough.
+            output.lost_reader()
+            return 0
+        case KeyboardInterrupt():
+            explanation = explain.interrupted()
+        case typer.TyperException():
+            explanation = explain.usage(_usage_sentence(error), command)
+        case _:
+            explanation = explain.explain(error, command)
+    output.trace(error)
+    output.explain(explanation)
+    return explanation.exit_code
+
+
+def _vulcan(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Say the version and end.")] = False,
+) -> None:
+    """Stage flux vacua on a cluster, publish them to one dataset, query and split them.
+
+    Workers `stage` shards into a directory that all nodes share; one `sync` on a node with network
+    commits them to a repo on the Hub, or to a folder; everybody can `query` and `split` them.
+    """
+    if version:
+        Output().line(f"vulcan {vulcan_cli.__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), color=context.color)
+
+
+def _load(name: str) -> Command:
+    """Make a command of the function in its module."""
+    function = name.replace("-", "_")
+    module = import_module(f"vulcan_cli.cli.commands.{function}")
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(name, cls=Command)(getattr(module, function))
+    command = cast("Command", get_command(app))
+    command.examples = module.EXAMPLES
+    command.exit_codes = module.EXIT_CODES
+    return command
+
+
+def _help_text(page: tree.Page) -> str:
+    # Click takes the bold away where stdout is no terminal.
+    columns = shutil.get_terminal_size().columns
+    return help.render(page, columns, lambda text: typer.style(text, bold=True))
+
+
+def _asks_for_json(words: list[str]) -> bool:
+    end = words.index("--") if "--" in words else len(words)
+    return "--json" in words[:end]
+
+
+def _usage_sentence(error: typer.TyperException) -> str:
+    option = getattr(error, "option_name", None)
+    if type(error).__name__ == "NoSuchOption" and isinstance(option, str):
+        near = getattr(error, "possibilities", None) or ()
+        meant = f"; did you mean {' or '.join(sorted(near))}?" if near else ""
+        return f"there is no option {option}{meant}"
+    message = error.format_message().rstrip(".")
+    return message[:1].lower() + message[1:]
+
+
+def _command_of(words: list[str]) -> str:
+    """The command that was asked for, for the hint where to read more."""
+    return f"{PROGRAM} {words[0]}" if words and words[0] in COMMANDS else PROGRAM
+
+
+def _did_you_mean(word: str, words: Sequence[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only for typos
+
+    near = get_close_matches(word, words, n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,222 @@
+"""What a person reads when something went wrong: one sentence, what is safe, what to type next.
+
+Each class in `vulcan_cli.errors` has its entry in `_ADVICE`; a test holds that.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vulcan_cli import errors
+from vulcan_cli.errors import VulcanError
+
+EXIT_STATUSES: Mapping[int, str] = {
+    0: "done, or nothing to do",
+    1: "a fault of ours",
+    2: "wrong usage",
+    3: "data refused in this run: bad input, rejected or failed entries, conflicts, bad shards",
+    4: "not allowed or not set up: token, permission, repo, missing setting",
+    5: "later: Hub unreachable, rate limit, server error; shards are safe in pending",
+    6: "the local disk: full, read-only, unreadable",
+    7: "another sync is at work",
+    130: "interrupted",
+}
+"""What scripts read from the exit status."""
+
+_MOST_PROBLEMS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """An error as a person reads it.
+
+    Attributes:
+        kind: Class of the error, for scripts.
+        exit_code: What the process ends with.
+        sentence: What happened.
+        safe: What is safe, or what was not changed.
+        next: Commands to type next, ready to paste; capitals stand for what only people know.
+        details: More lines, such as the problems of an input.
+        facts: The error's own fields, for scripts.
+    """
+
+    kind: str
+    exit_code: int
+    sentence: str
+    safe: str
+    next: tuple[str, ...]
+    details: tuple[str, ...] = ()
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    def lines(self) -> list[str]:
+        """The explanation for a person, a line each, after `vulcan: ` and the sentence."""
+        return [
+            *(f"  {detail}" for detail in self.details),
+            *([f"  safe: {self.safe}"] if self.safe else []),
+            *(f"  next: {command}" for command in self.next),
+        ]
+
+    def document(self) -> dict[str, object]:
+        """The explanation for a script."""
+        return {
+            "error": {
+                "kind": self.kind,
+                "exit_code": self.exit_code,
+                "message": self.sentence,
+                "safe": self.safe,
+                "next": list(self.next),
+                **self.facts,
+            }
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Advice:
+    safe: str
+    next: tuple[str, ...]
+
+
+_COMMAND = "{command}"
+_NOTHING_CHANGED = "nothing was changed"
+_IN_PENDING = "every shard that is not yet confirmed is still in pending/"
+
+
+def _not_set_up(error: errors.NotSetUp) -> _Advice:
+    commands = {
+        "staging_dir": ("export VULCAN_STAGING_DIR=/shared/folder", "vulcan status"),
+        "repo": ("export VULCAN_REPO=owner/name", "vulcan sync --dry-run"),
+        "token": ("hf auth login",),
+    }
+    return _Advice(_NOTHING_CHANGED, commands.get(error.setting, (f"{_COMMAND} --help",)))
+
+
+def _later(error: errors.TryLater) -> _Advice:
+    if error.retry_at is None:
+        return _Advice(_IN_PENDING, ("vulcan sync",))
+    moment = datetime.datetime.fromtimestamp(error.retry_at, datetime.UTC)
+    return _Advice(_IN_PENDING, (f"vulcan sync  # after {moment:%Y-%m-%d %H:%M:%S} UTC",))
+
+
+def _at_work(_: errors.SyncAtWork) -> _Advice:
+    return _Advice("that sync goes on, and so do the workers", ("vulcan status",))
+
+
+_ADVICE: Mapping[type[VulcanError], _Advice | Callable[[Any], _Advice]] = {
+    errors.VulcanError: _Advice(
+        "shards already staged are not touched by this", (f"VULCAN_DEBUG=1 {_COMMAND} ...",)
+    ),
+    errors.UsageError: _Advice(_NOTHING_CHANGED, (f"{_COMMAND} --help",)),
+    errors.TemplateError: _Advice(
+        _NOTHING_CHANGED, ("vulcan stage INPUT --template '{date}_{project}_seed-{seed?}'",)
+    ),
+    errors.MissingTemplateValue: _Advice(
+        _NOTHING_CHANGED, ("vulcan stage INPUT --set NAME=VALUE",)
+    ),
+    errors.InputRefused: _Advice("nothing was staged", ("vulcan stage INPUT --dry-run",)),
+    errors.BadShard: _Advice(
+        "the file is left as it is, and other shards are not concerned", ("vulcan status",)
+    ),
+    errors.Conflict: _Advice(
+        "the content that was there first is not touched", ("vulcan stage INPUT --run-id NAME",)
+    ),
+    errors.NotSetUp: _not_set_up,
+    errors.Denied: _Advice(_IN_PENDING, ("hf auth login", "vulcan sync")),
+    errors.RepoMissing: _Advice(_IN_PENDING, ("hf auth whoami", "vulcan sync --repo OWNER/NAME")),
+    errors.RepoRefuses: _Advice(_IN_PENDING, ("vulcan sync --repo OWNER/NAME",)),
+    errors.TryLater: _later,
+    errors.Unreachable: _later,
+    errors.RateLimited: _later,
+    errors.ServerTrouble: _later,
+    errors.DiskTrouble: _Advice(
+        "what was already staged or confirmed stays so; nothing half-written counts",
+        ("df -h . && df -i .", "vulcan status"),
+    ),
+    errors.SyncAtWork: _at_work,
+    errors.LeaseLost: _Advice(_IN_PENDING, ("vulcan status", "vulcan sync")),
+}
+
+
+def advised_errors() -> frozenset[type[VulcanError]]:
+    """The classes of errors that have advice of their own."""
+    return frozenset(_ADVICE)
+
+
+def explain(error: BaseException, command: str = "vulcan") -> Explanation:
+    """Say what happened, what is safe, and what to type next.
+
+    Args:
+        error: What was raised.
+        command: The command that was typed, without its options.
+    """
+    known = as_ours(error)
+    advice = next(_ADVICE[kind] for kind in type(known).__mro__ if kind in _ADVICE)
+    if callable(advice):
+        advice = advice(known)
+    problems = known.problems if isinstance(known, errors.InputRefused) else ()
+    return Explanation(
+        kind=type(known).__name__,
+        exit_code=known.exit_code,
+        sentence=_sentence(known),
+        safe=advice.safe,
+        next=tuple(text.replace(_COMMAND, command) for text in advice.next),
+        details=_details(problems),
+        facts=_facts(known),
+    )
+
+
+def as_ours(error: BaseException) -> VulcanError:
+    """An error of ours for any exception: the disk's for `OSError`, else a fault of ours."""
+    if isinstance(error, VulcanError):
+        return error
+    if isinstance(error, OSError) and error.errno is not None:
+        return errors.DiskTrouble(Path(error.filename or "the system"), error)
+    return VulcanError(f"a fault in vulcan: {type(error).__name__}: {error}")
+
+
+def usage(sentence: str, command: str) -> Explanation:
+    """Say that a command line is wrong; `command` is the one whose help tells more."""
+    return explain(errors.UsageError(sentence), command)
+
+
+def interrupted() -> Explanation:
+    """Say that the person stopped it."""
+    return Explanation(
+        kind="Interrupted",
+        exit_code=130,
+        sentence="interrupted",
+        safe="what was done so far stands; the same command goes on from there",
+        next=("vulcan status",),
+    )
+
+
+def _sentence(error: VulcanError) -> str:
+    if isinstance(error, errors.InputRefused) and len(error.problems) > 1:
+        return f"the input is refused: {len(error.problems)} problems"
+    if isinstance(error, errors.InputRefused):
+        return f"the input is refused: {error}"
+    return str(error)
+
+
+def _details(problems: tuple[errors.Problem, ...]) -> tuple[str, ...]:
+    if len(problems) < 2:
+        return ()
+    shown = [str(problem) for problem in problems[:_MOST_PROBLEMS]]
+    more = len(problems) - len(shown)
+    return (*shown, f"and {more} more") if more else tuple(shown)
+
+
+def _facts(error: VulcanError) -> dict[str, object]:
+    """The public fields of an error, as JSON takes them."""
+    return {name: _plain(value) for name, value in vars(error).items() if name[0] != "_"}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, errors.Problem):
+        return asdict(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, int | float | str | None) else str(value)

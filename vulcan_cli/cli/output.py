@@ -1,0 +1,336 @@
+"""The only writer to stdout and stderr: data to stdout, talk to stderr.
+
+Text goes to a terminal only after control characters were escaped, and no secret goes anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Literal, TextIO, cast
+
+from vulcan_cli.cli.explain import Explanation
+from vulcan_cli.errors import DiskTrouble
+from vulcan_cli.settings import Display, read_display
+from vulcan_cli.vacua.secrets import scrub
+
+Style = Literal["bold", "dim", "red", "yellow", "green"]
+
+_CODES: Mapping[Style, str] = {"bold": "1", "dim": "2", "red": "31", "yellow": "33", "green": "32"}
+_STDOUT = Path("standard output")
+_GAP = "  "
+
+PROGRESS_AFTER_S = 1.0
+"""What is done sooner shows no progress bar."""
+
+
+class Output:
+    """How one command talks.
+
+    Attributes:
+        as_json: Whether stdout carries JSON.
+        quiet: Whether talk is left out; errors never are.
+        verbose: Whether details are told.
+    """
+
+    def __init__(
+        self,
+        *,
+        as_json: bool = False,
+        quiet: bool = False,
+        verbose: bool = False,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        display: Display | None = None,
+    ) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self.verbose = verbose
+        # Either is None where the process was started with that descriptor closed.
+        self._stdout = sys.stdout if stdout is None else stdout
+        self._stderr = sys.stderr if stderr is None else stderr
+        self._display = read_display() if display is None else display
+        self._reader_gone = False
+
+    @property
+    def to_terminal(self) -> bool:
+        """Whether stdout is a terminal."""
+        return _is_terminal(self._stdout)
+
+    @property
+    def reader_gone(self) -> bool:
+        """Whether nobody reads stdout any more; work that is more than output goes on."""
+        return self._reader_gone
+
+    def line(self, text: str) -> None:
+        """Write a line of data."""
+        self.lines([text])
+
+    def lines(self, texts: Iterable[str]) -> None:
+        """Write lines of data, then let readers have them."""
+        safe = printable if self.to_terminal else _as_it_is
+        for text in texts:
+            self._write(scrub(safe(text)) + "\n")
+        self._flush()
+
+    def json(self, document: object) -> None:
+        """Write one JSON document, on one line, in ASCII; NaN and infinities become null."""
+        self._write(json.dumps(_clean(document), allow_nan=False) + "\n")
+        self._flush()
+
+    def table(
+        self,
+        rows: Iterable[Sequence[str]],
+        *,
+        header: Sequence[str] = (),
+        right: Sequence[int] = (),
+        indent: str = "",
+    ) -> None:
+        """Write a table with aligned columns.
+
+        Args:
+            rows: Cells.
+            header: Names of the columns.
+            right: Which columns are aligned to the right, counted from 0.
+            indent: What every line begins with.
+        """
+        cells = [[scrub(printable(cell)) for cell in row] for row in rows]
+        head = [list(header)] if header else []
+        widths = [max(map(len, column)) for column in zip(*head, *cells, strict=True)]
+        texts = [indent + _aligned(row, widths, frozenset(right)) for row in (*head, *cells)]
+        for number, text in enumerate(texts):
+            bold = bool(header) and number == 0
+            self._write(self.paint(text, "bold", self._stdout) + "\n" if bold else text + "\n")
+        self._flush()
+
+    def binary(self) -> BinaryIO:
+        """Stdout for bytes.
+
+        Writing to it raises `BrokenPipeError` where nobody reads any more; let it pass.
+
+        Raises:
+            DiskTrouble: Stdout is closed.
+        """
+        if self._stdout is None:
+            raise _closed()
+        self._stdout.flush()
+        return cast("BinaryIO", self._stdout.buffer)
+
+    def say(self, text: str) -> None:
+        """Tell a person something."""
+        if not self.quiet:
+            self._talk(text)
+
+    def detail(self, text: str) -> None:
+        """Tell a person who asked for details."""
+        if self.verbose and not self.quiet:
+            self._talk(text)
+
+    def warn(self, text: str) -> None:
+        """Tell a person what they should know, quiet or not."""
+        self._talk("vulcan: " + text, head="vulcan:", style="yellow")
+
+    def notices(self, texts: Iterable[str]) -> None:
+        """Warn of each."""
+        for text in texts:
+            self.warn(text)
+
+    def explain(self, explanation: Explanation) -> None:
+        """Tell a person, or a script, what went wrong."""
+        if self.as_json:
+            self._put(json.dumps(_clean(explanation.document()), allow_nan=False))
+            return
+        self._talk(f"vulcan: {explanation.sentence}", head="vulcan:", style="red")
+        for line in explanation.lines():
+            self._talk(line)
+
+    def trace(self, error: BaseException) -> None:
+        """Tell a developer where an error came from, if `VULCAN_DEBUG` asks for it."""
+        if self._display.debug:
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                self._talk(line)
+
+    def paint(self, text: str, style: Style, stream: TextIO | None) -> str:
+        """The text in a style, where the stream is a terminal and colour is welcome."""
+        if self._display.color and _is_terminal(stream):
+            return f"\x1b[{_CODES[style]}m{text}\x1b[0m"
+        return text
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Show how far a long work is, on a terminal's stderr.
+
+        Yields:
+            What to call with the number of things just done.
+        """
+        if self.quiet or not self._display.motion or not _is_terminal(self._stderr):
+            yield lambda _: None
+            return
+        bar = _Bar(printable(what), total, self._display)
+        try:
+            yield bar.advance
+        finally:
+            bar.stop()
+
+    def finish(self) -> None:
+        """Hand over what is still held back; call it last.
+
+        Raises:
+            DiskTrouble: Stdout is a file and its disk refused.
+        """
+        self._flush()
+        if self._reader_gone and self._stdout is not None:
+            # Else the interpreter would try once more while it ends, and complain.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stdout.fileno())
+            os.close(null)
+
+    def lost_reader(self) -> None:
+        """Note that somebody else found stdout closed."""
+        self._reader_gone = True
+
+    def _write(self, text: str) -> None:
+        if self._stdout is None:
+            raise _closed()
+        with self._refusal():
+            if not self._reader_gone:
+                self._stdout.write(text)
+
+    def _flush(self) -> None:
+        if self._stdout is not None and not self._reader_gone:
+            with self._refusal():
+                self._stdout.flush()
+
+    @contextmanager
+    def _refusal(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            self._reader_gone = True
+        except OSError as error:
+            raise DiskTrouble(_STDOUT, error) from error
+
+    def _talk(self, text: str, head: str = "", style: Style = "bold") -> None:
+        safe = scrub(printable(text))
+        if head and safe.startswith(head):
+            safe = self.paint(head, style, self._stderr) + safe.removeprefix(head)
+        self._put(safe)
+
+    def _put(self, line: str) -> None:
+        # Nobody listens: no reason to stop the work.
+        with contextlib.suppress(OSError):
+            if self._stderr is not None:
+                self._stderr.write(line + "\n")
+                self._stderr.flush()
+
+
+class _Bar:
+    """A progress bar that appears only when the work takes longer than a moment."""
+
+    def __init__(self, what: str, total: int, display: Display) -> None:
+        self._what = what
+        self._total = total
+        self._display = display
+        self._done = 0
+        self._since = time.monotonic()
+        self._stop: Callable[[], None] | None = None
+        self._update: Callable[[int], None] | None = None
+
+    def advance(self, n: int) -> None:
+        """Note that so many more things are done."""
+        self._done += n
+        if self._update is None and time.monotonic() - self._since >= PROGRESS_AFTER_S:
+            self._start()
+        if self._update is not None:
+            self._update(self._done)
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self._stop is not None:
+            self._stop()
+
+    def _start(self) -> None:
+        from rich.console import Console  # noqa: PLC0415 - rich is slow to load
+        from rich.markup import escape  # noqa: PLC0415
+        from rich.progress import (  # noqa: PLC0415
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        bar = Progress(
+            TextColumn(escape(self._what)),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True, no_color=not self._display.color),
+            transient=True,
+        )
+        bar.start()
+        task = bar.add_task("", total=self._total)
+        self._stop = bar.stop
+        self._update = lambda done: bar.update(task, completed=done)
+
+
+def prepare_streams() -> None:
+    """Make stdout and stderr take any text: paths need not be UTF-8, locales need not be either."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            if _is_terminal(stream):
+                stream.reconfigure(errors="backslashreplace")
+            else:
+                stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+def printable(text: str) -> str:
+    """The text with control characters, and all else that does not print, as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _clean(value: object) -> object:
+    """A JSON value without secrets, and without numbers that JSON has not."""
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, Mapping):
+        return {scrub(str(key)): _clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> str:
+    cells = (
+        cell.rjust(width) if number in right else cell.ljust(width)
+        for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+    )
+    return _GAP.join(cells).rstrip()
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def _closed() -> DiskTrouble:
+    return DiskTrouble(_STDOUT, OSError(errno.EBADF, os.strerror(errno.EBADF)))

@@ -1,0 +1,141 @@
+"""The commands as a tree of words: what the help, the man pages and the reference are made from."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+from vulcan_cli.cli.explain import EXIT_STATUSES
+
+if TYPE_CHECKING:
+    from typer._click import Context
+
+GENERAL = "Options"
+"""The group of options that belong to no other."""
+
+_ALWAYS = (0, 1, 2, 130)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A command line to learn from, and what it does.
+
+    Attributes:
+        does: A few words.
+        command: The line, as typed.
+    """
+
+    does: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """An argument or option.
+
+    Attributes:
+        names: As typed, such as `-g, --geometry H11=N`.
+        help: What it does.
+    """
+
+    names: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All that is to say of a command.
+
+    Attributes:
+        path: Its words, such as `vulcan stage`.
+        usage: What follows them.
+        summary: One sentence.
+        paragraphs: What else is to know, lines unbroken.
+        groups: Arguments and options by the heading they stand under.
+        commands: Names and summaries of the commands below it.
+        examples: In the order to learn them.
+        exit_statuses: Those it can end with, and what they mean.
+    """
+
+    path: str
+    usage: str
+    summary: str
+    paragraphs: tuple[str, ...]
+    groups: Mapping[str, tuple[Parameter, ...]]
+    commands: tuple[tuple[str, str], ...]
+    examples: tuple[Example, ...]
+    exit_statuses: tuple[tuple[int, str], ...]
+
+
+def page_of(
+    command: TyperCommand | TyperGroup,
+    context: Context,
+    *,
+    examples: Sequence[Example] = (),
+    exit_codes: Iterable[int] = (),
+) -> Page:
+    """Describe a command.
+
+    Args:
+        command: The command.
+        context: Its context.
+        examples: Its examples.
+        exit_codes: What it ends with, beside 0, 1, 2 and 130.
+    """
+    first, *rest = inspect.cleandoc(command.help or "").split("\n\n")
+    codes = sorted({*_ALWAYS, *exit_codes}, key=list(EXIT_STATUSES).index)
+    return Page(
+        path=context.command_path,
+        usage=" ".join(command.collect_usage_pieces(context)),
+        summary=_one_line(first),
+        paragraphs=tuple(_one_line(text) for text in rest),
+        groups=_groups(command, context),
+        commands=_commands(command, context),
+        examples=tuple(examples),
+        exit_statuses=tuple((code, EXIT_STATUSES[code]) for code in codes),
+    )
+
+
+def summary_of(command: TyperCommand | TyperGroup) -> str:
+    """The first sentence of a command's help."""
+    return _one_line(inspect.cleandoc(command.help or "").split("\n\n")[0])
+
+
+def _commands(command: TyperCommand | TyperGroup, context: Context) -> tuple[tuple[str, str], ...]:
+    if not isinstance(command, TyperGroup):
+        return ()
+    found = [(name, command.get_command(context, name)) for name in command.list_commands(context)]
+    return tuple(
+        (name, summary_of(below))
+        for name, below in found
+        if isinstance(below, TyperCommand | TyperGroup) and not below.hidden
+    )
+
+
+def _groups(
+    command: TyperCommand | TyperGroup, context: Context
+) -> dict[str, tuple[Parameter, ...]]:
+    """Parameters by heading: arguments first, the general options last."""
+    groups: dict[str, list[Parameter]] = {"Arguments": []}
+    general: list[Parameter] = []
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        if record is None:
+            continue
+        text = Parameter(record[0], _one_line(record[1]))
+        if isinstance(parameter, TyperArgument):
+            groups["Arguments"].append(text)
+        elif isinstance(parameter, TyperOption) and parameter.rich_help_panel:
+            groups.setdefault(parameter.rich_help_panel, []).append(text)
+        else:
+            general.append(text)
+    groups[GENERAL] = general
+    return {heading: tuple(texts) for heading, texts in groups.items() if texts}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
