@@ -1,0 +1,27 @@
+# The bare call runs what CI runs. `make check` is quicker: it uses the environment you are in.
+.PHONY: ci check test lint docs test-all
+
+ci:
+	.ci/run
+
+check: lint test
+
+test:
+	python -m pytest
+
+lint:
+	ruff check
+	ruff format --check
+	mypy
+	python tools/generate.py --check
+
+docs:
+	python tools/generate.py
+
+# The suite on every Python that is installed, each in an environment of its own.
+PYTHONS ?= python3.11 python3.12 python3.13
+test-all:
+	@for python in $(PYTHONS); do \
+	  command -v $$python >/dev/null || { echo "$$python is not installed: skipped"; continue; }; \
+	  PYTHON=$$python ./run-tests || exit 1; \
+	done

@@ -1,0 +1,1 @@
+complete --command vulcan --no-files --arguments "(env _VULCAN_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) vulcan)" --condition "env _VULCAN_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) vulcan"

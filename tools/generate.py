@@ -1,0 +1,225 @@
+"""Writes what is made from the tree of commands: man pages, completion scripts, the reference.
+
+`python tools/generate.py` writes; `python tools/generate.py --check` fails where a file is stale.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from typer._completion_shared import get_completion_script
+
+from vulcan_cli import __version__
+from vulcan_cli.cli.app import COMMANDS, PROGRAM, Command, program
+from vulcan_cli.cli.tree import Page
+from vulcan_cli.settings import COMPLETION_VARIABLE, ENVIRONMENT, FILES
+
+# The backslash first: it stands in all the others.
+_ESCAPES = (
+    ("\\", "\\e"),
+    ("-", "\\-"),
+    ("'", "\\(aq"),
+    ("~", "\\(ti"),
+    ("^", "\\(ha"),
+    ('"', "\\(dq"),
+)
+
+_LONGEST_WORD = 50
+
+ROOT = Path(__file__).parents[1]
+
+# Typer's script only defines the function; autoloaded from `fpath`, the first TAB would be lost.
+ZSH = """#compdef vulcan
+
+_vulcan_completion() {
+  eval $(env _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" _VULCAN_COMPLETE=complete_zsh vulcan)
+}
+
+if [[ "${funcstack[1]}" == "_vulcan" ]]; then
+  _vulcan_completion "$@"
+else
+  compdef _vulcan_completion vulcan
+fi
+"""
+
+
+def pages() -> list[Page]:
+    """The overview, then one page for each command."""
+    tree = program()
+    context = tree.make_context(PROGRAM, [], resilient_parsing=True)
+    found = [tree.page(context)]
+    for name in COMMANDS:
+        command = tree.get_command(context, name)
+        if isinstance(command, Command):
+            below = command.make_context(name, [], parent=context, resilient_parsing=True)
+            found.append(command.page(below))
+    return found
+
+
+def files() -> dict[str, str]:
+    """What is generated: text by its path in the checkout."""
+    overview, *commands = pages()
+    made = {f"man/{_man_name(page)}.1": man_page(page, commands) for page in (overview, *commands)}
+    made["docs/reference.md"] = reference(overview, commands)
+    made["completions/_vulcan"] = ZSH
+    for shell in ("bash", "fish"):
+        script = get_completion_script(
+            prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, shell=shell
+        )
+        made[f"completions/vulcan.{shell}"] = script + "\n"
+    return made
+
+
+def man_page(page: Page, commands: Iterable[Page]) -> str:
+    """A page for man(1), in the man(7) macros."""
+    overview = page.path == PROGRAM
+    others = [_man_name(other) for other in commands] if overview else [PROGRAM]
+    return "\n".join(
+        [
+            f'.TH {_roff(_man_name(page).upper())} 1 "" "vulcan {__version__}" "vulcan"',
+            ".ad l",
+            ".nh",
+            ".SH NAME",
+            f"{_roff(_man_name(page))} \\- {_roff(page.summary.rstrip('.'))}",
+            ".SH SYNOPSIS",
+            f".B {_roff(page.path)}",
+            _roff(page.usage),
+            ".SH DESCRIPTION",
+            *_paragraphs((page.summary, *page.paragraphs)),
+            *_section("COMMANDS", page.commands),
+            *_options(page),
+            *_section("ENVIRONMENT", ENVIRONMENT),
+            *_section("FILES", FILES),
+            *_section("EXIT STATUS", ((str(code), text) for code, text in page.exit_statuses)),
+            *_examples(page),
+            ".SH SEE ALSO",
+            *(f".BR {_roff(name)} (1)," for name in others[:-1]),
+            f".BR {_roff(others[-1])} (1)",
+            "",
+        ]
+    )
+
+
+def reference(overview: Page, commands: Iterable[Page]) -> str:
+    """All commands, options, variables and exit statuses as Markdown."""
+    lines = ["# Reference", "", "Made from the tree of commands by `tools/generate.py`.", ""]
+    for page in commands:
+        lines += [f"## {page.path}", "", f"`{page.path} {page.usage}`", ""]
+        for text in (page.summary, *page.paragraphs):
+            lines += [_markdown(text), ""]
+        for heading, parameters in page.groups.items():
+            lines += [*_table(heading, ((p.names, p.help) for p in parameters)), ""]
+        lines += ["```console"]
+        for example in page.examples:
+            lines += [f"$ {example.command}  # {example.does}"]
+        lines += ["```", ""]
+        codes = ", ".join(str(code) for code, _ in page.exit_statuses)
+        lines += [f"Exit status: {codes}.", ""]
+    lines += ["## Exit status", ""]
+    statuses = ((str(code), text) for code, text in overview.exit_statuses)
+    lines += [*_table("Status", statuses), "", "## Environment", ""]
+    lines += [*_table("Variable", ENVIRONMENT), "", "## Files", ""]
+    lines += _table("File", FILES)
+    return "\n".join(lines) + "\n"
+
+
+def stale(made: dict[str, str]) -> list[str]:
+    """Files that are not what the tree says, and files that nothing makes any more."""
+    wrong = []
+    for name, text in made.items():
+        path = ROOT / name
+        if not path.is_file() or path.read_text("utf-8") != text:
+            wrong.append(name)
+    there = {str(path.relative_to(ROOT)) for path in (ROOT / "man").glob("*")}
+    return sorted({*wrong, *(there - made.keys())})
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files, or check them."""
+    made = files()
+    if arguments == ["--check"]:
+        for name in stale(made):
+            sys.stderr.write(f"{name} is stale: run python tools/generate.py\n")
+        return 1 if stale(made) else 0
+    for name in stale(made):
+        path = ROOT / name
+        if name not in made:
+            path.unlink()
+            continue
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(made[name], "utf-8")
+    return 0
+
+
+def _man_name(page: Page) -> str:
+    return page.path.replace(" ", "-")
+
+
+def _paragraphs(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        yield from (".PP", _roff(text))
+
+
+def _options(page: Page) -> Iterator[str]:
+    if page.groups:
+        yield ".SH OPTIONS"
+    for heading, parameters in page.groups.items():
+        yield f".SS {_roff(heading)}"
+        for parameter in parameters:
+            yield from _item(parameter.names, parameter.help)
+
+
+def _section(heading: str, items: Iterable[tuple[str, str]]) -> Iterator[str]:
+    rows = list(items)
+    if rows:
+        yield f".SH {heading}"
+    for term, meaning in rows:
+        yield from _item(term, meaning)
+
+
+def _item(term: str, meaning: str) -> Iterator[str]:
+    yield from (".TP", f".B {_roff(term)}", _roff(meaning))
+
+
+def _examples(page: Page) -> Iterator[str]:
+    if page.examples:
+        yield ".SH EXAMPLES"
+    for example in page.examples:
+        yield from (".PP", _roff(example.does) + ":", ".PP", ".RS 4", ".EX")
+        yield from (_roff(example.command), ".EE", ".RE")
+
+
+def _roff(text: str) -> str:
+    """Text as it is, for groff: hyphens that can be pasted; what stands between backticks bold."""
+    words = text.split(" ")
+    # Where a word too long for a line may be broken.
+    text = " ".join(w.replace("_", "_\0") if len(w) > _LONGEST_WORD else w for w in words)
+    for letter, escape in (*_ESCAPES, ("\0", "\\:")):
+        text = text.replace(letter, escape)
+    plain, *rest = text.split("`")
+    pairs = zip(rest[::2], rest[1::2], strict=True)
+    safe = plain + "".join(f"\\fB{code}\\fR{after}" for code, after in pairs)
+    return "\\&" + safe if safe.startswith(".") else safe
+
+
+def _table(heading: str, rows: Iterable[tuple[str, str]]) -> list[str]:
+    return [
+        f"| {heading} | |",
+        "| --- | --- |",
+        *(f"| `{term}` | {_markdown(meaning)} |" for term, meaning in rows),
+    ]
+
+
+def _markdown(text: str) -> str:
+    """Text as it is, for Markdown; what stands between backticks stays code."""
+    parts = text.split("`")
+    for number in range(0, len(parts), 2):
+        for letter in "\\*_[]<>|":
+            parts[number] = parts[number].replace(letter, "\\" + letter)
+    return "`".join(parts)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
