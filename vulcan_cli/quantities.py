@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 
 from vulcan_cli.errors import UsageError
@@ -62,3 +63,14 @@ def format_size(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" or value >= 9.95 else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.0f} PB"
+
+
+def format_moment(seconds: float) -> str:
+    """A moment for people: unix seconds as `2026-06-01 12:34:56 UTC`."""
+    return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where that is right: `1 shard`, `1,200 shards`."""
+    plural = {"geometry": "geometries"}.get(noun, f"{noun}s")
+    return f"{number:,} {noun if number == 1 else plural}"

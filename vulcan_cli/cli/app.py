@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
 PROGRAM = "vulcan"
 
-COMMANDS: tuple[str, ...] = ("status",)
+COMMANDS: tuple[str, ...] = (
+    "stage",
+    "sync",
+    "status",
+    "retry-failed",
+    "trim-synced",
+    "query",
+    "split",
+    "demo",
+)
 """The commands, in the order of a shard's life. Each is a function in a module of its name."""
 
 EXAMPLES: tuple[tree.Example, ...] = ()

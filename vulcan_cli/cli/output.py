@@ -10,6 +10,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -65,6 +66,11 @@ class Output:
     def to_terminal(self) -> bool:
         """Whether stdout is a terminal."""
         return _is_terminal(self._stdout)
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal; 80 where there is none."""
+        return shutil.get_terminal_size().columns
 
     @property
     def reader_gone(self) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vulcan_cli.cli.options import Json, Quiet, Repo, StagingDir, Verbose
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.tree import Example
-from vulcan_cli.quantities import format_duration, format_size
+from vulcan_cli.quantities import counted, format_duration, format_size
 from vulcan_cli.settings import Settings, load_settings, read_endpoint
 
 if TYPE_CHECKING:
@@ -82,12 +82,12 @@ def _states(found: Survey) -> Iterator[tuple[str, str, str, str]]:
         oldest = ""
         if state == "pending" and counts.oldest is not None:
             oldest = f"oldest {format_duration(time.time() - counts.oldest)}"
-        yield state, _count(counts.shards, "shard"), format_size(counts.size), oldest
+        yield state, counted(counts.shards, "shard"), format_size(counts.size), oldest
 
 
 def _rest(found: Survey, slots: _Slots | None, settings: Settings) -> Iterator[str]:
     if found.rejected or found.conflicts:
-        yield f"set aside: {found.rejected} rejected, {_count(found.conflicts, 'conflict')}"
+        yield f"set aside: {found.rejected} rejected, {counted(found.conflicts, 'conflict')}"
     if slots is None:
         yield "no repo is set"
     else:
@@ -142,7 +142,3 @@ def _owner(found: Survey) -> object:
 
 def _when(moment: float) -> str:
     return f"in {format_duration(moment - time.time())}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

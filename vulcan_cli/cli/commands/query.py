@@ -1,0 +1,155 @@
+"""`vulcan query`: rows of published shards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from vulcan_cli.cli.options import (
+    Columns,
+    CountRows,
+    Files,
+    FilterCicyId,
+    FilterConifoldId,
+    FilterGeometryId,
+    FilterH11,
+    FilterH12,
+    FilterKsId,
+    FilterRunId,
+    FilterSolverName,
+    FilterTriangId,
+    IsIsd,
+    IsSusy,
+    Json,
+    Limit,
+    OutputFile,
+    OutputFormat,
+    Quiet,
+    Repo,
+    Revision,
+    Sort,
+    SourcePlace,
+    Sql,
+    StagingDir,
+    Verbose,
+    Where,
+)
+from vulcan_cli.cli.output import Output
+from vulcan_cli.cli.questions import BAD_SHARDS, Asked, hand_over, tell_bad
+from vulcan_cli.cli.repos import locate_shards
+from vulcan_cli.cli.tree import Example
+from vulcan_cli.errors import UsageError
+from vulcan_cli.settings import load_settings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from vulcan_cli.dataset.query import Query
+
+EXAMPLES = (
+    Example("All vacua of one geometry", "vulcan query --ks-id 384564 > out.parquet"),
+    Example(
+        "Weakly coupled ones, as CSV",
+        "vulcan query --h12 2..3 --where 'tau_im > 5 AND is_susy' -o weak.csv",
+    ),
+    Example("How many there are", "vulcan query --is-susy --count"),
+)
+EXIT_CODES = (3, 4, 5, 6)
+
+
+def query(
+    *,
+    run_id: FilterRunId = None,
+    geometry_id: FilterGeometryId = None,
+    h11: FilterH11 = None,
+    h12: FilterH12 = None,
+    ks_id: FilterKsId = None,
+    triang_id: FilterTriangId = None,
+    conifold_id: FilterConifoldId = None,
+    cicy_id: FilterCicyId = None,
+    solver_name: FilterSolverName = None,
+    is_susy: IsSusy = None,
+    is_isd: IsIsd = None,
+    where: Where = None,
+    source: SourcePlace = "auto",
+    revision: Revision = "main",
+    staging_dir: StagingDir = None,
+    repo: Repo = None,
+    columns: Columns = None,
+    sort: Sort = None,
+    limit: Limit = None,
+    sql: Sql = None,
+    count: CountRows = False,
+    files: Files = False,
+    output: OutputFile = None,
+    format_: OutputFormat = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Print the vacua that match all filters: a table on a terminal, parquet into a pipe.
+
+    Rows come in the order of their shards' paths in the repo. A row whose shard lacks a column
+    that a filter asks for does not match. A shard that cannot be read is skipped and named.
+    """
+    from vulcan_cli.dataset.catalog import Catalog  # noqa: PLC0415
+    from vulcan_cli.dataset.query import query as ask  # noqa: PLC0415
+
+    if sum((count, files, sql is not None)) > 1:
+        raise UsageError("--count, --files and --sql go one at a time")
+    out = Output(as_json=json, quiet=quiet, verbose=verbose)
+    settings = load_settings(staging_dir=staging_dir, repo=repo)
+    out.notices(settings.notices)
+    asked = Asked(
+        run_id=run_id,
+        geometry_id=geometry_id,
+        h11=h11,
+        h12=h12,
+        ks_id=ks_id,
+        triang_id=triang_id,
+        conifold_id=conifold_id,
+        cicy_id=cicy_id,
+        solver_name=solver_name,
+        is_susy=is_susy,
+        is_isd=is_isd,
+        where=where,
+    )
+    filters = asked.filters(columns=columns, sort=sort, limit=limit)
+    found = locate_shards(settings, source, revision)
+    out.say(f"read {found.description}")
+    answer = ask(Catalog.read(found.sources), filters)
+    if files:
+        _files(answer, out)
+    elif count:
+        _count(answer, out)
+    else:
+        rows = answer.rows if sql is None else _sql(answer, sql)
+        hand_over(rows, out, file=output, wanted=format_)
+    tell_bad(out, answer.bad)
+    if answer.bad:
+        raise typer.Exit(BAD_SHARDS)
+
+
+def _sql(answer: Query, statement: str) -> pl.LazyFrame:
+    from vulcan_cli.dataset.query import run_sql  # noqa: PLC0415
+
+    return run_sql(answer.rows, statement)
+
+
+def _count(answer: Query, out: Output) -> None:
+    import polars as pl  # noqa: PLC0415
+
+    number = int(answer.rows.select(pl.len()).collect(engine="streaming").item())
+    if out.as_json:
+        out.json({"count": number})
+    else:
+        out.line(str(number))
+
+
+def _files(answer: Query, out: Output) -> None:
+    for path, file in answer.shards.rows.select("path_in_repo", "file").iter_rows():
+        if out.as_json:
+            out.json({"path_in_repo": path, "file": file})
+        else:
+            out.line(file)

@@ -1,0 +1,208 @@
+"""`vulcan split`: published vacua as train, val and test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from vulcan_cli.cli.options import (
+    DropGeometryId,
+    FeatureNames,
+    FilterCicyId,
+    FilterConifoldId,
+    FilterGeometryId,
+    FilterH11,
+    FilterH12,
+    FilterKsId,
+    FilterRunId,
+    FilterSolverName,
+    FilterTriangId,
+    Fractions,
+    IsIsd,
+    IsSusy,
+    Json,
+    ListFill,
+    ListMaxLen,
+    OutDir,
+    OutputFile,
+    OutputFormat,
+    Quiet,
+    Repo,
+    Revision,
+    Salt,
+    SourcePlace,
+    SplitName,
+    SplitNames,
+    StagingDir,
+    Verbose,
+    Where,
+)
+from vulcan_cli.cli.output import Output
+from vulcan_cli.cli.questions import BAD_SHARDS, Asked, hand_over, split_names, tell_bad
+from vulcan_cli.cli.repos import locate_shards
+from vulcan_cli.cli.tree import Example
+from vulcan_cli.errors import UsageError
+from vulcan_cli.quantities import counted
+from vulcan_cli.settings import load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vulcan_cli.dataset.features import FeatureSpec
+    from vulcan_cli.dataset.split_view import SplitView
+    from vulcan_cli.dataset.splits import Splits
+
+EXAMPLES = (
+    Example("Which geometry is in which split", "vulcan split"),
+    Example("The training rows", "vulcan split train -o train.parquet"),
+    Example(
+        "All splits as files, lists cut to 12",
+        "vulcan split --features flux,moduli_re,moduli_im --list-max-len 12 --out-dir ml",
+    ),
+)
+EXIT_CODES = (3, 4, 5, 6)
+
+
+def split(
+    name: SplitName = None,
+    *,
+    splits: SplitNames = None,
+    fractions: Fractions = None,
+    salt: Salt = "",
+    features: FeatureNames = None,
+    list_max_len: ListMaxLen = None,
+    list_fill: ListFill = 0.0,
+    drop_geometry_id: DropGeometryId = False,
+    run_id: FilterRunId = None,
+    geometry_id: FilterGeometryId = None,
+    h11: FilterH11 = None,
+    h12: FilterH12 = None,
+    ks_id: FilterKsId = None,
+    triang_id: FilterTriangId = None,
+    conifold_id: FilterConifoldId = None,
+    cicy_id: FilterCicyId = None,
+    solver_name: FilterSolverName = None,
+    is_susy: IsSusy = None,
+    is_isd: IsIsd = None,
+    where: Where = None,
+    source: SourcePlace = "auto",
+    revision: Revision = "main",
+    staging_dir: StagingDir = None,
+    repo: Repo = None,
+    out_dir: OutDir = None,
+    output: OutputFile = None,
+    format_: OutputFormat = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Cut published vacua into splits, so that no geometry is in two of them.
+
+    Without a name, the split of every geometry is printed. With one, the rows of that split. The
+    split of a geometry hangs on its id and the salt alone, so it never changes as shards come.
+    """
+    from vulcan_cli.dataset.catalog import Catalog  # noqa: PLC0415
+    from vulcan_cli.dataset.split_view import SplitView  # noqa: PLC0415
+
+    out = Output(as_json=json, quiet=quiet, verbose=verbose)
+    settings = load_settings(staging_dir=staging_dir, repo=repo)
+    out.notices(settings.notices)
+    chosen = _splits(splits, fractions, salt)
+    if name is not None:
+        chosen.check_name(name)
+        if out_dir is not None:
+            raise UsageError("--out-dir holds all splits; leave the name out")
+    elif out_dir is None and (output is not None or format_ is not None):
+        raise UsageError("-o and --format are for the rows of one split; name it")
+    asked = Asked(
+        run_id=run_id,
+        geometry_id=geometry_id,
+        h11=h11,
+        h12=h12,
+        ks_id=ks_id,
+        triang_id=triang_id,
+        conifold_id=conifold_id,
+        cicy_id=cicy_id,
+        solver_name=solver_name,
+        is_susy=is_susy,
+        is_isd=is_isd,
+        where=where,
+    )
+    spec = _spec(features, list_max_len, list_fill, keep_geometry_id=not drop_geometry_id)
+    found = locate_shards(settings, source, revision)
+    out.say(f"read {found.description}")
+    view = SplitView(
+        catalog=Catalog.read(found.sources), filters=asked.filters(), splits=chosen, spec=spec
+    )
+    if out_dir is not None:
+        _write(view, out_dir, out)
+    elif name is None:
+        _tell_assignments(view, out)
+    else:
+        _tell_cut(view, name, out)
+        hand_over(view.rows(name), out, file=output, wanted=format_)
+    tell_bad(out, view.bad)
+    if view.bad:
+        raise typer.Exit(BAD_SHARDS)
+
+
+def _splits(names: str | None, fractions: str | None, salt: str) -> Splits:
+    from vulcan_cli.dataset.splits import (  # noqa: PLC0415
+        DEFAULT_FRACTIONS,
+        DEFAULT_SPLITS,
+        Splits,
+    )
+
+    shares = split_names(fractions)
+    try:
+        numbers = DEFAULT_FRACTIONS if shares is None else tuple(map(float, shares))
+    except ValueError as error:
+        raise UsageError(f"--fractions are numbers, such as 0.8,0.1,0.1: {error}") from error
+    return Splits(split_names(names) or DEFAULT_SPLITS, numbers, salt)
+
+
+def _spec(
+    features: str | None, list_max_len: int | None, list_fill: float, *, keep_geometry_id: bool
+) -> FeatureSpec | None:
+    """How rows become features; None where no option asks for it."""
+    from vulcan_cli.dataset.features import FeatureSpec  # noqa: PLC0415
+
+    names = split_names(features)
+    if names is None and list_max_len is None and keep_geometry_id:
+        return None
+    return FeatureSpec(names, list_max_len, list_fill, keep_geometry_id)
+
+
+def _write(view: SplitView, folder: Path, out: Output) -> None:
+    from vulcan_cli.dataset.split_files import write_splits  # noqa: PLC0415
+
+    names = view.splits.names
+    rows = {name: view.rows(name) for name in names}
+    counts = write_splits(folder, view.splits, rows, view.catalog)
+    for name in names:
+        _tell_cut(view, name, out)
+        out.line(f"{name}\t{counts[name]}")
+    out.say(f"written to {folder}")
+
+
+def _tell_cut(view: SplitView, name: str, out: Output) -> None:
+    for column, number in view.cut_short(name).items():
+        out.warn(f"{column}, {name}: {counted(number, 'list')} cut short")
+
+
+def _tell_assignments(view: SplitView, out: Output) -> None:
+    from vulcan_cli.dataset.splits import shares  # noqa: PLC0415
+
+    assigned = view.assigned()
+    if out.as_json:
+        out.json({"geometries": assigned.to_dicts()})
+    else:
+        out.line("geometry_id\tsplit\tn_rows")
+        out.lines("\t".join(map(str, row)) for row in assigned.iter_rows())
+    for share in shares(assigned, view.splits):
+        out.say(
+            f"{share.name}: {counted(share.geometries, 'geometry')}, "
+            f"{counted(share.n_rows, 'row')}, "
+            f"{share.of_rows:.1%} of rows where {share.wanted:.1%} is wanted"
+        )

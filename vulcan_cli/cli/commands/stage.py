@@ -1,0 +1,177 @@
+"""`vulcan stage`: from a solver's output to shards in `pending/`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, cast, get_args
+
+from vulcan_cli.cli.options import (
+    DryRun,
+    GeometryText,
+    InputFormat,
+    Inputs,
+    Json,
+    MaxRows,
+    Project,
+    Provenance,
+    Quiet,
+    RunId,
+    SetValue,
+    Solver,
+    StagingDir,
+    Strict,
+    TadpoleCharge,
+    TemplateText,
+    Verbose,
+)
+from vulcan_cli.cli.output import Output
+from vulcan_cli.cli.tree import Example
+from vulcan_cli.errors import UsageError
+from vulcan_cli.settings import load_settings
+
+if TYPE_CHECKING:
+    from vulcan_cli.staging.intake import Intake, Read, StagedShard
+    from vulcan_cli.vacua.inputs import Format
+
+EXAMPLES = (
+    Example(
+        "One solver call of one geometry",
+        "vulcan stage results.parquet --geometry h11=3,h12=2,ks_id=384564,triang_id=0",
+    ),
+    Example(
+        "From a pipe, in any language",
+        "solver --json | vulcan stage - --format ndjson -g h11=3,h12=2,ks_id=384564",
+    ),
+    Example(
+        "Check everything, write nothing",
+        "vulcan stage results.csv -g h11=3,h12=2,ks_id=384564 --dry-run",
+    ),
+)
+EXIT_CODES = (3, 4, 5, 6)
+
+
+def stage(
+    inputs: Inputs = None,
+    *,
+    geometry: GeometryText = None,
+    tadpole_charge: TadpoleCharge = None,
+    solver: Solver = None,
+    provenance: Provenance = None,
+    set_: SetValue = None,
+    project: Project = None,
+    template: TemplateText = None,
+    run_id: RunId = None,
+    max_rows: MaxRows = None,
+    strict: Strict = False,
+    format_: InputFormat = "auto",
+    staging_dir: StagingDir = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Check the vacua of a solver and put them into pending/ as shards.
+
+    Needs neither network nor token. Either every input is staged or none is; what is wrong is told
+    for all columns and rows at once. The path of each shard is printed. The same rows staged again
+    are one shard.
+    """
+    from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
+    from vulcan_cli.staging.intake import stage as stage_inputs  # noqa: PLC0415
+    from vulcan_cli.staging.intake import validate  # noqa: PLC0415
+    from vulcan_cli.vacua.geometry import Geometry  # noqa: PLC0415
+    from vulcan_cli.vacua.prepare import Run  # noqa: PLC0415
+
+    out = Output(as_json=json, quiet=quiet, verbose=verbose)
+    settings = load_settings(staging_dir=staging_dir, project=project, template=template)
+    out.notices(settings.notices)
+    area = StagingArea(settings.require_staging_dir())
+    run = Run(
+        geometry=None if geometry is None else Geometry.parse(geometry),
+        tadpole_charge=tadpole_charge,
+        solver=_pairs("--solver", solver),
+        provenance=_pairs("--provenance", provenance),
+        project=settings.project,
+        template=settings.template,
+        template_values=_values(set_),
+        run_id=run_id,
+        max_rows=max_rows,
+        strict=strict,
+    )
+    reads = [_reader(name, _format(format_)) for name in inputs or ["-"]]
+    work = validate if dry_run else stage_inputs
+    _tell(out, work(area, reads, run, now=datetime.now(UTC)))
+
+
+def _tell(out: Output, taken: Intake) -> None:
+    for doubt in taken.doubts:
+        out.warn(str(doubt))
+    for shard in taken.shards:
+        if out.as_json:
+            out.json(_document(shard))
+        else:
+            out.line(str(shard.parquet_path))
+        if shard.status == "already-staged":
+            out.say(f"{shard.run_id} is there already, in {shard.where}")
+    for conflict in taken.conflicts:
+        raise conflict
+
+
+def _document(shard: StagedShard) -> dict[str, object]:
+    return {
+        "run_id": shard.run_id,
+        "path_in_repo": shard.path_in_repo,
+        "path": str(shard.parquet_path),
+        "n_rows": shard.n_rows,
+        "digest": shard.digest,
+        "status": shard.status,
+    }
+
+
+def _reader(name: str, input_format: Format) -> tuple[str, Read]:
+    """What to call an input, and how to read it; standard input is read at once."""
+    from vulcan_cli.vacua import inputs  # noqa: PLC0415
+
+    if name == "-":
+        if sys.stdin.isatty():
+            raise UsageError("there is no input: name a file, or pipe one in")
+        data = sys.stdin.buffer.read()
+        return "standard input", partial(inputs.read_bytes, data, input_format, name=name)
+    path = Path(name)
+    if not path.is_file():
+        raise UsageError(f"there is no file {name}")
+    return name, partial(inputs.read_file, path, input_format)
+
+
+def _format(text: str) -> Format:
+    from vulcan_cli.vacua.inputs import Format  # noqa: PLC0415
+
+    if text not in get_args(Format):
+        raise UsageError(f"--format is one of {', '.join(get_args(Format))}, not {text!r}")
+    return cast("Format", text)
+
+
+def _pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:
+    """Read `key=value,key=value`; later ones win."""
+    pairs: dict[str, str] = {}
+    for part in (part for text in texts or () for part in text.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"{option} is written key=value,key=value, not {part!r}")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def _values(texts: Sequence[str] | None) -> dict[str, object]:
+    """Read `NAME=VALUE`, where the value may hold anything."""
+    values: dict[str, object] = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"--set is written NAME=VALUE, not {text!r}")
+        values[name] = value
+    return values

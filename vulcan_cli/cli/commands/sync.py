@@ -1,0 +1,168 @@
+"""`vulcan sync`: from `pending/` to the repo."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import typer
+
+from vulcan_cli.cli.explain import explain
+from vulcan_cli.cli.options import (
+    Branch,
+    CommitBudget,
+    CommitPrefix,
+    CreateRepo,
+    DryRun,
+    ErrorOnRemaining,
+    FailExhausted,
+    Json,
+    MaxBatch,
+    MaxRetries,
+    NoReserve,
+    Quiet,
+    Repo,
+    StagingDir,
+    Verbose,
+    Wait,
+    Window,
+)
+from vulcan_cli.cli.output import Output
+from vulcan_cli.cli.repos import open_configured
+from vulcan_cli.cli.tree import Example
+from vulcan_cli.errors import UsageError
+from vulcan_cli.settings import load_settings
+
+if TYPE_CHECKING:
+    from vulcan_cli.sync.report import SyncReport
+
+EXAMPLES = (
+    Example("From cron on a node with network", "vulcan sync --repo owner/name --quiet"),
+    Example("To a folder that behaves like a repo", "vulcan sync --repo ./repo --create-repo"),
+    Example("Only count", "vulcan sync --dry-run --no-reserve"),
+)
+EXIT_CODES = (3, 4, 5, 6, 7)
+
+_LATER = 5
+
+
+def sync(
+    *,
+    staging_dir: StagingDir = None,
+    repo: Repo = None,
+    max_batch: MaxBatch = None,
+    budget: CommitBudget = None,
+    window_s: Window = None,
+    max_retries: MaxRetries = None,
+    revision: Branch = "main",
+    commit_prefix: CommitPrefix = None,
+    create_repo: CreateRepo = False,
+    fail_exhausted: FailExhausted = False,
+    wait: Wait = False,
+    dry_run: DryRun = False,
+    no_reserve: NoReserve = False,
+    error_on_remaining: ErrorOnRemaining = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Commit what waits in pending/ to the repo, and move what the repo confirms to synced/.
+
+    Run it as often as you like: it takes up where the last run ended, whatever ended it. When the
+    commit budget is used up it ends with 0 and says when the next commit may be.
+    """
+    from vulcan_cli.hub.open import key_without_client  # noqa: PLC0415
+    from vulcan_cli.settings import read_endpoint  # noqa: PLC0415
+    from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
+    from vulcan_cli.sync import drain  # noqa: PLC0415
+
+    if no_reserve and not dry_run:
+        raise UsageError("--no-reserve goes with --dry-run")
+    out = Output(as_json=json, quiet=quiet, verbose=verbose)
+    settings = load_settings(
+        staging_dir=staging_dir,
+        repo=repo,
+        max_batch=max_batch,
+        budget=budget,
+        window_s=window_s,
+        max_retries=max_retries,
+        commit_prefix=commit_prefix,
+    )
+    out.notices(settings.notices)
+    area = StagingArea(settings.require_staging_dir())
+    options = drain.SyncOptions(
+        max_batch=settings.max_batch,
+        budget=settings.budget,
+        window_s=settings.window_s,
+        max_retries=settings.max_retries,
+        revision=revision,
+        commit_prefix=settings.commit_prefix,
+        create_repo=create_repo,
+        wait=wait,
+        fail_exhausted=fail_exhausted,
+    )
+    if dry_run:
+        key = key_without_client(settings.require_repo(), read_endpoint())
+        report = drain.rehearse(area, options, repo_key=key, reserve=not no_reserve)
+    else:
+        opened = open_configured(settings)
+        with out.progress("shards", area.counts("pending").shards) as advance:
+            report = drain.sync(
+                area, opened, options, stopping=_stop_on_sigterm(), progress=_counter(advance)
+            )
+    _tell(out, report)
+    late = error_on_remaining and report.n_remaining > 0
+    if report.exit_code or late:
+        raise typer.Exit(report.exit_code or _LATER)
+
+
+def _tell(out: Output, report: SyncReport) -> None:
+    from vulcan_cli.quantities import format_moment  # noqa: PLC0415
+
+    for error in report.errors:
+        if report.stopped is None or error != str(report.stopped):
+            out.warn(error)
+    if report.stopped is not None:
+        out.explain(explain(report.stopped, "vulcan sync"))
+    if report.n_remaining and report.next_slot_at is not None:
+        out.say(f"the next commit may be at {format_moment(report.next_slot_at)}")
+    if out.as_json:
+        out.json(_document(report))
+    elif not out.quiet:
+        out.line(
+            f"committed={report.n_committed} failed={report.n_failed} "
+            f"remaining={report.n_remaining} commits={report.n_commits}"
+        )
+
+
+def _document(report: SyncReport) -> dict[str, object]:
+    return {
+        "committed": report.n_committed,
+        "failed": report.n_failed,
+        "rejected": report.n_rejected,
+        "conflicts": report.n_conflicts,
+        "remaining": report.n_remaining,
+        "commits": report.commit_oids,
+        "errors": report.errors,
+        "next_slot_at": report.next_slot_at,
+    }
+
+
+def _counter(advance: Callable[[int], None]) -> Callable[[SyncReport, int], None]:
+    """Turn how many are left into steps of a progress bar."""
+    last: list[int] = []
+
+    def count(_: SyncReport, waiting: int) -> None:
+        if last:
+            advance(last[0] - waiting)
+        last[:] = [waiting]
+
+    return count
+
+
+def _stop_on_sigterm() -> Callable[[], bool]:
+    """Make SIGTERM end the run after the batch in flight."""
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    return lambda: bool(asked)

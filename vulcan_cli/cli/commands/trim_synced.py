@@ -1,0 +1,73 @@
+"""`vulcan trim-synced`: room in the staging directory."""
+
+from __future__ import annotations
+
+import time
+
+from vulcan_cli.cli.options import (
+    DryRun,
+    Json,
+    KeepBytes,
+    OlderThan,
+    Quiet,
+    Repo,
+    StagingDir,
+    Verbose,
+)
+from vulcan_cli.cli.output import Output
+from vulcan_cli.cli.repos import open_configured
+from vulcan_cli.cli.tree import Example
+from vulcan_cli.errors import UsageError
+from vulcan_cli.quantities import format_size, parse_duration, parse_size
+from vulcan_cli.settings import load_settings
+
+EXAMPLES = (
+    Example("What was confirmed a month ago", "vulcan trim-synced --older-than 30d"),
+    Example("Keep 10 GB, only looked at", "vulcan trim-synced --keep-bytes 10GB --dry-run"),
+)
+EXIT_CODES = (4, 5, 6, 7)
+
+
+def trim_synced(
+    *,
+    older_than: OlderThan = None,
+    keep_bytes: KeepBytes = None,
+    staging_dir: StagingDir = None,
+    repo: Repo = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Delete shards from synced/ that the repo holds, by SHA-256, at this very moment.
+
+    Age counts from the commit that the repo confirmed; a shard whose age nobody knows is kept.
+    """
+    from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
+    from vulcan_cli.sync import trim  # noqa: PLC0415
+
+    out = Output(as_json=json, quiet=quiet, verbose=verbose)
+    settings = load_settings(staging_dir=staging_dir, repo=repo)
+    out.notices(settings.notices)
+    age = None if older_than is None else parse_duration(older_than)
+    size = None if keep_bytes is None else parse_size(keep_bytes)
+    if age is None and size is None:
+        raise UsageError("say what to delete: --older-than AGE, --keep-bytes SIZE, or both")
+    trimmed = trim.trim_synced(
+        StagingArea(settings.require_staging_dir()),
+        open_configured(settings, to_write=False),
+        now=time.time(),
+        older_than_s=age,
+        keep_bytes=size,
+        dry_run=dry_run,
+    )
+    for shard in trimmed:
+        if json:
+            out.json(
+                {"path_in_repo": shard.path_in_repo, "bytes": shard.size, "outcome": shard.outcome}
+            )
+        else:
+            out.line(f"{shard.path_in_repo}\t{shard.outcome}")
+    freed = sum(shard.size for shard in trimmed if shard.outcome != "unconfirmed")
+    word = "would free" if dry_run else "freed"
+    out.say(f"{word} {format_size(freed)}")

@@ -1,0 +1,165 @@
+"""What `query` and `split` share: filters from options, and rows to wherever they go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vulcan_cli.cli.output import Output
+from vulcan_cli.errors import UsageError
+from vulcan_cli.quantities import counted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from vulcan_cli.dataset.filters import Filters
+    from vulcan_cli.errors import BadShard
+
+BAD_SHARDS = 3
+"""The exit status where bad shards were skipped."""
+
+_TABLE = "table"
+_TABLE_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The filters, as they were typed."""
+
+    run_id: Sequence[str] | None = None
+    geometry_id: Sequence[str] | None = None
+    h11: Sequence[str] | None = None
+    h12: Sequence[str] | None = None
+    ks_id: Sequence[str] | None = None
+    triang_id: Sequence[str] | None = None
+    conifold_id: Sequence[str] | None = None
+    cicy_id: Sequence[str] | None = None
+    solver_name: Sequence[str] | None = None
+    is_susy: bool | None = None
+    is_isd: bool | None = None
+    where: str | None = None
+
+    def filters(
+        self,
+        *,
+        columns: str | None = None,
+        sort: str | None = None,
+        limit: int | None = None,
+    ) -> Filters:
+        """The filters, read.
+
+        Raises:
+            UsageError: An integer or a range is none.
+        """
+        from vulcan_cli.dataset.filters import Filters, parse_integers  # noqa: PLC0415
+        from vulcan_cli.vacua.geometry import KEYS  # noqa: PLC0415
+
+        return Filters(
+            run_id=tuple(self.run_id or ()),
+            geometry_id=tuple(self.geometry_id or ()),
+            **{key: parse_integers(getattr(self, key) or ()) for key in KEYS},
+            solver_name=tuple(self.solver_name or ()),
+            is_susy=self.is_susy,
+            is_isd=self.is_isd,
+            where=self.where,
+            columns=split_names(columns),
+            sort=split_names(sort) or (),
+            limit=limit,
+        )
+
+
+def split_names(text: str | None) -> tuple[str, ...] | None:
+    """Read `a,b`; None where nothing was given."""
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise UsageError(f"names are written a,b, not {text!r}")
+    return names
+
+
+def hand_over(rows: pl.LazyFrame, out: Output, *, file: Path | None, wanted: str | None) -> None:
+    """Write rows to a file, to a pipe, or as a table for people.
+
+    Args:
+        rows: The rows, not yet read.
+        out: How to talk.
+        file: Where to; None for stdout.
+        wanted: The format, or None for the one that fits.
+
+    Raises:
+        UsageError: There is no such format, or the rows cannot be computed.
+        DiskTrouble: The file cannot be written; it is as it was.
+    """
+    import polars as pl  # noqa: PLC0415
+
+    from vulcan_cli.dataset.filters import first_line  # noqa: PLC0415
+
+    form = _format(out, file, wanted)
+    try:
+        if form == _TABLE:
+            _table(rows.collect(engine="streaming"), out)
+        else:
+            _write(rows, out, file, form)
+    except pl.exceptions.PolarsError as error:
+        raise UsageError(first_line(error)) from error
+
+
+def tell_bad(out: Output, bad: Sequence[BadShard]) -> None:
+    """Say which shards were skipped."""
+    for shard in bad:
+        out.warn(f"skipped: {shard}")
+
+
+def _write(rows: pl.LazyFrame, out: Output, file: Path | None, form: str) -> None:
+    from vulcan_cli.dataset import export  # noqa: PLC0415
+
+    if file is None:
+        written = export.write_stream(rows, out.binary(), form)
+    else:
+        written = export.write_file(rows, file, form)
+        out.say(f"{counted(written.n_rows, 'row')} to {file}")
+    if written.not_finite:
+        out.warn(f"{written.not_finite:,} numbers that JSON has not were written as null")
+
+
+def _format(out: Output, file: Path | None, wanted: str | None) -> str:
+    from vulcan_cli.dataset.export import FORMATS, format_of  # noqa: PLC0415
+
+    allowed = (*FORMATS, _TABLE)
+    if wanted is not None and wanted not in allowed:
+        raise UsageError(f"--format is one of {', '.join(allowed)}, not {wanted!r}")
+    if file is not None:
+        if wanted == _TABLE:
+            raise UsageError("a table is for the terminal, not for a file")
+        return wanted or format_of(file)
+    if wanted is not None:
+        return wanted
+    if out.as_json:
+        return "ndjson"
+    return _TABLE if out.to_terminal else "parquet"
+
+
+def _table(rows: pl.DataFrame, out: Output) -> None:
+    import polars as pl  # noqa: PLC0415
+
+    with pl.Config(
+        tbl_rows=_TABLE_ROWS,
+        tbl_cols=_columns_that_fit(rows, out.width),
+        tbl_width_chars=out.width,
+        tbl_hide_column_data_types=True,
+        tbl_hide_dataframe_shape=True,
+        tbl_formatting="UTF8_FULL_CONDENSED",
+        tbl_cell_numeric_alignment="RIGHT",
+        fmt_table_cell_list_len=3,
+        fmt_str_lengths=40,
+    ):
+        out.lines(str(rows).splitlines())
+    out.say(f"{counted(rows.height, 'row')}, {counted(rows.width, 'column')}")
+
+
+def _columns_that_fit(rows: pl.DataFrame, width: int) -> int:
+    """So many columns that each has room to be read."""
+    return max(4, min(rows.width, width // 14))

@@ -1,0 +1,50 @@
+"""From settings to repos and shards: what several commands need before their one core call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast, get_args
+
+from vulcan_cli.errors import NotSetUp, UsageError
+from vulcan_cli.hub.open import Login, is_directory, open_repo
+from vulcan_cli.settings import Settings, find_token, read_endpoint
+
+if TYPE_CHECKING:
+    from vulcan_cli.dataset.sources import Found, Place
+    from vulcan_cli.hub.repo import Repo
+
+
+def open_configured(settings: Settings, *, to_write: bool = True) -> Repo:
+    """Open the main repo of the settings; a folder needs no token.
+
+    Args:
+        settings: What counts.
+        to_write: Whether a token is needed; public repos are read without one.
+
+    Raises:
+        NotSetUp: No repo is set, or no token where one is needed.
+    """
+    text = settings.require_repo()
+    if is_directory(text):
+        return open_repo(text)
+    secret = find_token()
+    if secret is None and to_write:
+        raise NotSetUp("token", f"there is no token to write to {text} with")
+    token = None if secret is None else secret.reveal()
+    return open_repo(text, Login(token=token, endpoint=read_endpoint()))
+
+
+def locate_shards(settings: Settings, source: str, revision: str) -> Found:
+    """Find the shards of a question by the settings and the options `--source`, `--revision`.
+
+    Raises:
+        UsageError: There is no such source.
+        NotSetUp: What the source needs is not set.
+    """
+    from vulcan_cli.dataset.sources import Place, locate  # noqa: PLC0415
+    from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
+
+    if source not in get_args(Place):
+        raise UsageError(f"--source is one of {', '.join(get_args(Place))}, not {source!r}")
+    area = None if settings.staging_dir is None else StagingArea(settings.staging_dir)
+    repo = open_configured(settings, to_write=False) if settings.repo else None
+    return locate(area, repo, cast("Place", source), revision=revision)

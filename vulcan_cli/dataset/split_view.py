@@ -1,0 +1,85 @@
+"""The shards of a question, cut into splits: assignments, and the rows of each split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from vulcan_cli.dataset.catalog import Catalog
+from vulcan_cli.dataset.features import FeatureSpec
+from vulcan_cli.dataset.filters import Filters
+from vulcan_cli.dataset.query import Query, query
+from vulcan_cli.dataset.splits import Splits, assignments
+from vulcan_cli.errors import BadShard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitView:
+    """Rows that match some filters, split by geometry.
+
+    Attributes:
+        catalog: All shards.
+        filters: Which rows.
+        splits: How geometries are split.
+        spec: How rows become features; None leaves them as `query` gives them.
+    """
+
+    catalog: Catalog
+    filters: Filters
+    splits: Splits
+    spec: FeatureSpec | None = None
+    _asked: list[Query] = field(default_factory=list)
+
+    def assigned(self) -> pl.DataFrame:
+        """One row per geometry with matching rows: `geometry_id`, `split`, `n_rows`."""
+        answer = self._ask(self.catalog)
+        counted = (
+            answer.rows.group_by("geometry_id")
+            .agg(pl.len().alias("n_rows"))
+            .collect(engine="streaming")
+            if self._looks_at_rows
+            else answer.shards.rows
+        )
+        return assignments(counted, self.splits)
+
+    def rows(self, name: str) -> pl.LazyFrame:
+        """The rows of one split, or its features.
+
+        Raises:
+            UsageError: There is no such split, or no such feature.
+        """
+        self.splits.check_name(name)
+        rows = self._ask(self._shards_of(name)).rows
+        return rows if self.spec is None else self.spec.select(rows)
+
+    def cut_short(self, name: str) -> dict[str, int]:
+        """How many lists of each column are cut short in a split, where any are."""
+        if self.spec is None or self.spec.list_max_len is None:
+            return {}
+        rows = self._ask(self._shards_of(name)).rows
+        counts = self.spec.truncated(rows).collect(engine="streaming")
+        return {column.name: int(column.sum()) for column in counts if column.sum()}
+
+    @property
+    def bad(self) -> tuple[BadShard, ...]:
+        """Shards left out of what was read so far, each once."""
+        every = {shard.path: shard for answer in self._asked for shard in answer.bad}
+        return tuple(every.values())
+
+    @property
+    def _looks_at_rows(self) -> bool:
+        return self.filters.on_rows(list(self._columns)) is not None
+
+    @property
+    def _columns(self) -> set[str]:
+        return {name for schema in self.catalog.schemas for name in schema}
+
+    def _shards_of(self, name: str) -> Catalog:
+        of_shard = self.splits.of_all(self.catalog.rows["geometry_id"])
+        return self.catalog.where(pl.lit(of_shard == name))
+
+    def _ask(self, catalog: Catalog) -> Query:
+        answer = query(catalog, self.filters)
+        self._asked.append(answer)
+        return answer

@@ -1,0 +1,1 @@
+"""Real vacua for `vulcan demo`."""
