@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import polars as pl
+
+from vulcan_cli.vacua.arrow_ipc import inner, instance
 
 _MOST_DIGITS = 15
 """Decimal text this short has a float of its own: no other text as short shares it."""
@@ -14,12 +15,13 @@ _MOST_DIGITS = 15
 _EXACT_IN_FLOAT = 2**53
 """Below this a float that is whole is that integer and no other."""
 
-_YEARS = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC))
-"""The first and the last moment that Python, too, can name."""
+_FIRST = -62_135_596_800_000_000
+_LAST = 253_402_300_799_999_999
+"""The years 1 to 9999, which Python, too, can name, in microseconds from 1970."""
 
 _TIME = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,6}0*)?"
-    r"([Zz]|[+-][0-9]{2}:?[0-9]{2})?$"
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,6}0{0,3})?"
+    r"(Z|[+-][0-9]{2}:?[0-9]{2})?$"
 )
 """ISO 8601 to the microsecond. A leap second would move, and finer digits would go."""
 
@@ -53,17 +55,22 @@ def cast(series: pl.Series, dtype: pl.DataType) -> Cast:
     Raises:
         UncastableError: The two types have nothing to do with each other.
     """
-    if series.dtype == dtype:
+    if series.dtype == dtype and not dtype.is_temporal():
         return Cast(series, _never(series), "")
     if series.dtype == pl.Null:
         return Cast(series.cast(dtype), _never(series), "")
-    if series.dtype in (pl.Categorical, pl.Enum):
-        series = series.cast(pl.String)
+    series = spelt_out(series)
     if dtype.is_integer():
         return _to_integer(series, dtype)
     if dtype.is_float():
         return _to_float(series, dtype)
     return _OTHERS[dtype.base_type()](series)
+
+
+def spelt_out(series: pl.Series) -> pl.Series:
+    """Categories, also inside lists and structs, as the text they stand for."""
+    dtype = _without_categories(series.dtype)
+    return series if series.dtype == dtype else series.cast(dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,7 @@ def entries(lists: pl.Series) -> pl.Series:
 
 
 def _as_lists(series: pl.Series) -> pl.Series:
-    series = _spelt_out(series)
+    series = spelt_out(series)
     if series.dtype == pl.Null:
         return series.cast(pl.List(pl.Null))
     if series.dtype == pl.String:
@@ -128,12 +135,6 @@ def _split(series: pl.Series) -> pl.Series:
     return pieces.zip_with(bare.ne_missing(""), nothing)
 
 
-def _spelt_out(series: pl.Series) -> pl.Series:
-    """Categories, also in lists, as the text they stand for."""
-    dtype = without_categories(series.dtype)
-    return series if series.dtype == dtype else series.cast(dtype)
-
-
 def _to_integer(series: pl.Series, dtype: pl.DataType) -> Cast:
     bits = 32 if dtype == pl.Int32 else 64
     wanted = f"must be an integer from {-(2 ** (bits - 1))} to {2 ** (bits - 1) - 1}"
@@ -143,7 +144,12 @@ def _to_integer(series: pl.Series, dtype: pl.DataType) -> Cast:
     values = source.cast(dtype, strict=False)
     if source.dtype.is_integer():
         return _checked(values, series, values.is_not_null(), wanted)
-    return _checked(values, series, values.cast(source.dtype, strict=False) == source, wanted)
+    fits = values.cast(source.dtype, strict=False) == source
+    if source.dtype.is_float() and bits == 64:
+        # A large float is whole, but may be the rounding of another integer.
+        fits = fits & (source.abs() < _EXACT_IN_FLOAT)
+        wanted += ", and below 2^53 where it comes as a float"
+    return _checked(values, series, fits, wanted)
 
 
 def _integers(series: pl.Series) -> pl.Series:
@@ -195,28 +201,32 @@ def _to_string(series: pl.Series) -> Cast:
 
 
 def _to_time(series: pl.Series) -> Cast:
-    wanted = "must be a time such as 2026-06-01T12:34:56Z"
     utc = pl.Datetime("us", "UTC")
     if series.dtype == pl.String:
-        values = _times(series)
-        return _checked(values, series, values.is_not_null(), wanted)
+        values, wanted = _times(series), "must be a time such as 2026-06-01T12:34:56Z"
+        return _checked(values, series, _in_years(values), wanted)
     if series.dtype == pl.Date:
         series = series.cast(pl.Datetime("ms"))
     if not isinstance(series.dtype, pl.Datetime):
-        raise UncastableError(wanted)
-    # Stamps count from 1970 in UTC, whatever the zone; those without a zone are taken for UTC.
-    stamps = series.cast(pl.Datetime(series.dtype.time_unit, "UTC")) 
+        raise UncastableError("must be a time")
+    # Stamps count from 1970 in UTC, whatever the zone; those without one are taken for UTC.
+    stamps = series.cast(pl.Datetime(series.dtype.time_unit, "UTC"))
     values = stamps.cast(utc, strict=False)
-    same = (values.cast(stamps.dtype, strict=False) == stamps) & values.is_between(*_YEARS)
-    return _checked(values, series, same, "must be a whole number of microseconds")
+    same = (values.cast(stamps.dtype, strict=False) == stamps) & _in_years(values)
+    wanted = "must be a whole number of microseconds, in the years 1 to 9999"
+    return _checked(values, series, same, wanted)
+
+
+def _in_years(times: pl.Series) -> pl.Series:
+    return times.to_physical().is_between(_FIRST, _LAST)
 
 
 def _times(series: pl.Series) -> pl.Series:
     """ISO 8601 text as UTC; a time without a zone is taken for UTC."""
-    text = series.str.strip_chars().str.to_uppercase().str.replace(" ", "T", literal=True)
-    text = text.set(~text.str.contains(_TIME), None)
-    zoned = text.str.replace("Z$", "+00:00")
-    whole = zoned + pl.select
+    text = series.str.strip_chars().str.to_uppercase()
+    bare = text.set(~text.str.contains(_TIME), None).str.strip_suffix("Z")
+    zoned = bare.str.contains(r"[+-][0-9]{2}:?[0-9]{2}$")
+    whole = bare.zip_with(zoned, bare + "+00:00").str.replace(" ", "T", literal=True)
     return whole.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", strict=False)
 
 
@@ -229,13 +239,19 @@ _OTHERS: dict[object, Callable[[pl.Series], Cast]] = {
 
 def _checked(values: pl.Series, before: pl.Series, fits: pl.Series, wanted: str) -> Cast:
     inexact = before.is_not_null() & ~(fits.fill_null(value=False) & values.is_not_null())
-    return Cast(values, inexact, wanted)
+    return Cast(values.set(inexact, None) if inexact.any() else values, inexact, wanted)
 
 
 def _never(series: pl.Series) -> pl.Series:
     return pl.repeat(False, len(series), dtype=pl.Boolean, eager=True)
 
 
-def _limits(dtype: pl.DataType) -> tuple[int, int]:
-    bits = 32 if dtype == pl.Int32 else 64
-    return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+def _without_categories(dtype: pl.DataType) -> pl.DataType:
+    if isinstance(dtype, pl.List):
+        return pl.List(_without_categories(inner(dtype)))
+    if isinstance(dtype, pl.Array):
+        return pl.Array(_without_categories(inner(dtype)), dtype.size)
+    if isinstance(dtype, pl.Struct):
+        parts = {part.name: _without_categories(instance(part.dtype)) for part in dtype.fields}
+        return pl.Struct(parts)
+    return pl.String() if dtype in (pl.Categorical, pl.Enum) else dtype

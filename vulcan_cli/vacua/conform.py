@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from vulcan_cli.vacua import casts, secrets
-from vulcan_cli.vacua.arrow_ipc import inner
+from vulcan_cli.vacua.arrow_ipc import inner, schema_message
 from vulcan_cli.vacua.findings import Findings
 from vulcan_cli.vacua.geometry import ABSENT, KEYS, LARGEST_KEY, Geometry
 from vulcan_cli.vacua.schema import (
@@ -21,7 +21,6 @@ from vulcan_cli.vacua.schema import (
 from vulcan_cli.vacua.text_columns import columns_with_secrets
 
 _SOLUTION_LISTS = ("flux", "moduli_re", "moduli_im")
-_HOMELESS = (pl.Object, pl.Unknown, pl.Int128, pl.UInt128)
 
 
 def conform(
@@ -72,11 +71,11 @@ def check_lengths(
             first = lengths[name].drop_nulls()[0]
             unlike = lengths[name] != first
             message = f"must have {first} entries, as the others of geometry {geometry}"
-            findings.at(name, unlike, message, cells=shard[name], rows=rows)
+            findings.at(name, unlike, message, cells=shard[name], rows=lambda: rows)
     if "moduli_im" in lengths and "moduli_re" in lengths:
         unlike = lengths["moduli_im"] != lengths["moduli_re"]
         message = "must have as many entries as moduli_re"
-        findings.at("moduli_im", unlike, message, cells=shard["moduli_im"], rows=rows)
+        findings.at("moduli_im", unlike, message, cells=shard["moduli_im"], rows=lambda: rows)
 
 
 def doubt_lengths(shard: pl.DataFrame, geometry: Geometry, doubts: Findings) -> None:
@@ -101,9 +100,9 @@ def _check_shape(rows: pl.DataFrame, fill: Mapping[str, object], findings: Findi
             findings.add("required column is missing", name)
     if "tadpole_charge" not in rows.columns and fill.get("tadpole_charge") is None:
         findings.add("required column is missing, and no value is given for all", "tadpole_charge")
-    for name in rows.columns:
+    for number, name in enumerate(rows.columns, start=1):
         if not name.strip():
-            findings.add("a column has no name")
+            findings.add(f"column {number} has no name; an index is best left out")
         if secrets.looks_secret(name):
             findings.add("a column's name looks like a token")
 
@@ -113,40 +112,39 @@ def _keys_of_rows(rows: pl.DataFrame, findings: Findings) -> dict[str, pl.Series
     present = [key for key in KEYS if key in rows.columns]
     if not present:
         findings.add(f"there is no geometry: give one, or columns out of {', '.join(KEYS)}")
+    found = len(findings.problems)
     absent = pl.repeat(ABSENT, rows.height, dtype=pl.Int32, eager=True)
     keys = dict.fromkeys(KEYS, absent)
     for key in present:
         keys[key] = _scalars(rows[key], DTYPES[key], findings).fill_null(ABSENT)
-        outside = ~keys[key].is_between(ABSENT, LARGEST_KEY)
         message = f"must be from {ABSENT} to {LARGEST_KEY}"
-        findings.at(key, outside, message, cells=rows[key], rows=_numbers(rows.height))
-    if present and not findings.problems:
+        findings.at(key, keys[key] < ABSENT, message, cells=rows[key])
+    if present and found == len(findings.problems):
         nothing = pl.DataFrame(keys).select(pl.all_horizontal(pl.all() == ABSENT)).to_series()
         message = "must be present, or another key of the geometry"
-        findings.at(
-            present[0], nothing, message, cells=rows[present[0]], rows=_numbers(rows.height)
-        )
+        findings.at(present[0], nothing, message, cells=rows[present[0]])
     return keys
 
 
 def _column(series: pl.Series, findings: Findings) -> pl.Series:
     """One column in its type; a foreign one as it came, but for categories, which become text."""
-    name, rows = series.name, _numbers(len(series))
+    name = series.name
     dtype = DTYPES.get(name)
     if dtype is None:
         return _foreign(series, findings)
+    if name in REQUIRED:
+        findings.at(name, series.is_null(), "must not be null", cells=series)
     if isinstance(dtype, pl.List):
         return _lists(series, dtype, findings)
     values = _scalars(series, dtype, findings)
-    if name in REQUIRED:
-        findings.at(name, series.is_null(), "must not be null", cells=series, rows=rows)
-        if dtype.is_float():
-            findings.at(name, ~values.is_finite(), "must be finite", cells=series, rows=rows)
+    if name in REQUIRED and dtype.is_float():
+        findings.at(name, ~values.is_finite(), "must be finite", cells=series)
     if name == "tau_im":
-        findings.at(name, values <= 0, "must be positive", cells=series, rows=rows)
+        negative = (values <= 0) & values.is_finite()
+        findings.at(name, negative, "must be positive", cells=series)
     if name == "cert_status":
         message = f"must be one of {', '.join(CERT_STATUSES)}"
-        findings.at(name, ~values.is_in(CERT_STATUSES), message, cells=series, rows=rows)
+        findings.at(name, ~values.is_in(CERT_STATUSES), message, cells=series)
     _refuse_secrets(values, findings)
     return values
 
@@ -157,41 +155,35 @@ def _scalars(series: pl.Series, dtype: pl.DataType, findings: Findings) -> pl.Se
     except casts.UncastableError as error:
         findings.add(f"{error}, not {series.dtype}", series.name)
         return _nothing(series, dtype)
-    rows = _numbers(len(series))
-    findings.at(series.name, cast.inexact, cast.wanted, cells=series, rows=rows)
+    findings.at(series.name, cast.inexact, cast.wanted, cells=series)
     return cast.values.alias(series.name)
 
 
 def _lists(series: pl.Series, dtype: pl.List, findings: Findings) -> pl.Series:
-    name, required = series.name, series.name in REQUIRED
-    if required:
-        message = "must not be null"
-        rows = _numbers(len(series))
-        findings.at(name, series.is_null(), message, cells=series, rows=rows)
+    name = series.name
     try:
         flat = casts.flatten(series)
         cast = casts.cast(flat.cells, inner(dtype))
     except casts.UncastableError as error:
         findings.add(f"{error} in a list, not {series.dtype}", name)
         return _nothing(series, dtype)
-    findings.at(name, cast.inexact, cast.wanted, cells=flat.cells, rows=flat.rows)
-    if required:
-        empty = flat.lists.list.len() == 0
-        rows = _numbers(len(series))
-        findings.at(name, empty, "must not be empty", cells=series, rows=rows)
-        null = flat.cells.is_null()
-        findings.at(name, null, "must not hold null", cells=flat.cells, rows=flat.rows)
+    cells, rows = flat.cells, flat.rows
+    findings.at(name, cast.inexact, cast.wanted, cells=cells, rows=rows)
+    if name in REQUIRED:
+        findings.at(name, flat.lists.list.len() == 0, "must not be empty", cells=series)
+        findings.at(name, cells.is_null(), "must not hold null", cells=cells, rows=rows)
         if cast.values.dtype.is_float():
             infinite = ~cast.values.is_finite()
-            findings.at(name, infinite, "must be finite", cells=flat.cells, rows=flat.rows)
+            findings.at(name, infinite, "must be finite", cells=cells, rows=rows)
     return flat.lists.cast(dtype, strict=False).alias(name)
 
 
 def _foreign(series: pl.Series, findings: Findings) -> pl.Series:
-    if series.dtype in (pl.Categorical, pl.Enum):
-        series = series.cast(pl.String)
-    if series.dtype in _HOMELESS:
-        findings.add(f"{series.dtype} has no place in a shard", series.name)
+    series = casts.spelt_out(series)
+    try:
+        schema_message({series.name: series.dtype}, {})
+    except TypeError as error:
+        findings.add(str(error), series.name)
     _refuse_secrets(series, findings)
     return series
 
@@ -204,7 +196,3 @@ def _refuse_secrets(series: pl.Series, findings: Findings) -> None:
 def _nothing(series: pl.Series, dtype: pl.DataType) -> pl.Series:
     """Stands in for a column that is refused, so that the other checks can go on."""
     return pl.repeat(None, len(series), dtype=dtype, eager=True).alias(series.name)
-
-
-def _numbers(height: int) -> pl.Series:
-    return pl.int_range(1, height + 1, eager=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import polars as pl
 
 from vulcan_cli.errors import InputRefused, Problem
+from vulcan_cli.vacua import secrets
 
 MOST_ROWS_SHOWN = 20
 """How many rows are named for one fault of one column; the rest is counted."""
@@ -27,7 +30,13 @@ class Findings:
         self.problems.append(Problem(message, column))
 
     def at(
-        self, column: str, bad: pl.Series, message: str, *, cells: pl.Series, rows: pl.Series
+        self,
+        column: str,
+        bad: pl.Series,
+        message: str,
+        *,
+        cells: pl.Series,
+        rows: Callable[[], pl.Series] | None = None,
     ) -> None:
         """Note something wrong with some cells.
 
@@ -36,17 +45,16 @@ class Findings:
             bad: True where a cell is wrong; null counts as right.
             message: What is wrong with each.
             cells: The cells, as long as `bad`; shown as they were found.
-            rows: The row number of each cell, counted from 1.
+            rows: Gives the row number of each cell, counted from 1, and is only asked where one
+                is wrong; None where the cells are those of all rows.
         """
         bad = bad.fill_null(value=False)
         count = int(bad.sum() or 0)
         if not count:
             return
-        found = zip(
-            rows.filter(bad).head(MOST_ROWS_SHOWN),
-            cells.filter(bad).head(MOST_ROWS_SHOWN),
-            strict=True,
-        )
+        places = bad.arg_true().head(MOST_ROWS_SHOWN)
+        numbers = rows().gather(places) if rows else places + 1
+        found = zip(numbers, _readable(cells.gather(places)), strict=True)
         self.problems += [Problem(message, column, row, _shown(cell)) for row, cell in found]
         if count > MOST_ROWS_SHOWN:
             self.add(f"{message}: {count - MOST_ROWS_SHOWN} more rows like these", column)
@@ -57,8 +65,15 @@ class Findings:
             raise InputRefused(*self.problems)
 
 
+def _readable(cells: pl.Series) -> pl.Series:
+    """The cells as Python can name them: it knows no year beyond 9999."""
+    if isinstance(cells.dtype, pl.Datetime):
+        return cells.cast(pl.Datetime("us", cells.dtype.time_zone), strict=False).cast(pl.String)
+    return cells
+
+
 def _shown(cell: object) -> str:
-    text = str(cell.to_list() if isinstance(cell, pl.Series) else cell)
+    text = secrets.scrub(str(cell.to_list() if isinstance(cell, pl.Series) else cell))
     if text in ("", "None"):
         return "nothing"
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,26 +10,29 @@ from typing import Any
 import polars as pl
 
 from vulcan_cli.errors import Problem, UsageError
-from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.conform import check_lengths, conform, doubt_lengths
+from vulcan_cli.vacua.described import (
+    check_json,
+    check_names,
+    checked_integer,
+    typed_provenance,
+)
 from vulcan_cli.vacua.digest import content_digest
 from vulcan_cli.vacua.findings import Findings
 from vulcan_cli.vacua.geometry import ABSENT, KEYS, Geometry
 from vulcan_cli.vacua.run_id import (
     DEFAULT_TEMPLATE,
     DIGEST_DIGITS,
+    Template,
     check_run_id,
     named_by_content,
-    render_run_id,
+    render,
 )
 from vulcan_cli.vacua.schema import SCHEMA_VERSION, in_order
 from vulcan_cli.vacua.shard import Shard
 
 _CIRCUMSTANCES = {"created_at", "wall_clock_s"}
 """Columns that only say when and how long a job ran, where we fill them from outside the rows."""
-
-Template = str | Callable[..., str] | None
-"""A run-id template: text, a function of the template's names, or None for a random run id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +90,14 @@ def prepare(frame: pl.DataFrame, run: Run, *, now: datetime) -> Prepared:
         UsageError: One run id was given where several shards would come.
         TemplateError: The run id cannot be rendered, or is not allowed.
     """
+    if run.max_rows is not None and run.max_rows < 1:
+        raise UsageError(f"a shard has at least one row, not {run.max_rows}")
     now = now.astimezone(UTC)
-    run = _described(run)
-    fill = {**_row_values(run), "created_at": now}
     findings, doubts = Findings(), Findings()
+    run = _described(run, findings)
+    fill = {**_row_values(run), "created_at": now}
     rows = conform(frame, geometry=run.geometry, fill=fill, findings=findings)
-    parts = _by_geometry(rows)
+    parts = _by_geometry(rows, run.geometry)
     for geometry, numbers, part in parts:
         check_lengths(part, geometry, numbers, findings)
         doubt_lengths(part, geometry, findings if run.strict else doubts)
@@ -111,45 +114,16 @@ def prepare(frame: pl.DataFrame, run: Run, *, now: datetime) -> Prepared:
     return Prepared(shards=tuple(shards), doubts=tuple(doubts.problems))
 
 
-def _described(run: Run) -> Run:
-    """The run with its solver and provenance checked and typed.
-
-    Raises:
-        InputRefused: A value is of the wrong type or looks like a token.
-    """
-    findings = Findings()
-    provenance = dict(run.provenance)
-    for name, kind in (("seed", int), ("wall_clock_s", float)):
-        if provenance.get(name) is not None:
-            try:
-                provenance[name] = kind(provenance[name])
-            except (TypeError, ValueError):
-                word = "an integer" if kind is int else "a number"
-                findings.add(f"provenance {name} must be {word}, not {provenance[name]!r:.60}")
-    for name, lowest, highest, value in (
-        ("tadpole_charge", -(2**31), 2**31 - 1, run.tadpole_charge),
-        ("provenance seed", -(2**63), 2**63 - 1, provenance.get("seed")),
-    ):
-        if isinstance(value, int) and not lowest <= value <= highest:
-            findings.add(f"{name} must be from {lowest} to {highest}, not {value}")
-    for name, values in (("solver", run.solver), ("provenance", provenance)):
-        _check_json(name, values, findings)
-    if secrets.looks_secret(
-        " ".join([run.project, run.run_id or "", *map(str, run.template_values.values())])
-    ):
-        findings.add("the run id, project or a template value looks like a token")
-    findings.refuse()
-    return replace(run, provenance=provenance)
-
-
-def _check_json(name: str, values: Mapping[str, Any], findings: Findings) -> None:
-    try:
-        text = json.dumps(dict(values), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        findings.add(f"{name} cannot be written as JSON: {error}")
-        return
-    if secrets.looks_secret(text):
-        findings.add(f"{name} holds what looks like a token")
+def _described(run: Run, findings: Findings) -> Run:
+    """The run with its solver and provenance checked and typed."""
+    provenance = typed_provenance(run.provenance, findings)
+    check_json("solver", run.solver, findings)
+    check_json("provenance", provenance, findings)
+    check_names([run.project, run.run_id, run.template, *run.template_values.values()], findings)
+    charge = run.tadpole_charge
+    if charge is not None:
+        charge = checked_integer("tadpole_charge", charge, findings)
+    return replace(run, provenance=provenance, tadpole_charge=charge)
 
 
 def _row_values(run: Run) -> dict[str, object]:
@@ -168,16 +142,19 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _by_geometry(rows: pl.DataFrame) -> list[tuple[Geometry, pl.Series, pl.DataFrame]]:
+def _by_geometry(
+    rows: pl.DataFrame, geometry: Geometry | None
+) -> list[tuple[Geometry, pl.Series, pl.DataFrame]]:
     """Geometries in order of appearance, with their rows and those rows' numbers.
 
     Rows without a valid geometry are left out: they are among the findings already.
     """
-    keys = pl.col(KEYS)
-    valid = pl.all_horizontal(keys >= ABSENT) & pl.any_horizontal(keys != ABSENT)
-    numbered = rows.with_row_index("", offset=1).filter(valid)
-    parts = numbered.partition_by(KEYS, maintain_order=True)
-    return [(Geometry(*part.select(KEYS).row(0)), part[""], part.drop("")) for part in parts]
+    if geometry is not None:
+        return [(geometry, pl.int_range(1, rows.height + 1, eager=True), rows)]
+    valid = pl.all_horizontal(pl.col(KEYS) >= ABSENT) & pl.any_horizontal(pl.col(KEYS) != ABSENT)
+    keys = rows.select(KEYS).with_row_index("row").filter(valid)
+    groups = keys.group_by(KEYS, maintain_order=True).agg("row")
+    return [(Geometry(*of), row + 1, rows[row]) for *of, row in groups.iter_rows()]
 
 
 def _shard(
@@ -212,13 +189,7 @@ def _run_id(geometry: Geometry, run: Run, now: datetime, digest: str) -> str:
         return check_run_id(run.run_id)
     start = digest[:DIGEST_DIGITS]
     values = {**template_values(geometry, run), "digest": start, **run.template_values}
-    if run.template is None:
-        rendered = uuid.uuid4().hex
-    elif callable(run.template):
-        date = now.strftime("%Y-%m-%d-%H%M%S")
-        rendered = run.template(**{"project": run.project, "date": date, **values})
-    else:
-        rendered = render_run_id(run.template, project=run.project, now=now, values=values)
+    rendered = render(run.template, project=run.project, now=now, values=values)
     # A template may cut {digest} short; then it no longer tells different rows apart.
     return check_run_id(rendered if start in rendered else named_by_content(rendered, digest))
 

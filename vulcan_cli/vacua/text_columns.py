@@ -16,7 +16,7 @@ def holds_text(dtype: pl.DataType) -> bool:
         return holds_text(inner(dtype))
     if isinstance(dtype, pl.Struct):
         return any(holds_text(instance(field.dtype)) for field in dtype.fields)
-    return dtype in (pl.String, pl.Categorical, pl.Enum)
+    return dtype in (pl.String, pl.Binary, pl.Categorical, pl.Enum)
 
 
 def columns_with_secrets(frame: pl.DataFrame) -> list[str]:
@@ -24,7 +24,8 @@ def columns_with_secrets(frame: pl.DataFrame) -> list[str]:
     return [
         series.name
         for series in frame
-        if any(text.str.contains(secrets.PATTERN).any() for text in _texts(series))
+        # Most text repeats from row to row: a solver's name, a commit.
+        if any(text.unique().str.contains(secrets.PATTERN).any() for text in _texts(series))
     ]
 
 
@@ -33,6 +34,10 @@ def _texts(series: pl.Series) -> Iterator[pl.Series]:
         yield series.cast(pl.String)
     elif series.dtype == pl.String:
         yield series
+    elif series.dtype == pl.Binary:
+        # NumPy's fixed-size text comes as bytes, and Polars only reads those that are UTF-8.
+        cells = series.drop_nulls().unique()
+        yield pl.Series([cell.decode(errors="replace") for cell in cells], dtype=pl.String)
     elif isinstance(series.dtype, pl.List):
         yield from _texts(series.explode())
     elif isinstance(series.dtype, pl.Array):
