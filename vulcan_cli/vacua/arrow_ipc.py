@@ -26,6 +26,7 @@ KEY = "ARROW:schema"
 _CONTINUATION = b"\xff\xff\xff\xff"
 _VERSION_5 = 4
 _SCHEMA_HEADER = 1
+_PIECE = 2**16
 _UNITS = {"ms": 1, "us": 2, "ns": 3}
 
 _Slots = list[tuple[Callable[..., None], Any, Any]]
@@ -67,7 +68,7 @@ def schema_metadata(message: str) -> dict[str, str]:
     try:
         raw = base64.b64decode(message, validate=True)
         header = _header(raw[8:] if raw.startswith(_CONTINUATION) else raw[4:])
-        return {_text(pair, 0): _text(pair, 1) for pair in _tables(header, 2)}
+        return _pairs(header)
     except (ValueError, TypeError, IndexError, struct.error, RecursionError) as error:
         raise ValueError(f"no Arrow schema message: {error}") from error
 
@@ -82,11 +83,17 @@ def instance(dtype: PolarsDataType) -> pl.DataType:
     return dtype() if isinstance(dtype, type) else dtype
 
 
-def values_buffer(series: pl.Series) -> memoryview:
-    """The values of a numeric series without nulls: raw, little-endian, one after the other."""
-    stream = BytesIO()
-    series.rechunk().to_frame("").write_ipc_stream(stream, compression="uncompressed")
-    view = stream.getbuffer()
+def value_buffers(series: pl.Series) -> Iterator[memoryview]:
+    """The values of a numeric series without nulls: raw, little-endian, piece after piece."""
+    # Polars cuts longer series into several messages; short ones stay in the processor's cache.
+    for piece in series.rechunk().to_frame("").iter_slices(_PIECE):
+        stream = BytesIO()
+        piece.write_ipc_stream(stream, compression="uncompressed")
+        yield _values(stream.getbuffer())
+
+
+def _values(view: memoryview) -> memoryview:
+    """The values in an IPC stream of one schema message and one batch of one column."""
     schema_size = 8 + struct.unpack_from("<i", view, 4)[0]
     message_size = struct.unpack_from("<i", view, schema_size + 4)[0]
     body = schema_size + 8 + message_size
@@ -151,7 +158,7 @@ def _type(  # noqa: C901, PLR0911, PLR0912  (one case a type)
             return 10, [(int16, unit, 0), (builder.PrependUOffsetTRelativeSlot, zone, 0)]
         case pl.List():
             return 12, []
-        case pl.Struct():
+        case pl.Struct() if dtype.fields:
             return 13, []
         case pl.Array():
             return 16, [(int32, dtype.shape[0], 0)]
@@ -187,14 +194,31 @@ def _header(message: bytes) -> Table:
     return header
 
 
+def _pairs(schema: Table) -> dict[str, str]:
+    """The keys and values of a schema's metadata.
+
+    Raises:
+        ValueError: They say more than the message is long, as they can where it is hostile and
+            all point to one place.
+    """
+    pairs: dict[str, str] = {}
+    left = len(schema.Bytes)
+    for pair in _tables(schema, 2):
+        key, value = _text(pair, 0), _text(pair, 1)
+        left -= len(key) + len(value) + 8
+        if left < 0:
+            raise ValueError("its metadata is longer than itself")
+        pairs[key] = value
+    return pairs
+
+
 def _tables(table: Table, slot: int) -> Iterator[Table]:
     """The tables in a vector of tables."""
     offset = table.Offset(4 + 2 * slot)
     if not offset:
         return
     start = table.Vector(offset)
-    # A hostile length would otherwise walk far past the message's end.
-    for number in range(min(table.VectorLen(offset), len(table.Bytes))):
+    for number in range(table.VectorLen(offset)):
         yield Table(table.Bytes, table.Indirect(start + 4 * number))
 
 

@@ -27,10 +27,12 @@ from collections.abc import Collection
 import polars as pl
 import xxhash
 
-from vulcan_cli.vacua.arrow_ipc import inner, instance, values_buffer
+from vulcan_cli.vacua.arrow_ipc import inner, instance, value_buffers
+from vulcan_cli.vacua.casts import entries
 from vulcan_cli.vacua.geometry import Geometry
 from vulcan_cli.vacua.schema import DTYPES, IDENTITY
 
+_PIECE = 2**16
 HEADER = b"vulcan content digest 1\n"
 
 
@@ -61,30 +63,37 @@ def _update(state: xxhash.xxh3_128, cells: pl.Series) -> None:
     """Add the cells of a column, or of a list's inside."""
     if cells.null_count():
         state.update(b"\1")
-        state.update(values_buffer(cells.is_not_null().cast(pl.UInt8)))
+        _update_values(state, cells.is_not_null().cast(pl.UInt8))
     else:
         state.update(b"\0")
     if isinstance(cells.dtype, pl.Array):
         cells = cells.arr.to_list()
     if isinstance(cells.dtype, pl.List):
-        lengths = cells.list.len().fill_null(0)
-        state.update(values_buffer(lengths.cast(pl.UInt64)))
-        _update(state, cells.filter(lengths > 0).explode())
+        _update_values(state, cells.list.len().fill_null(0).cast(pl.UInt64))
+        _update(state, entries(cells))
     elif isinstance(cells.dtype, pl.Struct):
         for part in cells.struct.unnest():
             _update(state, part)
     elif isinstance(cells.dtype, pl.Decimal):
-        _update_bytes(state, cells.cast(pl.String))
-    elif cells.dtype in (pl.String, pl.Binary):
-        _update_bytes(state, cells)
+        _update_text(state, cells.cast(pl.String))
+    elif cells.dtype == pl.String:
+        _update_text(state, cells)
+    elif cells.dtype == pl.Binary:
+        _update_values(state, cells.bin.size("b").fill_null(0).cast(pl.UInt64))
+        state.update(b"".join(cells.drop_nulls()))
     else:
-        state.update(values_buffer(_bits(cells)))
+        _update_values(state, _bits(cells))
 
 
-def _update_bytes(state: xxhash.xxh3_128, cells: pl.Series) -> None:
-    pieces = cells.cast(pl.Binary).fill_null(b"")
-    state.update(values_buffer(pieces.bin.size("b").cast(pl.UInt64)))
-    state.update(b"".join(pieces))
+def _update_values(state: xxhash.xxh3_128, values: pl.Series) -> None:
+    for buffer in value_buffers(values):
+        state.update(buffer)
+
+
+def _update_text(state: xxhash.xxh3_128, cells: pl.Series) -> None:
+    _update_values(state, cells.str.len_bytes().fill_null(0).cast(pl.UInt64))
+    for piece in cells.to_frame("").iter_slices(_PIECE):
+        state.update(piece[""].str.join("").item().encode())
 
 
 def _bits(cells: pl.Series) -> pl.Series:
