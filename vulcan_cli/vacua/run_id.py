@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from string import Formatter
 
 from vulcan_cli.errors import MissingTemplateValue, TemplateError
+from vulcan_cli.vacua import secrets
 
 DEFAULT_TEMPLATE = (
     "{date}_{project}_h11-{h11?}_h12-{h12?}_ks-{ks_id?}_triang-{triang_id?}_seed-{seed?}"
 )
 """What a run is called unless someone says otherwise."""
+
+Template = str | Callable[..., str] | None
+"""How a run id is made: text with names, a function of the names, or None for a random run id."""
 
 FALLBACK = "na"
 """What an absent or empty value renders to."""
@@ -62,9 +68,33 @@ def render_run_id(
         TemplateError: The template is malformed, reaches into attributes or items, or renders to
             something that is no run id.
     """
-    date = now.astimezone(UTC).strftime("%Y-%m-%d-%H%M%S")
-    names = {"date": date, "project": project, **values}
+    names = {"date": _date(now), "project": project, **values}
     return check_run_id("".join(_pieces(template, names)))
+
+
+def render(template: Template, *, project: str, now: datetime, values: Mapping[str, object]) -> str:
+    """Make a run id by any kind of template.
+
+    A function is called with those names that it takes, by keyword.
+
+    Raises:
+        TemplateError: As `render_run_id`, or a function gives no allowed run id.
+    """
+    if template is None:
+        return uuid.uuid4().hex
+    if isinstance(template, str):
+        return render_run_id(template, project=project, now=now, values=values)
+    names = {"date": _date(now), "project": project, **values}
+    taken = inspect.signature(template).parameters.values()
+    if not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in taken):
+        names = {each.name: names[each.name] for each in taken if each.name in names}
+    made = template(**names)
+    if not isinstance(made, str):
+        raise TemplateError(f"the run-id template gave {type(made).__name__}, not text")
+    # A function may have brought a token from anywhere.
+    if secrets.looks_secret(made):
+        raise TemplateError("the run id looks like a token")
+    return check_run_id(made)
 
 
 def template_names(template: str) -> frozenset[str]:
@@ -85,6 +115,10 @@ def slug(value: object) -> str:
     """A value as text of letters, digits, `_` and `-`; `na` where nothing is left."""
     text = "" if value is None else str(value)
     return _NOT_IN_SLUG.sub("-", text).strip("-") or FALLBACK
+
+
+def _date(now: datetime) -> str:
+    return now.astimezone(UTC).strftime("%Y-%m-%d-%H%M%S")
 
 
 def _pieces(template: str, names: Mapping[str, object]) -> Iterator[str]:
