@@ -126,7 +126,7 @@ def parse_where(text: str, available: Sequence[str]) -> pl.Expr:
     return condition
 
 
-def check_condition(condition: pl.Expr, schema: pl.Schema, text: str | None) -> None:
+def check_condition(condition: pl.Expr, schema: pl.Schema, text: str) -> None:
     """Try a condition on columns of these types, without rows.
 
     Raises:

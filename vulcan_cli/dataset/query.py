@@ -23,6 +23,7 @@ from vulcan_cli.dataset.filters import (
     first_line,
     sort_columns,
 )
+from vulcan_cli.dataset.memory import Memory
 from vulcan_cli.errors import BadShard, UsageError
 from vulcan_cli.vacua.schema import DTYPES
 
@@ -50,11 +51,16 @@ class Query:
         return (*self.shards.bad, *self._unreadable.values())
 
 
-def query(catalog: Catalog, filters: Filters) -> Query:
+def query(catalog: Catalog, filters: Filters, *, memory: Memory | None = None) -> Query:
     """Prepare the rows of the catalog's shards that meet the filters.
 
     A row whose shard lacks a column that a filter asks for does not match. Where no shard is
     left, the result is empty, with the columns of the whole catalog (an empty one: all known).
+
+    Args:
+        catalog: The shards there are.
+        filters: Which rows of them.
+        memory: Holds shards between queries, where few are asked for.
 
     Raises:
         UsageError: A filter names no column, or `where` is no condition.
@@ -70,10 +76,12 @@ def query(catalog: Catalog, filters: Filters) -> Query:
     used = asked.union(filters.columns or (), order)
     found = _union(shards, catalog, known, only=None if filters.columns is None else used)
     schema = pl.Schema({**{name: known[name] for name in known if name in used}, **found})
-    if condition is not None:
+    if condition is not None and filters.where is not None:
         check_condition(condition, pl.Schema({**known, **schema}), filters.where)
     unreadable: dict[Path, BadShard] = {}
-    rows = _scan(shards, schema, unreadable)
+    # Only the scan of files can tell which shard fails a person's own condition.
+    held = memory.rows(shards, schema) if memory is not None and filters.where is None else None
+    rows = _scan(shards, schema, unreadable) if held is None else held
     rows = rows if condition is None else rows.filter(condition)
     result = list(found if filters.columns is None else filters.columns)
     return Query(_arranged(rows, order, result, filters.limit), shards, unreadable)

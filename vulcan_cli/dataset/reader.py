@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import polars as pl
 from vulcan_cli.dataset.catalog import COLUMNS, Catalog
 from vulcan_cli.dataset.features import FeatureSpec
 from vulcan_cli.dataset.filters import Filters
+from vulcan_cli.dataset.memory import Memory
 from vulcan_cli.dataset.query import query
 from vulcan_cli.dataset.sources import Found, Place, locate
 from vulcan_cli.dataset.splits import DEFAULT_FRACTIONS, DEFAULT_SPLITS, Splits
@@ -54,8 +54,7 @@ class VulcanReader:
         self.revision = revision
         self._source = source
         self._catalog: Catalog | None = None
-        self._cache_size = cache_size
-        self._cache: OrderedDict[str, pl.DataFrame] = OrderedDict()
+        self._memory = Memory(cache_size)
 
     @classmethod
     def from_local(
@@ -142,7 +141,8 @@ class VulcanReader:
             columns=None if columns is None else tuple(columns),
             **more,
         )
-        return query(self._known(), filters).rows.collect(engine="streaming")
+        found = query(self._known(), filters, memory=self._memory)
+        return found.rows.collect(engine="streaming")
 
     def fetch_run(self, run_id: str) -> pl.DataFrame:
         """All rows of a run; empty where there is none."""
@@ -154,13 +154,14 @@ class VulcanReader:
         Raises:
             FileNotFoundError: There is no such shard.
         """
-        if path_in_repo not in self._cache:
-            rows = pl.read_parquet(self._file(path_in_repo), glob=False, hive_partitioning=False)
-            self._cache[path_in_repo] = rows
-            while len(self._cache) > self._cache_size:
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(path_in_repo)
-        return self._cache[path_in_repo]
+        rows = self._memory.get(path_in_repo)
+        if rows is None:
+            shards = self._known().rows.filter(path_in_repo=path_in_repo)
+            if shards.is_empty():
+                raise FileNotFoundError(f"there is no shard {path_in_repo}")
+            rows = self._memory.load(*shards.select("path_in_repo", "file", "bytes").row(0))
+        # A clone shares the cells, but columns that the caller adds or drops are its own.
+        return rows.clone()
 
     def read_columns(self, path_in_repo: str, columns: Iterable[str]) -> pl.DataFrame:
         """Some columns of one shard.
@@ -172,7 +173,7 @@ class VulcanReader:
 
     def clear_cache(self) -> None:
         """Forget the catalog and all shards kept in memory."""
-        self._cache.clear()
+        self._memory.clear()
         self._catalog = None
 
     @property
@@ -184,12 +185,6 @@ class VulcanReader:
         if self._catalog is None or refresh:
             self._catalog = Catalog.read(self._source().sources)
         return self._catalog
-
-    def _file(self, path_in_repo: str) -> str:
-        files = self._known().rows.filter(path_in_repo=path_in_repo)["file"]
-        if files.is_empty():
-            raise FileNotFoundError(f"there is no shard {path_in_repo}")
-        return str(files[0])
 
 
 class VulcanMLView:

@@ -49,25 +49,24 @@ def locate(
         UsageError: A revision where no repo is asked.
         TryLater: Shards were trimmed, and the repo that has them cannot be read.
     """
-    here = area if area is not None and area.exists() else None
-    if place == "repo" or (place == "auto" and here is None):
+    if place == "auto" and (area is None or not area.exists()):
+        area = None
+    if place == "repo" or (place == "auto" and area is None):
         if repo is None:
             missing = "staging_dir" if place == "auto" else "repo"
             raise NotSetUp(missing, "there is neither a staging directory nor a repo to read")
         return _in_repo(repo, revision)
-    if here is None:
+    if area is None:
         raise NotSetUp("staging_dir", "there is no staging directory to read")
     if revision != MAIN:
         raise UsageError(f"a revision is one of the repo; say source repo to read {revision}")
+    synced = _in_state(area, "synced")
     if place == "staged":
-        return Found(
-            (*_in_state(here, "synced"), *_in_state(here, "pending")),
-            f"pending and synced of {here.root}",
-        )
-    synced = _in_state(here, "synced")
+        pending = _in_state(area, "pending")
+        return Found((*synced, *pending), f"pending and synced of {area.root}")
     if place == "synced":
-        return Found(synced, f"synced of {here.root}")
-    return _with_trimmed(here, synced, repo)
+        return Found(synced, f"synced of {area.root}")
+    return _with_trimmed(area, synced, repo)
 
 
 def _in_state(area: StagingArea, state: State) -> tuple[Source, ...]:

@@ -1,0 +1,123 @@
+"""The Python reader: what it keeps in memory never shows, except in how few files it opens."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.dataset_support import STAGING, put, vacua
+from vulcan_cli import VulcanReader
+from vulcan_cli.dataset.memory import MOST_BYTES, Memory
+
+QUERIES: list[dict[str, Any]] = [
+    {},
+    {"h12": 2},
+    {"ks_id": 5},
+    {"ks_id": -1},
+    {"run_id": "2026-11-23-195030_landscape_h11-132_h12-2_ks-5_triang-0_seed-205003"},
+    {"geometry_id": "53c720309c3cfd39"},
+    {"is_susy": True, "solver_name": "newton_SUSY_ISD+"},
+    {"is_isd": True},
+    {"columns": ["tau_im", "flux"], "sort": ("-tau_im",), "limit": 7},
+    {"columns": ["tau_im"], "is_susy": False},
+    {"where": "tau_im > 5 AND flux[1] > 0"},
+]
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Path:
+    """The synced part of a staging directory: the peer's four shards and two of ours."""
+    root = tmp_path / "staging"
+    shutil.copytree(STAGING / "synced", root / "synced")
+    put(root / "synced", vacua(3, is_isd=[True, False, None], extra=1), "a", h11=2, h12=2)
+    put(root / "synced", vacua(2, extra=["x", "y"], tags="t").drop("extra"), "b", ks_id=5)
+    return root
+
+
+@pytest.mark.parametrize("asked", QUERIES, ids=str)
+def test_memory_changes_no_answer(staging: Path, asked: dict[str, Any]) -> None:
+    keeping = VulcanReader.from_local(staging)
+    forgetful = VulcanReader.from_local(staging, cache_size=0)
+
+    answers = [reader.query(**asked) for reader in (forgetful, keeping, keeping)]
+
+    for answer in answers[1:]:
+        assert answer.schema == answers[0].schema
+        assert answer.equals(answers[0])
+
+
+def test_a_second_lookup_opens_no_file(staging: Path) -> None:
+    reader = VulcanReader.from_local(staging)
+    before = reader.query(h12=2)
+
+    shutil.rmtree(staging / "synced")
+
+    assert reader.query(h12=2).equals(before)
+    narrower = reader.query(h12=2, ks_id=5)
+    assert narrower.equals(before.filter(ks_id=5).select(narrower.columns))
+
+
+def test_a_reader_keeps_only_the_shards_used_last(staging: Path) -> None:
+    reader = VulcanReader.from_local(staging, cache_size=2)
+    first, second, third = reader.catalog()["path_in_repo"][:3]
+    kept = {path: reader.fetch_shard(path) for path in (first, second, first, third)}
+
+    shutil.rmtree(staging / "synced")
+
+    assert reader.fetch_shard(first).equals(kept[first])
+    assert reader.fetch_shard(third).equals(kept[third])
+    with pytest.raises(FileNotFoundError):
+        reader.fetch_shard(second)
+
+
+def test_a_file_of_most_bytes_is_read_but_not_kept(tmp_path: Path) -> None:
+    source = put(tmp_path, vacua(2), "a", h11=2)
+    memory = Memory(5)
+
+    memory.load("small", str(source.file), MOST_BYTES)
+    memory.load("large", str(source.file), MOST_BYTES + 1)
+
+    assert memory.get("large") is None
+    assert memory.get("small") is not None
+    memory.load("other", str(source.file), 1)
+    assert memory.get("small") is None
+
+
+def test_a_caller_may_change_what_it_was_given(staging: Path) -> None:
+    reader = VulcanReader.from_local(staging)
+    path = reader.catalog()["path_in_repo"][0]
+    before = reader.fetch_shard(path).clone()
+
+    mine = reader.fetch_shard(path)
+    mine.drop_in_place("flux")
+    mine[0, "tau_im"] = -1.0
+
+    assert reader.fetch_shard(path).equals(before)
+
+
+def test_a_bad_shard_is_left_out_of_an_answer_from_memory_too(staging: Path) -> None:
+    reader = VulcanReader.from_local(staging)
+    expected = reader.query(cicy_id=-1).filter(pl.col.run_id != "a")
+    reader.clear_cache()
+    reader.catalog()
+
+    (broken,) = (staging / "synced").glob("*run_a.parquet")
+    broken.unlink()
+
+    assert reader.query(cicy_id=-1).equals(expected)
+
+
+def test_clearing_forgets_shards_and_catalog(staging: Path) -> None:
+    reader = VulcanReader.from_local(staging)
+    assert reader.query(h11=2).height == 3
+
+    shutil.rmtree(staging / "synced")
+    (staging / "synced").mkdir()
+    reader.clear_cache()
+
+    assert reader.query(h11=2).height == 0
+    assert reader.catalog().height == 0

@@ -1,0 +1,89 @@
+"""Shards kept in memory, so that a second lookup opens no file."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import polars as pl
+
+from vulcan_cli.dataset.catalog import Catalog
+
+MOST_BYTES = 32 * 1024 * 1024
+"""Bytes of files that a memory holds at most; their rows take about four times as much."""
+
+
+class Memory:
+    """The shards that were used last. They never change, so nothing here can grow stale."""
+
+    def __init__(self, size: int) -> None:
+        """Begin with nothing.
+
+        Args:
+            size: How many shards to keep.
+        """
+        self._size = size
+        self._held: OrderedDict[str, tuple[pl.DataFrame, int]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, path_in_repo: str) -> pl.DataFrame | None:
+        """All rows of a shard that is in memory; do not change them in place."""
+        if path_in_repo not in self._held:
+            return None
+        self._held.move_to_end(path_in_repo)
+        return self._held[path_in_repo][0]
+
+    def load(self, path_in_repo: str, file: str, n_bytes: int) -> pl.DataFrame:
+        """All rows of a shard; do not change them in place.
+
+        Args:
+            path_in_repo: Its name.
+            file: Where it is read from, if it is not in memory.
+            n_bytes: The size of that file.
+
+        Raises:
+            OSError, pl.exceptions.PolarsError: The file cannot be read.
+        """
+        held = self.get(path_in_repo)
+        if held is not None:
+            return held
+        rows = pl.read_parquet(file, glob=False, hive_partitioning=False)
+        if n_bytes <= MOST_BYTES and self._size > 0:
+            self._held[path_in_repo] = rows, n_bytes
+            self._bytes += n_bytes
+        while len(self._held) > self._size or self._bytes > MOST_BYTES:
+            _, (_, freed) = self._held.popitem(last=False)
+            self._bytes -= freed
+        return rows
+
+    def rows(self, shards: Catalog, schema: pl.Schema) -> pl.LazyFrame | None:
+        """All rows of the shards under one schema; None where they do not fit, or one is bad."""
+        paths, files, sizes = (shards.rows[name] for name in ("path_in_repo", "file", "bytes"))
+        if len(paths) > self._size or sizes.sum() > MOST_BYTES:
+            return None
+        try:
+            parts = [
+                _under(self.load(*shard), schema) for shard in zip(paths, files, sizes, strict=True)
+            ]
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+            return None
+        return (pl.concat(parts) if parts else pl.DataFrame(schema=schema)).lazy()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._held.clear()
+        self._bytes = 0
+
+
+def _under(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """The rows with the columns of a schema; those that they lack are null."""
+    if rows.schema == schema:
+        return rows
+    held = set(rows.columns)
+    return pl.DataFrame(
+        [
+            rows[name].cast(dtype)
+            if name in held
+            else pl.repeat(None, rows.height, dtype=dtype, eager=True).alias(name)
+            for name, dtype in schema.items()
+        ]
+    )
