@@ -200,8 +200,7 @@ def _usage_sentence(error: typer.TyperException) -> str:
     option = getattr(error, "option_name", None)
     if type(error).__name__ == "NoSuchOption" and isinstance(option, str):
         near = getattr(error, "possibilities", None) or ()
-        meant = f"; did you mean {' or '.join(sorted(near))}?" if near else ""
-        return f"there is no option {option}{meant}"
+        return f"there is no option {option}{_did_you_mean(option, near)}"
     message = error.format_message().rstrip(".")
     return message[:1].lower() + message[1:]
 
@@ -214,5 +213,5 @@ def _command_of(words: list[str]) -> str:
 def _did_you_mean(word: str, words: Sequence[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - only for typos
 
-    near = get_close_matches(word, words, n=1)
+    near = get_close_matches(word, words, n=1, cutoff=0.7)
     return f"; did you mean {near[0]}?" if near else ""

@@ -193,16 +193,24 @@ class Output:
         Raises:
             DiskTrouble: Stdout is a file and its disk refused.
         """
-        self._flush()
-        if self._reader_gone and self._stdout is not None:
-            # Else the interpreter would try once more while it ends, and complain.
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self._stdout.fileno())
-            os.close(null)
+        try:
+            self._flush()
+        except DiskTrouble:
+            self._give_up()
+            raise
+        if self._reader_gone:
+            self._give_up()
 
     def lost_reader(self) -> None:
         """Note that somebody else found stdout closed."""
         self._reader_gone = True
+
+    def _give_up(self) -> None:
+        """Drop what stdout did not take; the interpreter would try once more, and complain."""
+        if self._stdout is not None:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stdout.fileno())
+            os.close(null)
 
     def _write(self, text: str) -> None:
         if self._stdout is None:

@@ -1,0 +1,100 @@
+"""The command as people run it: a process of its own, with an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+CHECKOUT = Path(__file__).parents[1]
+VULCAN = (sys.executable, "-m", "vulcan_cli")
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a process did."""
+
+    code: int
+    out: str
+    err: str
+
+    def document(self) -> dict[str, object]:
+        """The one JSON document on stdout."""
+        return cast("dict[str, object]", json.loads(self.out))
+
+    def error(self) -> dict[str, object]:
+        """The error on stderr, as scripts see it."""
+        return cast("dict[str, object]", json.loads(self.err)["error"])
+
+
+def clean(home: Path, **more: str) -> dict[str, str]:
+    """An environment that knows nothing of this machine."""
+    return {"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **more}
+
+
+def vulcan(
+    *words: str | Path,
+    home: Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+) -> Ran:
+    """Run vulcan with pipes for stdin, stdout and stderr."""
+    done = subprocess.run(
+        [*VULCAN, *map(str, words)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env=clean(home, **(env or {})),
+        cwd=cwd or home,
+        check=False,
+        timeout=120,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def on_terminal(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> tuple[int, str]:
+    """Run a command on a terminal; its exit status and what the terminal got."""
+    main, side = pty.openpty()
+    process = subprocess.Popen(command, stdin=side, stdout=side, stderr=side, env=env, cwd=cwd)
+    os.close(side)
+    seen = b""
+    while True:
+        try:
+            data = os.read(main, 65536)
+        except OSError:
+            # Linux says EIO when the last process has closed its side.
+            break
+        if not data:
+            break
+        seen += data
+    os.close(main)
+    return process.wait(timeout=120), seen.decode().replace("\r\n", "\n")
+
+
+def modules_after(
+    words: Sequence[str], home: Path, env: Mapping[str, str] | None = None
+) -> set[str]:
+    """Names of the modules that are loaded when a command line is done."""
+    code = (
+        "import sys\n"
+        "from vulcan_cli.__main__ import main\n"
+        "main(sys.argv[1:])\n"
+        "sys.stderr.write('\\n'.join(sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        capture_output=True,
+        text=True,
+        env=clean(home, **(env or {})),
+        cwd=home,
+        check=True,
+        timeout=120,
+    )
+    return set(done.stderr.splitlines())

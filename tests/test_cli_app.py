@@ -1,0 +1,246 @@
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import vulcan_cli
+from tests.cli_support import VULCAN, Ran, clean, on_terminal, vulcan
+from vulcan_cli.cli.app import COMMANDS, Command, program
+from vulcan_cli.cli.explain import EXIT_STATUSES
+
+TOKEN = "hf_" + "abcdefghij" * 3
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    for state in ("pending", "synced", "failed"):
+        (tmp_path / "spool" / state).mkdir(parents=True)
+    return tmp_path / "spool"
+
+
+def test_version(tmp_path: Path) -> None:
+    assert vulcan("--version", home=tmp_path) == Ran(0, f"vulcan {vulcan_cli.__version__}\n", "")
+
+
+def test_alone_it_says_its_help(tmp_path: Path) -> None:
+    asked, alone = vulcan("--help", home=tmp_path), vulcan(home=tmp_path)
+    assert asked == alone
+    assert (asked.code, asked.err) == (0, "")
+    assert asked.out.startswith("Usage: vulcan [OPTIONS] COMMAND [ARGS]...\n\nStage flux vacua")
+
+
+def test_help_of_status_word_for_word(tmp_path: Path) -> None:
+    assert vulcan("status", "--help", home=tmp_path, env={"COLUMNS": "80"}) == Ran(
+        0,
+        """\
+Usage: vulcan status [OPTIONS]
+
+Say how many shards wait, how many are published, and what the commit budget
+allows.
+
+Nothing is changed, and nothing is asked of the repo.
+
+Where:
+  --staging-dir DIR  The staging directory. [VULCAN_STAGING_DIR]
+  --repo REPO        owner/name on the Hub, or a folder: file:///folder,
+                     /folder, ./folder. [VULCAN_REPO]
+
+Output:
+  --json         Write JSON to stdout.
+  -q, --quiet    Say nothing but results and errors.
+  -v, --verbose  Say more.
+
+Options:
+  --help  Show this message and exit.
+
+Examples:
+  # How many shards wait, and when the next commit may be
+  vulcan status
+  # The same for a script
+  vulcan status --staging-dir /shared/vulcan --json
+
+Exit status:
+    0  done, or nothing to do
+    1  a fault of ours
+    2  wrong usage
+    4  not allowed or not set up: token, permission, repo, missing setting
+    6  the local disk: full, read-only, unreadable
+  130  interrupted
+""",
+        "",
+    )
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_its_terminal(tmp_path: Path, name: str, columns: int) -> None:
+    shown = vulcan(name, "--help", home=tmp_path, env={"COLUMNS": str(columns)})
+    text = shown.out.partition("\nExamples:")[0]
+    assert shown.code == 0
+    assert max(map(len, text.splitlines())) <= min(max(columns, 50), 100)
+
+
+@pytest.mark.parametrize(
+    ("env", "heading"),
+    [({"TERM": "xterm"}, "\x1b[1mExit status:\x1b[0m"), ({"NO_COLOR": "1"}, "Exit status:")],
+)
+def test_headings_are_bold_where_that_is_welcome(
+    tmp_path: Path, env: dict[str, str], heading: str
+) -> None:
+    code, seen = on_terminal([*VULCAN, "--help"], clean(tmp_path, **env), tmp_path)
+    assert code == 0
+    assert heading in seen.splitlines()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_sentence_examples_and_known_options(name: str) -> None:
+    tree = program()
+    root = tree.make_context("vulcan", [], resilient_parsing=True)
+    command = tree.get_command(root, name)
+    assert isinstance(command, Command)
+    context = command.make_context(name, [], parent=root, resilient_parsing=True)
+    page = command.page(context)
+    assert page.summary.endswith(".")
+    assert page.examples
+    assert {code for code, _ in page.exit_statuses} <= set(EXIT_STATUSES)
+    known = {name for parameter in command.get_params(context) for name in parameter.opts}
+    assert {"--help", "--quiet"} <= known
+    assert "--json" in known or name == "demo", "the demo shows what others print"
+    for example in page.examples:
+        for part in example.command.split("|"):
+            words = part.split()
+            if words[:2] == ["vulcan", name]:
+                options = {word.partition("=")[0] for word in words if word.startswith("--")}
+                assert options <= known
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence", "hint"),
+    [
+        (["statsu"], "there is no command 'statsu'; did you mean status?", "vulcan --help"),
+        (["wibble"], "there is no command 'wibble'", "vulcan --help"),
+        (["--verison"], "there is no option --verison; did you mean --version?", "vulcan --help"),
+        (
+            ["status", "--stagingdir", "x"],
+            "there is no option --stagingdir; did you mean --staging-dir?",
+            "vulcan status --help",
+        ),
+        (
+            ["status", "--repo"],
+            "option '--repo' requires an argument",
+            "vulcan status --help",
+        ),
+        (["status", "x"], "got unexpected extra argument(s) (x)", "vulcan status --help"),
+        (["status", "--repo", TOKEN], "--repo: it looks like a token", "vulcan status --help"),
+        (
+            ["status", f"--token={TOKEN}"],
+            "there is no option --token",
+            "vulcan status --help",
+        ),
+    ],
+)
+def test_wrong_usage(tmp_path: Path, words: list[str], sentence: str, hint: str) -> None:
+    lines = f"vulcan: {sentence}\n  safe: nothing was changed\n  next: {hint}\n"
+    assert vulcan(*words, home=tmp_path) == Ran(2, "", lines)
+
+
+def test_wrong_usage_for_a_script(tmp_path: Path) -> None:
+    ran = vulcan("status", "--json", "--wibble", home=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.error() == {
+        "kind": "UsageError",
+        "exit_code": 2,
+        "message": "there is no option --wibble",
+        "safe": "nothing was changed",
+        "next": ["vulcan status --help"],
+    }
+
+
+def test_an_error_of_the_disk(tmp_path: Path, spool: Path) -> None:
+    (spool / "pending").rmdir()
+    (spool / "pending").symlink_to(tmp_path)
+    ran = vulcan("status", "--staging-dir", spool, "--json", home=tmp_path)
+    assert (ran.code, ran.error()["kind"], ran.error()["setting"]) == (4, "NotSetUp", "staging_dir")
+
+
+def test_a_full_disk_behind_stdout(tmp_path: Path, spool: Path) -> None:
+    command = f"{' '.join(VULCAN)} status --staging-dir {spool} >/dev/full"
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, env=clean(tmp_path), check=False
+    )
+    assert done.returncode == 6
+    assert done.stderr.splitlines()[0] == "vulcan: standard output: No space left on device"
+
+
+@pytest.mark.parametrize("words", [["status"], ["--help"]])
+def test_a_closed_pipe_ends_quietly(tmp_path: Path, spool: Path, words: list[str]) -> None:
+    command = f"(sleep 1; exec {' '.join([*VULCAN, *words])}; ) | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        env=clean(tmp_path, VULCAN_STAGING_DIR=str(spool)),
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_a_notice_of_an_ignored_file(tmp_path: Path, spool: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "vulcan.toml").write_text('staging_dir = "/elsewhere"')
+    shared.chmod(0o777)
+    ran = vulcan("status", "--staging-dir", spool, "--json", home=tmp_path, cwd=shared)
+    assert ran.document()["staging_dir"] == str(spool)
+    assert ran.err == (f"vulcan: {shared}/vulcan.toml is ignored: others can write to its folder\n")
+
+
+@pytest.mark.parametrize("json", [[], ["--json"]])
+def test_the_traceback_is_for_developers(tmp_path: Path, json: list[str]) -> None:
+    calm = vulcan("status", *json, home=tmp_path)
+    debug = vulcan("status", *json, home=tmp_path, env={"VULCAN_DEBUG": "1"})
+    assert debug.code == calm.code == 4
+    assert debug.err.startswith("Traceback (most recent call last):\n")
+    assert debug.err.endswith(calm.err)
+    assert "Traceback" not in calm.err
+
+
+def test_a_traceback_holds_no_secret(tmp_path: Path) -> None:
+    ran = vulcan("status", "--repo", TOKEN, home=tmp_path, env={"VULCAN_DEBUG": "1"})
+    assert "Traceback" in ran.err
+    assert TOKEN not in ran.err
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_interrupted(tmp_path: Path, spool: Path) -> None:
+    """A signal delivered while the pending folder is being read."""
+    log = tmp_path / "strace"
+    probe = ["strace", "-o", str(log), "-e", "trace=getdents64", *VULCAN, "status"]
+    env = clean(tmp_path, VULCAN_STAGING_DIR=str(spool))
+    traced = subprocess.run(probe, capture_output=True, env=env, check=False, cwd=tmp_path)
+    if traced.returncode != 0:
+        pytest.skip("strace may not trace here")
+    last = sum("getdents64(" in line for line in log.read_text().splitlines())
+    probe[4] = f"inject=getdents64:signal=SIGINT:when={last}"
+    done = subprocess.run(probe, capture_output=True, env=env, check=False, cwd=tmp_path, text=True)
+    assert (done.returncode, done.stdout, done.stderr.splitlines()) == (
+        130,
+        "",
+        [
+            "vulcan: interrupted",
+            "  safe: what was done so far stands; the same command goes on from there",
+            "  next: vulcan status",
+        ],
+    )
+
+
+def test_python_m_and_the_script_are_one(tmp_path: Path) -> None:
+    beside = Path(VULCAN[0]).with_name("vulcan")
+    if not os.access(beside, os.X_OK):
+        pytest.skip("vulcan is not installed beside this Python")
+    done = subprocess.run(
+        [beside, "--version"], capture_output=True, text=True, env=clean(tmp_path), check=True
+    )
+    assert done.stdout == vulcan("--version", home=tmp_path).out

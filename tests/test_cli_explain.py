@@ -1,0 +1,125 @@
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from vulcan_cli import errors
+from vulcan_cli.cli.app import COMMANDS, Command, program
+from vulcan_cli.cli.explain import EXIT_STATUSES, advised_errors, explain, interrupted
+from vulcan_cli.errors import Problem, VulcanError
+
+ERRORS: tuple[VulcanError, ...] = (
+    VulcanError("broken"),
+    errors.UsageError("this and that exclude each other"),
+    errors.TemplateError("no such name"),
+    errors.MissingTemplateValue("run-id template needs a value for {seed}"),
+    errors.InputRefused(Problem("is empty")),
+    errors.BadShard(Path("/s/pending/x.parquet"), "no footer"),
+    errors.Conflict("h12_2/h11_3/bucket_5/run_a.parquet", "pending/"),
+    errors.NotSetUp("repo", "no repo is set"),
+    errors.Denied("this token may not write to a/b"),
+    errors.RepoMissing("a/b"),
+    errors.RepoRefuses("a/b refuses every shard: too large"),
+    errors.TryLater("not now"),
+    errors.Unreachable("no answer", retry_at=0.0),
+    errors.RateLimited("too many requests"),
+    errors.ServerTrouble("status 503"),
+    errors.DiskTrouble(Path("/s"), OSError(28, "No space left on device")),
+    errors.SyncAtWork("process 7 on head"),
+    errors.LeaseLost("process 8 on head"),
+)
+
+
+def classes(base: type[VulcanError] = VulcanError) -> set[type[VulcanError]]:
+    return {base}.union(*(classes(below) for below in base.__subclasses__()))
+
+
+def ours() -> set[type[VulcanError]]:
+    return {kind for kind in classes() if kind.__module__ == "vulcan_cli.errors"}
+
+
+def test_every_class_has_advice_and_is_tested_here() -> None:
+    assert advised_errors() == ours()
+    assert {type(error) for error in ERRORS} == ours()
+
+
+def test_every_exit_status_is_described() -> None:
+    assert {kind.exit_code for kind in ours()} | {0, 130} == set(EXIT_STATUSES)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_every_error_says_what_is_safe_and_what_to_type(error: VulcanError) -> None:
+    said = explain(error, "vulcan status")
+    assert said.kind == type(error).__name__
+    assert said.exit_code == error.exit_code
+    assert str(error) in said.sentence
+    assert said.safe
+    assert said.next
+    assert json.loads(json.dumps(said.document()))["error"]["message"] == said.sentence
+
+
+def suggested() -> list[str]:
+    settings = ("staging_dir", "repo", "token", "vulcan.toml")
+    said = [explain(error) for error in ERRORS]
+    said += [explain(errors.NotSetUp(name, "x")) for name in settings]
+    return sorted({command for each in (*said, interrupted()) for command in each.next})
+
+
+@pytest.mark.parametrize("command", [line for line in suggested() if line.startswith("vulcan ")])
+def test_every_command_suggested_is_one(command: str) -> None:
+    _, *words = shlex.split(command, comments=True)
+    tree = program()
+    root = tree.make_context("vulcan", [], resilient_parsing=True)
+    if words[0].startswith("-"):
+        assert words[0] in {name for option in tree.get_params(root) for name in option.opts}
+        return
+    assert words[0] in COMMANDS
+    below = tree.get_command(root, words[0])
+    assert isinstance(below, Command)
+    context = below.make_context(words[0], [], parent=root, resilient_parsing=True)
+    known = {name for option in below.get_params(context) for name in option.opts}
+    assert {word for word in words[1:] if word.startswith("-")} <= known
+
+
+def test_the_words_for_a_person() -> None:
+    said = explain(errors.NotSetUp("repo", "no repo is set"))
+    assert (said.sentence, said.lines()) == (
+        "no repo is set",
+        [
+            "  safe: nothing was changed",
+            "  next: export VULCAN_REPO=owner/name",
+            "  next: vulcan sync --dry-run",
+        ],
+    )
+
+
+def test_a_time_to_come_back_is_told() -> None:
+    said = explain(errors.RateLimited("too many requests", retry_at=1_000_000_000.0))
+    assert said.next == ("vulcan sync  # after 2001-09-09 01:46:40 UTC",)
+
+
+def test_problems_stand_below_the_sentence_and_whole_in_json() -> None:
+    one = Problem("is null", column="tau_im", row=3)
+    many = tuple(Problem("is null", column="tau_im", row=row) for row in range(60))
+    assert explain(errors.InputRefused(one)).sentence == (
+        "the input is refused: column tau_im, row 3: is null"
+    )
+    said = explain(errors.InputRefused(*many))
+    assert said.sentence == "the input is refused: 60 problems"
+    assert len(said.details) == 51
+    assert said.details[-1] == "and 10 more"
+    assert said.facts["problems"] == [
+        {"message": "is null", "column": "tau_im", "row": row, "value": None, "source": None}
+        for row in range(60)
+    ]
+
+
+def test_other_exceptions_become_ours() -> None:
+    disk = explain(OSError(28, "No space left on device", "/s/pending"))
+    assert (disk.kind, disk.exit_code) == ("DiskTrouble", 6)
+    assert disk.sentence == "/s/pending: No space left on device"
+    fault = explain(ZeroDivisionError("division by zero"), "vulcan sync")
+    assert (fault.kind, fault.exit_code) == ("VulcanError", 1)
+    assert fault.sentence == "a fault in vulcan: ZeroDivisionError: division by zero"
+    assert fault.next == ("VULCAN_DEBUG=1 vulcan sync ...",)

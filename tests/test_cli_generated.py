@@ -1,0 +1,113 @@
+"""Man pages, completion scripts and the reference are what the tree of commands says."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli_support import CHECKOUT, clean
+from vulcan_cli.cli.app import COMMANDS, Command, program
+from vulcan_cli.settings import ENVIRONMENT, FILES
+
+MAN = CHECKOUT / "man"
+NAMES = ("vulcan", *(f"vulcan-{name}" for name in COMMANDS))
+
+
+def generate(checkout: Path, home: Path, *words: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, checkout / "tools" / "generate.py", *words],
+        capture_output=True,
+        text=True,
+        env=clean(home),
+        check=False,
+        timeout=120,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for folder in ("tools", "man", "completions", "docs"):
+        shutil.copytree(CHECKOUT / folder, tmp_path / "copy" / folder)
+    return tmp_path / "copy"
+
+
+def test_nothing_is_stale(tmp_path: Path) -> None:
+    assert generate(CHECKOUT, tmp_path, "--check") == (0, "", "")
+
+
+def test_what_is_stale_is_named_and_made_anew(copy: Path, tmp_path: Path) -> None:
+    page, script, extra = (
+        copy / "man" / "vulcan-status.1",
+        copy / "completions" / "_vulcan",
+        copy / "man" / "vulcan-gone.1",
+    )
+    before = page.read_text()
+    page.write_text(before.replace("status", "state"))
+    script.unlink()
+    extra.write_text("")
+    run = "is stale: run python tools/generate.py"
+    assert generate(copy, tmp_path, "--check") == (
+        1,
+        "",
+        f"completions/_vulcan {run}\nman/vulcan-gone.1 {run}\nman/vulcan-status.1 {run}\n",
+    )
+    assert generate(copy, tmp_path) == (0, "", "")
+    assert generate(copy, tmp_path, "--check") == (0, "", "")
+    assert page.read_text() == before
+    assert script.read_text() == (CHECKOUT / "completions" / "_vulcan").read_text()
+    assert not extra.exists()
+
+
+def test_one_page_a_command() -> None:
+    assert sorted(path.name for path in MAN.iterdir()) == sorted(f"{name}.1" for name in NAMES)
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+@pytest.mark.parametrize("columns", [60, 80, 200])
+@pytest.mark.parametrize("name", NAMES)
+def test_pages_render_without_a_warning(name: str, columns: int) -> None:
+    done = subprocess.run(
+        ["groff", "-man", "-ww", "-Tutf8", f"-rLL={columns}n", MAN / f"{name}.1"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
+@pytest.mark.parametrize("name", NAMES)
+def test_man_shows_every_option_variable_file_status_and_example(name: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["man", "--warnings", "-l", MAN / f"{name}.1"],
+        capture_output=True,
+        text=True,
+        env={**clean(tmp_path), "MANWIDTH": "400", "LC_ALL": "C.UTF-8", "MAN_KEEP_FORMATTING": ""},
+        check=True,
+    )
+    assert done.stderr == ""
+    shown = re.sub(r".\x08", "", done.stdout)
+    words = " ".join(shown.split())
+    tree = program()
+    context = tree.make_context("vulcan", [], resilient_parsing=True)
+    page = tree.page(context)
+    if name != "vulcan":
+        command = tree.get_command(context, name.removeprefix("vulcan-"))
+        assert isinstance(command, Command)
+        below = command.make_context(command.name, [], parent=context, resilient_parsing=True)
+        page = command.page(below)
+    wanted = [parameter.names for group in page.groups.values() for parameter in group]
+    wanted += [parameter.help for group in page.groups.values() for parameter in group]
+    wanted += [name for name, _ in (*ENVIRONMENT, *FILES, *page.commands)]
+    wanted += [f"{code} {text}" for code, text in page.exit_statuses]
+    wanted += [example.command for example in page.examples]
+    assert [text for text in wanted if " ".join(text.replace("`", "").split()) not in words] == []
+    headings = re.findall(r"^([A-Z][A-Z ]+)$", shown, re.MULTILINE)
+    order = ["NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "OPTIONS", "ENVIRONMENT", "FILES"]
+    order += ["EXIT STATUS", "EXAMPLES", "SEE ALSO"]
+    assert headings == [heading for heading in order if heading in headings]
+    assert {"NAME", "OPTIONS", "ENVIRONMENT", "FILES", "EXIT STATUS"} <= set(headings)
