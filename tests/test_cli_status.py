@@ -66,7 +66,10 @@ def test_for_a_person(tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     StagingArea(spool).create()
     for name, size in (("a", 1_200_000), ("b", 34)):
-        (spool / "pending" / f"h12_2__h11_3__bucket_5__run_{name}.parquet").write_bytes(b"x" * size)
+        file = spool / "pending" / f"h12_2__h11_3__bucket_5__run_{name}.parquet"
+        file.write_bytes(b"x" * size)
+    # The middle of an hour: it must not strike while this runs.
+    os.utime(file, times=(time.time() - 189_000,) * 2)
     ran = vulcan("status", "--staging-dir", spool, "--repo", "me/vacua", home=tmp_path)
     assert ran == Ran(
         0,
