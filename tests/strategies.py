@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -38,7 +38,7 @@ EXTENSIONS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
     "exact": (pl.Decimal(20, 3), st.decimals(-(10**9), 10**9, places=3)),
     "day": (pl.Date(), st.dates(date(1, 1, 1), date(9999, 12, 31))),
     "moment": (pl.Datetime("us", "UTC"), _MOMENTS),
-    "span": (pl.Duration("us"), st.timedeltas()),
+    "span": (pl.Duration("us"), st.timedeltas(timedelta(days=-(10**8)), timedelta(days=10**8))),
     "none": (pl.Null(), st.none()),
     "words": (pl.List(pl.String), st.lists(st.none() | TEXT, max_size=3)),
     "nested": (pl.List(pl.List(pl.Int16)), st.lists(st.lists(st.integers(-9, 9), max_size=2))),

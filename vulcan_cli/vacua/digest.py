@@ -17,6 +17,10 @@ row (1 where there is a value), or one byte 0 where no cell is null; then
 * text, and decimals as text: the length of each cell in bytes, then all the UTF-8 in one piece,
 * lists: the length of each list, then the entries of all lists as cells,
 * structs: each field as cells.
+
+Types are called `int8` to `uint64`, `float32`, `float64`, `boolean`, `string`, `binary`, `null`,
+`date`, `time`, and with what is inside them `list<…>` (of fixed size too), `struct<name:…,…>`,
+`timestamp[unit,zone]`, `duration[unit]`, `decimal(precision,scale)`.
 """
 
 from __future__ import annotations
@@ -49,13 +53,13 @@ def content_digest(
     state = xxhash.xxh3_128(HEADER)
     keys = json.dumps(geometry.as_dict(), sort_keys=True, separators=(",", ":"))
     state.update(f"{keys}\n".encode())
-    known = [name for name in DTYPES if name in rows.columns]
-    foreign = sorted(name for name in rows.columns if name not in DTYPES)
-    for name in known + foreign:
+    columns = {column.name: column for column in rows}
+    known = [name for name in DTYPES if name in columns]
+    for name in known + sorted(columns.keys() - DTYPES.keys()):
         if name not in IDENTITY and name not in leave_out:
-            state.update(f"{name}\n{_type_name(rows.schema[name])}\n".encode())
+            state.update(f"{name}\n{_type_name(columns[name].dtype)}\n".encode())
             state.update(_count(rows.height))
-            _update(state, rows[name])
+            _update(state, columns[name])
     return state.hexdigest()
 
 
@@ -107,7 +111,7 @@ def _count(number: int) -> bytes:
 
 
 def _type_name(dtype: pl.DataType) -> str:
-    """Arrow's name of a type, so that the digest does not hang on how Polars spells it."""
+    """Our name of a type, as the format above lists them."""
     if isinstance(dtype, pl.List | pl.Array):
         return f"list<{_type_name(inner(dtype))}>"
     if isinstance(dtype, pl.Struct):

@@ -1,0 +1,356 @@
+"""Validation: every fault with its column, row, value and words, and all faults at once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.vacua_support import GEOMETRY, NOW, Found, prepared, problems, rows
+from vulcan_cli.vacua.geometry import Geometry
+from vulcan_cli.vacua.schema import DTYPES
+
+NAN, INF = float("nan"), float("inf")
+INT32 = "must be an integer from -2147483648 to 2147483647"
+INT64 = "must be an integer from -9223372036854775808 to 9223372036854775807"
+FLOAT = "must be a number within the range of a 64-bit float"
+FLUX = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+TOKEN = "hf_" + "x" * 20
+LIKE_FIRST = "must have {} entries, as the others of geometry " + str(GEOMETRY)
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        # Missing columns
+        ({"flux": None}, [("flux", None, None, "required column is missing")]),
+        ({"moduli_im": None}, [("moduli_im", None, None, "required column is missing")]),
+        ({"tau_re": None}, [("tau_re", None, None, "required column is missing")]),
+        (
+            {"tadpole_charge": None},
+            [
+                (
+                    "tadpole_charge",
+                    None,
+                    None,
+                    "required column is missing, and no value is given for all",
+                )
+            ],
+        ),
+        # Nulls
+        ({"flux": [FLUX, None]}, [("flux", 2, "nothing", "must not be null")]),
+        ({"moduli_re": [None, [1.0, 2.0]]}, [("moduli_re", 1, "nothing", "must not be null")]),
+        ({"tau_re": [None, 1.0]}, [("tau_re", 1, "nothing", "must not be null")]),
+        ({"tadpole_charge": [1, None]}, [("tadpole_charge", 2, "nothing", "must not be null")]),
+        ({"created_at": [NOW, None]}, [("created_at", 2, "nothing", "must not be null")]),
+        ({"flux": [FLUX, [*FLUX[:11], None]]}, [("flux", 2, "nothing", "must not hold null")]),
+        (
+            {"flux": [None, None]},
+            [("flux", row, "nothing", "must not be null") for row in (1, 2)],
+        ),
+        # NaN and infinities
+        ({"tau_re": [NAN, 1.0]}, [("tau_re", 1, "nan", "must be finite")]),
+        ({"tau_im": [1.0, NAN]}, [("tau_im", 2, "nan", "must be finite")]),
+        ({"tau_im": [1.0, -INF]}, [("tau_im", 2, "-inf", "must be finite")]),
+        ({"moduli_im": [[1.0, INF], [1.0, 2.0]]}, [("moduli_im", 1, "inf", "must be finite")]),
+        ({"tau_re": ["1", "nan"]}, [("tau_re", 2, "nan", "must be finite")]),
+        # tau_im
+        (
+            {"tau_im": [0.0, -1.5]},
+            [("tau_im", 1, "0.0", "must be positive"), ("tau_im", 2, "-1.5", "must be positive")],
+        ),
+        ({"tau_im": ["1", "-0.0"]}, [("tau_im", 2, "-0.0", "must be positive")]),
+        # Flux that is no integer, or too large
+        ({"flux": [[1.5, *FLUX[1:]], [2.0] * 12]}, [("flux", 1, "1.5", INT32)]),
+        ({"flux": [FLUX, [2**31, *FLUX[1:]]]}, [("flux", 2, "2147483648", INT32)]),
+        ({"flux": [FLUX, [-(2**31) - 1, *FLUX[1:]]]}, [("flux", 2, "-2147483649", INT32)]),
+        ({"flux": [[NAN] + [1.0] * 11, [1.0] * 12]}, [("flux", 1, "nan", INT32)]),
+        ({"flux": [str(FLUX), "[1.5" + ", 2" * 11 + "]"]}, [("flux", 2, "1.5", INT32)]),
+        ({"flux": ["[1" + ", 2" * 11, str(FLUX)]}, [("flux", 1, "[1", INT32)]),
+        # Lists that are empty or ragged
+        (
+            {"flux": [FLUX, []]},
+            [
+                ("flux", 2, "[]", "must not be empty"),
+                ("flux", 2, "[]", LIKE_FIRST.format(12)),
+            ],
+        ),
+        ({"flux": [FLUX, FLUX[:8]]}, [("flux", 2, str(FLUX[:8]), LIKE_FIRST.format(12))]),
+        (
+            {"moduli_re": [[0.5, 0.5], [0.5]], "moduli_im": [[1.0, 1.0], [1.0]]},
+            [("moduli_re", 2, "[0.5]", LIKE_FIRST.format(2))],
+        ),
+        (
+            {"moduli_im": [[1.0, 1.0], [1.0]]},
+            [("moduli_im", 2, "[1.0]", "must have as many entries as moduli_re")],
+        ),
+        # Types that cannot be cast without loss
+        ({"tau_re": ["0.5", "half"]}, [("tau_re", 2, "half", FLOAT)]),
+        ({"tau_re": ["", "0.5"]}, [("tau_re", 1, "nothing", FLOAT)]),
+        ({"tau_re": [True, False]}, [("tau_re", None, None, f"{FLOAT}, not Boolean")]),
+        ({"tau_re": [2**53 + 1, 5]}, [
+            ("tau_re", 1, "9007199254740993", "must be exact as a 64-bit float")
+        ]),
+        ({"flux": [1, 2]}, [("flux", None, None, "must be numbers in a list, not Int64")]),
+        ({"flux": [[True], [False]]}, [
+            ("flux", None, None, f"{INT32} in a list, not List(Boolean)")
+        ]),
+        ({"tadpole_charge": [1.5, 2.0]}, [("tadpole_charge", 1, "1.5", INT32)]),
+        ({"tadpole_charge": ["7", "2147483648"]}, [("tadpole_charge", 2, "2147483648", INT32)]),
+        ({"n_iterations": [2**40, 1]}, [("n_iterations", 1, "1099511627776", INT32)]),
+        ({"seed": ["9223372036854775808", "1"]}, [("seed", 1, "9223372036854775808", INT64)]),
+        ({"seed": pl.Series([2**63, 1], dtype=pl.UInt64)}, [("seed", 1, str(2**63), INT64)]),
+        ({"is_susy": ["yes", "true"]}, [("is_susy", 1, "yes", "must be true or false")]),
+        ({"is_susy": [2, 1]}, [("is_susy", 1, "2", "must be true or false")]),
+        ({"solver_name": [1.5, 2.5]}, [("solver_name", None, None, "must be text, not Float64")]),
+        ({"wall_clock_s": [1e39, 1.0]}, [
+            ("wall_clock_s", 1, "1e+39", "must be a number within the range of a 32-bit float")
+        ]),
+        ({"mass2": [["x"], ["1.5"]]}, [("mass2", 1, "x", FLOAT)]),
+        ({"created_at": ["2026-06-01T12:34:56Z", "now"]}, [
+            ("created_at", 2, "now", "must be a time such as 2026-06-01T12:34:56Z")
+        ]),
+        ({"created_at": pl.Series([1, 2000]).cast(pl.Datetime("ns"))}, [
+            ("created_at", 1, "1970-01-01 00:00:00.000000",
+             "must be a whole number of microseconds, in the years 1 to 9999")
+        ]),
+        ({"created_at": pl.Series([2**60, 0]).cast(pl.Datetime("us", "UTC"))}, [
+            ("created_at", 1, "+38504-08-17 21:30:06.846976+00:00",
+             "must be a whole number of microseconds, in the years 1 to 9999")
+        ]),
+        ({"cert_status": ["certified", "sure"]}, [
+            ("cert_status", 2, "sure", "must be one of certified, provisional, invalidated")
+        ]),
+        # Columns that no shard can hold
+        ({"big": pl.Series([1, 2], dtype=pl.Int128)}, [
+            ("big", None, None, "Int128 has no place in a shard")
+        ]),
+        ({"bigs": pl.Series([[1], [2]], dtype=pl.List(pl.Int128))}, [
+            ("bigs", None, None, "Int128 has no place in a shard")
+        ]),
+        ({"things": pl.Series([object(), object()], dtype=pl.Object)}, [
+            ("things", None, None, "Object has no place in a shard")
+        ]),
+        ({"nothing": pl.Series([{}, {}], dtype=pl.Struct([]))}, [
+            ("nothing", None, None, "Struct({}) has no place in a shard")
+        ]),
+        ({"": [1, 2]}, [(None, None, None, "column 7 has no name; an index is best left out")]),
+        ({" \t": [1, 2]}, [(None, None, None, "column 7 has no name; an index is best left out")]),
+        # Tokens
+        ({"tags": ["a", f"see {TOKEN}"]}, [("tags", None, None, "holds what looks like a token")]),
+        ({"words": [[["a"]], [["b", TOKEN]]]}, [
+            ("words", None, None, "holds what looks like a token")
+        ]),
+        ({"pair": [{"a": {"b": TOKEN}}, None]}, [
+            ("pair", None, None, "holds what looks like a token")
+        ]),
+        ({"bytes": [TOKEN.encode() + b"\xff", None]}, [
+            ("bytes", None, None, "holds what looks like a token")
+        ]),
+        ({"kinds": pl.Series([TOKEN, "a"], dtype=pl.Categorical)}, [
+            ("kinds", None, None, "holds what looks like a token")
+        ]),
+        ({"url": ["https://me:pass@host/x", "b"]}, [
+            ("url", None, None, "holds what looks like a token")
+        ]),
+        ({TOKEN: [1, 2]}, [(None, None, None, "a column's name looks like a token")]),
+        ({"tau_re": [TOKEN, "1"]}, [("tau_re", 1, "[hidden]", FLOAT)]),
+    ],
+)  # fmt: skip
+def test_each_fault_is_named(columns: dict[str, Any], found: list[Found]) -> None:
+    assert problems(rows(**columns)) == found
+
+
+@pytest.mark.parametrize("n_rows", [0, 1])
+def test_an_empty_input(n_rows: int) -> None:
+    empty = rows().head(n_rows).clear()
+    assert problems(empty) == [(None, None, None, "the input has no rows")]
+    assert problems(empty, geometry=None)[0] == (None, None, None, "the input has no rows")
+    missing = [(name, None, None, "required column is missing") for name in list(DTYPES)[:5]]
+    assert problems(pl.DataFrame(), tadpole_charge=3) == [
+        (None, None, None, "the input has no rows"),
+        *missing,
+    ]
+
+
+def test_all_faults_at_once_in_the_order_of_the_columns() -> None:
+    frame = rows(
+        3,
+        flux=[[1.0, 2.5], None, [3.0, 4.0]],
+        moduli_re=[[1.0], [NAN], []],
+        moduli_im=None,
+        tau_im=["1", "x", "-2"],
+        tadpole_charge=None,
+        h12=[2, 2, -5],
+        tags=["", TOKEN, ""],
+    )
+    found = problems(
+        frame,
+        geometry=None,
+        solver={"name": {1, 2}},
+        provenance={"seed": "4.5", "wall_clock_s": "fast", "note": TOKEN},
+        project=TOKEN,
+    )
+    assert found == [
+        (
+            None,
+            None,
+            None,
+            "provenance seed must be an integer from -9223372036854775808 to "
+            "9223372036854775807, not '4.5'",
+        ),
+        (None, None, None, "provenance wall_clock_s must be a finite number, not 'fast'"),
+        (
+            None,
+            None,
+            None,
+            "solver cannot be written as JSON: Object of type set is not JSON serializable",
+        ),
+        (None, None, None, "provenance holds what looks like a token"),
+        (None, None, None, "the run id, its template or a value for it looks like a token"),
+        ("moduli_im", None, None, "required column is missing"),
+        (
+            "tadpole_charge",
+            None,
+            None,
+            "required column is missing, and no value is given for all",
+        ),
+        ("flux", 2, "nothing", "must not be null"),
+        ("flux", 1, "2.5", INT32),
+        ("moduli_re", 3, "[]", "must not be empty"),
+        ("moduli_re", 2, "nan", "must be finite"),
+        ("tau_im", 2, "x", FLOAT),
+        ("tau_im", 3, "-2", "must be positive"),
+        ("tags", None, None, "holds what looks like a token"),
+        ("h12", 3, "-5", "must be from -1 to 2147483647"),
+    ]
+
+
+def test_many_rows_with_one_fault_are_counted() -> None:
+    found = problems(rows(50, tau_im=[-1.0] * 50))
+    named = [("tau_im", row, "-1.0", "must be positive") for row in range(1, 21)]
+    more: Found = ("tau_im", None, None, "must be positive: 30 more rows like these")
+    assert found == [*named, more]
+
+
+def test_a_long_value_is_cut_and_a_token_in_it_hidden_first() -> None:
+    assert problems(rows(tau_re=["x" * 61, "y" * 60])) == [
+        ("tau_re", 1, "x" * 59 + "…", FLOAT),
+        ("tau_re", 2, "y" * 60, FLOAT),
+    ]
+    assert problems(rows(tau_re=["1", "y" * 50 + TOKEN])) == [
+        ("tau_re", 2, "y" * 50 + "[hidden]", FLOAT)
+    ]
+
+
+# Geometry columns
+
+
+def test_neither_geometry_nor_columns() -> None:
+    message = "there is no geometry: give one, or columns out of "
+    message += "h11, h12, ks_id, triang_id, conifold_id, cicy_id"
+    assert problems(rows(), geometry=None) == [(None, None, None, message)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ({"h11": [-1, None]}, [
+            ("h11", 1, "-1", "must be present, or another key of the geometry"),
+            ("h11", 2, "nothing", "must be present, or another key of the geometry"),
+        ]),
+        ({"h11": [3, -2]}, [("h11", 2, "-2", "must be from -1 to 2147483647")]),
+        ({"h11": [3, 2**31]}, [("h11", 2, "2147483648", INT32)]),
+        ({"h11": [3.0, 2.5]}, [("h11", 2, "2.5", INT32)]),
+        ({"h11": ["3", "three"]}, [("h11", 2, "three", INT32)]),
+        ({"h11": [True, False]}, [("h11", None, None, f"{INT32}, not Boolean")]),
+        ({"h11": [-1, 3], "tau_im": [0.0, 1.0]}, [
+            ("tau_im", 1, "0.0", "must be positive"),
+            ("h11", 1, "-1", "must be present, or another key of the geometry"),
+        ]),
+    ],
+)  # fmt: skip
+def test_bad_geometry_columns(columns: dict[str, Any], found: list[Found]) -> None:
+    assert problems(rows(**columns), geometry=None) == found
+
+
+def test_geometry_columns_as_text_and_null_for_absent() -> None:
+    frame = rows(h11=["272", " 272 "], h12=[2.0, 2.0], ks_id=[None, None], cicy_id=[-1, None])
+    (shard,) = prepared(frame, geometry=None).shards
+    assert shard.geometry == Geometry(h11=272, h12=2)
+    assert shard.frame["ks_id"].to_list() == [-1, -1]
+
+
+def test_the_geometry_given_replaces_all_six_columns() -> None:
+    frame = rows(h11=["bad", None], h12=[5, 6], conifold_id=[7, 7], cicy_id=[-9, 2**40])
+    (shard,) = prepared(frame, geometry=Geometry(h11=272, h12=2)).shards
+    keys = shard.frame.select("h11", "h12", "ks_id", "triang_id", "conifold_id", "cicy_id")
+    assert keys.rows() == [(272, 2, -1, -1, -1, -1)] * 2
+
+
+# Lengths that are odd
+
+
+def test_lengths_that_h12_does_not_call_for_are_doubted_or_refused() -> None:
+    frame = rows(flux=[[1, 2], [3, 4]], moduli_re=[[1.0]] * 2, moduli_im=[[1.0]] * 2)
+    doubts = [
+        ("flux", None, None, "has 2 entries where h12=2 calls for 12"),
+        ("moduli_re", None, None, "has 1 entries where h12=2 calls for 2"),
+    ]
+    found = prepared(frame).doubts
+    assert [(doubt.column, doubt.row, doubt.value, doubt.message) for doubt in found] == doubts
+    assert problems(frame, strict=True) == doubts
+    assert prepared(frame, geometry=Geometry(h11=5), strict=True).doubts == ()
+    assert prepared(rows(), strict=True).doubts == ()
+
+
+def test_lengths_are_compared_within_a_geometry() -> None:
+    frame = rows(
+        4,
+        flux=[[1] * 12, [1] * 8, [1] * 12, [1] * 7],
+        moduli_re=[[1.0] * 2, [1.0], [1.0] * 2, [1.0]],
+        moduli_im=[[1.0] * 2, [1.0], [1.0] * 2, [1.0]],
+        h12=[2, 1, 2, 1],
+    )
+    message = "must have 8 entries, as the others of geometry h12=1"
+    assert problems(frame, geometry=None) == [("flux", 4, "[1, 1, 1, 1, 1, 1, 1]", message)]
+
+
+# What comes out
+
+
+def test_columns_come_in_their_order_with_their_types() -> None:
+    frame = rows(
+        note=["b", "a"],
+        seed=["5", None],
+        wall_clock_s=[0.1, None],
+        created_at=["2026-06-01T12:34:56Z", "2026-06-01 12:34:56"],
+        mass2=["[]", None],
+        kind=pl.Series(["x", None], dtype=pl.Categorical),
+        kinds=pl.Series([["x"], None], dtype=pl.List(pl.Categorical)),
+        is_susy=[1, None],
+    )
+    (shard,) = prepared(frame.select(sorted(frame.columns))).shards
+    known = [*list(DTYPES)[:15], "mass2", "is_susy", "seed", "wall_clock_s"]
+    foreign = {"kind": pl.String(), "kinds": pl.List(pl.String), "note": pl.String()}
+    assert dict(shard.frame.schema) == {name: DTYPES[name] for name in known} | foreign
+    time = datetime(2026, 6, 1, 12, 34, 56, tzinfo=UTC)
+    assert shard.frame["created_at"].to_list() == [time, time]
+    assert shard.frame["wall_clock_s"].to_list() == [0.10000000149011612, None]
+    assert shard.frame["mass2"].to_list() == [[], None]
+    assert shard.frame["is_susy"].to_list() == [True, None]
+
+
+def test_optional_columns_may_be_all_null_and_hold_what_is_not_finite() -> None:
+    frame = rows(g_s=[NAN, INF], mass2=[[NAN, None], []], git_sha=[None, None])
+    (shard,) = prepared(frame).shards
+    assert str(shard.frame["g_s"].to_list()) == "[nan, inf]"
+    assert str(shard.frame["mass2"].to_list()) == "[[nan, None], []]"
+    assert (shard.frame.schema["git_sha"], shard.frame["git_sha"].null_count()) == (pl.String(), 2)
+
+
+def test_thousands_of_columns() -> None:
+    frame = rows().with_columns(pl.lit(n).alias(f"c{n}") for n in range(3_000))
+    assert prepared(frame).shards[0].frame.width == 15 + 3_000
