@@ -142,7 +142,7 @@ def test_the_peers_commits_count_and_ours_are_told_to_it(staging: Path, tmp_path
 
 
 @pytest.mark.parametrize(("key", "value"), by_key())
-def test_query_by_a_key_gives_the_rows_of_its_shards(key: str, value: int, staging: Path) -> None:
+def test_query_by_a_key_gives_the_rows_of_its_shards(key: str, value: Any, staging: Path) -> None:
     paths = CATALOG.filter(pl.col(key) == value)["path_in_repo"]
     reader = VulcanReader.from_local(staging)
 
@@ -169,7 +169,7 @@ def test_query_by_an_id_gives_the_rows_of_its_shards(name: str, staging: Path) -
 
 def test_query_finds_susy_vacua_and_solvers_in_all_of_the_staging_directory(staging: Path) -> None:
     area = StagingArea(staging)
-    catalog = Catalog.read(locate(area, None, "staged").sources)
+    catalog = Catalog.read(locate(area, (), "staged").sources)
     files = [*shards(ORIGINAL / "pending"), *shards(ORIGINAL / "synced")]
     files.sort(key=lambda path: path.name.replace("__", "/"))
     everything = rows_of(files)

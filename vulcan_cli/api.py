@@ -254,7 +254,7 @@ class Vulcan:
     def reader(self, *, cache_size: int = DEFAULT_CACHE_SIZE) -> VulcanReader:
         """A reader of what is published: from `synced/`, and from the repo what was trimmed."""
         return VulcanReader(
-            source=lambda: locate(self._area, self._open(self.repo), "auto"),
+            source=lambda: locate(self._area, [self._open(self.repo)], "auto"),
             cache_size=cache_size,
         )
 

@@ -37,6 +37,17 @@ Repo = Annotated[
     ),
 ]
 
+Repos = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--repo",
+        metavar="REPO",
+        help="owner/name on the Hub, or a folder: file:///folder, /folder, ./folder; repeatable: "
+        "each geometry has its home in one. [VULCAN_REPO]",
+        rich_help_panel=WHERE,
+    ),
+]
+
 Json = Annotated[
     bool,
     typer.Option("--json", help="Write JSON to stdout.", rich_help_panel=OUTPUT),
@@ -270,6 +281,23 @@ ErrorOnRemaining = Annotated[
 Wait = Annotated[
     bool,
     typer.Option("--wait", help="Wait until slots of the budget open.", rich_help_panel=COMMITS),
+]
+
+Every = Annotated[
+    str | None,
+    typer.Option(
+        "--every", metavar="TIME", help="Stay and repeat, such as 15m.", rich_help_panel=COMMITS
+    ),
+]
+
+MaxDuration = Annotated[
+    str | None,
+    typer.Option(
+        "--max-duration",
+        metavar="TIME",
+        help="End after this long, once the batch in flight is settled.",
+        rich_help_panel=COMMITS,
+    ),
 ]
 
 RunIdPatterns = Annotated[

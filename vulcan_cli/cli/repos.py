@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from vulcan_cli.hub.repo import Repo
 
 
-def open_configured(settings: Settings, *, to_write: bool = True) -> Repo:
-    """Open the main repo of the settings; a folder needs no token.
+def open_configured(settings: Settings, *, to_write: bool = True) -> list[Repo]:
+    """Open the repos of the settings, the main one first; a folder needs no token.
 
     Args:
         settings: What counts.
@@ -23,7 +23,11 @@ def open_configured(settings: Settings, *, to_write: bool = True) -> Repo:
     Raises:
         NotSetUp: No repo is set, or no token where one is needed.
     """
-    text = settings.require_repo()
+    settings.require_repo()
+    return [_open(text, to_write=to_write) for text in settings.repo]
+
+
+def _open(text: str, *, to_write: bool) -> Repo:
     if is_directory(text):
         return open_repo(text)
     secret = find_token()
@@ -46,5 +50,5 @@ def locate_shards(settings: Settings, source: str, revision: str) -> Found:
     if source not in get_args(Place):
         raise UsageError(f"--source is one of {', '.join(get_args(Place))}, not {source!r}")
     area = None if settings.staging_dir is None else StagingArea(settings.staging_dir)
-    repo = open_configured(settings, to_write=False) if settings.repo else None
-    return locate(area, repo, cast("Place", source), revision=revision)
+    repos = open_configured(settings, to_write=False) if settings.repo else []
+    return locate(area, repos, cast("Place", source), revision=revision)

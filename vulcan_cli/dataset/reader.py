@@ -62,7 +62,7 @@ class VulcanReader:
     ) -> VulcanReader:
         """A reader of what is synced in a staging directory."""
         area = StagingArea(Path(staging_dir))
-        return cls(source=lambda: locate(area, None, "synced"), cache_size=cache_size)
+        return cls(source=lambda: locate(area, (), "synced"), cache_size=cache_size)
 
     @classmethod
     def from_hf(
@@ -77,7 +77,7 @@ class VulcanReader:
         opened = open_repo(repo, Login(token=token))
         place: Place = "repo"
         return cls(
-            source=lambda: locate(None, opened, place, revision=revision or MAIN),
+            source=lambda: locate(None, [opened], place, revision=revision or MAIN),
             cache_size=cache_size,
             revision=revision,
         )

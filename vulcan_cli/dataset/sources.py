@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +10,7 @@ from typing import Literal
 from vulcan_cli.dataset.catalog import Source
 from vulcan_cli.errors import NotSetUp, TryLater, UsageError, VulcanError
 from vulcan_cli.hub.repo import MAIN, Repo
+from vulcan_cli.quantities import counted
 from vulcan_cli.staging.area import StagingArea, State
 from vulcan_cli.staging.ledger import Ledger
 from vulcan_cli.vacua.geometry import SHARD_PATH
@@ -34,15 +35,15 @@ class Found:
 
 
 def locate(
-    area: StagingArea | None, repo: Repo | None, place: Place, *, revision: str = MAIN
+    area: StagingArea | None, repos: Sequence[Repo], place: Place, *, revision: str = MAIN
 ) -> Found:
     """Find the shards of a question.
 
     Args:
         area: The staging directory, where there is one.
-        repo: The repo, where one is set.
+        repos: The repos that are set, if any; several are one dataset.
         place: Where to look.
-        revision: The branch or commit of the repo.
+        revision: The branch or commit of each repo.
 
     Raises:
         NotSetUp: What `place` needs is missing.
@@ -52,10 +53,10 @@ def locate(
     if place == "auto" and (area is None or not area.exists()):
         area = None
     if place == "repo" or (place == "auto" and area is None):
-        if repo is None:
+        if not repos:
             missing = "staging_dir" if place == "auto" else "repo"
             raise NotSetUp(missing, "there is neither a staging directory nor a repo to read")
-        return _in_repo(repo, revision)
+        return _in_repos(repos, revision)
     if area is None:
         raise NotSetUp("staging_dir", "there is no staging directory to read")
     if revision != MAIN:
@@ -66,7 +67,7 @@ def locate(
         return Found((*synced, *pending), f"pending and synced of {area.root}")
     if place == "synced":
         return Found(synced, f"synced of {area.root}")
-    return _with_trimmed(area, synced, repo)
+    return _with_trimmed(area, synced, repos)
 
 
 def _in_state(area: StagingArea, state: State) -> tuple[Source, ...]:
@@ -77,28 +78,46 @@ def _in_state(area: StagingArea, state: State) -> tuple[Source, ...]:
     )
 
 
-def _in_repo(repo: Repo, revision: str) -> Found:
-    head = repo.head(revision)
-    paths = sorted(file.path for file in repo.files(head) if SHARD_PATH.fullmatch(file.path))
-    sources = _fetched(repo, paths, head)
-    return Found(sources, f"{repo.name} at {head[:12]}")
+def _in_repos(repos: Sequence[Repo], revision: str) -> Found:
+    sources: list[Source] = []
+    heads = []
+    for repo in repos:
+        head = repo.head(revision)
+        paths = sorted(file.path for file in repo.files(head) if SHARD_PATH.fullmatch(file.path))
+        sources += _fetched(repo, paths, head)
+        heads.append(f"{repo.name} at {head[:12]}")
+    return Found(tuple(sources), " and ".join(heads))
 
 
-def _with_trimmed(area: StagingArea, synced: Sequence[Source], repo: Repo | None) -> Found:
+def _with_trimmed(area: StagingArea, synced: Sequence[Source], repos: Sequence[Repo]) -> Found:
     """What stands in `synced/`, and what the ledger knows of that was trimmed since."""
     here = {source.path_in_repo for source in synced}
-    trimmed = sorted({entry.path for entry in Ledger(area).entries()} - here)
+    home = {entry.path: entry.repo for entry in Ledger(area).entries() if entry.path not in here}
     described = f"synced of {area.root}"
-    if not trimmed:
+    if not home:
         return Found(tuple(synced), described)
-    count = f"{len(trimmed)} trimmed shard" + ("s" if len(trimmed) > 1 else "")
+    count = counted(len(home), "trimmed shard")
     try:
-        if repo is None:
-            raise NotSetUp("repo", "no repo is set")
-        sources = _fetched(repo, trimmed, repo.head())
+        sources = _of_repos(home, {repo.key: repo for repo in repos})
     except VulcanError as error:
         raise TryLater(f"{count} can only be read from the repo: {error}") from error
-    return Found((*synced, *sources), f"{described}, and {count} of {repo.name}")
+    return Found((*synced, *sources), f"{described}, and {count} of the repo")
+
+
+def _of_repos(home: Mapping[str, str], repos: Mapping[str, Repo]) -> tuple[Source, ...]:
+    """Fetch paths, each from the repo of its key.
+
+    Raises:
+        NotSetUp: That repo is not set.
+    """
+    sources: list[Source] = []
+    for key in sorted(set(home.values())):
+        if key not in repos:
+            raise NotSetUp("repo", f"the repo {key} is not set")
+        repo = repos[key]
+        paths = sorted(path for path, of in home.items() if of == key)
+        sources += _fetched(repo, paths, repo.head())
+    return tuple(sources)
 
 
 def _fetched(repo: Repo, paths: Sequence[str], revision: str) -> tuple[Source, ...]:

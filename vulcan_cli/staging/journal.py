@@ -13,6 +13,7 @@ from vulcan_cli.files import is_temporary
 from vulcan_cli.staging.area import PRIVATE, StagingArea, disk_trouble
 from vulcan_cli.staging.records import (
     RecordError,
+    optional_text_of,
     parse_record,
     render_record,
     seconds_of,
@@ -35,12 +36,16 @@ class JournalShard:
         path_in_repo: Its path in the repo.
         sha256: Of the bytes that are sent.
         size: Their number.
+        digest: Its content digest; None where another program wrote it.
+        geometry_id: Its geometry; None where nobody said.
     """
 
     name: str
     path_in_repo: str
     sha256: str
     size: int
+    digest: str | None = None
+    geometry_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,8 @@ def _shard(value: object) -> JournalShard:
         path_in_repo=text_of(value, "path_in_repo"),
         sha256=sha256_in(value),
         size=whole_of(value, "size"),
+        digest=optional_text_of(value, "digest"),
+        geometry_id=optional_text_of(value, "geometry_id"),
     )
     # The name is used to move files: it must be a shard's, and the one of its path.
     if path_of_file_name(shard.name) != shard.path_in_repo:

@@ -12,6 +12,7 @@ from vulcan_cli.errors import BadShard, NotSetUp
 from vulcan_cli.staging.area import PRIVATE, StagingArea, disk_trouble
 from vulcan_cli.staging.records import (
     RecordError,
+    optional_text_of,
     parse_record,
     seconds_of,
     sha256_in,
@@ -37,6 +38,7 @@ class LedgerEntry:
         commit: The commit that the branch was at.
         time: When, unix seconds.
         digest: The content digest; None where nobody knew it.
+        geometry_id: The geometry of its rows; likewise.
     """
 
     path: str
@@ -47,6 +49,7 @@ class LedgerEntry:
     commit: str
     time: float
     digest: str | None = None
+    geometry_id: str | None = None
 
 
 class Ledger:
@@ -138,7 +141,8 @@ def _parse(line: bytes) -> LedgerEntry | None:
             revision=text_of(record, "revision"),
             commit=text_of(record, "commit"),
             time=seconds_of(record, "time"),
-            digest=None if record.get("digest") is None else text_of(record, "digest"),
+            digest=optional_text_of(record, "digest"),
+            geometry_id=optional_text_of(record, "geometry_id"),
         )
     except RecordError:
         return None

@@ -46,6 +46,11 @@ def text_of(record: Mapping[str, object], key: str) -> str:
     return value
 
 
+def optional_text_of(record: Mapping[str, object], key: str) -> str | None:
+    """A text in a record, None where it is missing or null, or `RecordError`."""
+    return None if record.get(key) is None else text_of(record, key)
+
+
 def whole_of(record: Mapping[str, object], key: str) -> int:
     """A whole number of at least zero and below 2^63 in a record, or `RecordError`."""
     value = record.get(key)

@@ -74,6 +74,7 @@ def sync(
     options: SyncOptions,
     *,
     clock: Clock | None = None,
+    wanted: Callable[[Entry], bool] = lambda _: True,
     stopping: Callable[[], bool] = lambda: False,
     progress: Callable[[SyncReport, int], None] = lambda *_: None,
 ) -> SyncReport:
@@ -84,6 +85,7 @@ def sync(
         repo: Where shards go.
         options: How.
         clock: Time.
+        wanted: Which entries of `pending/` this run is about.
         stopping: Asked between batches and while waiting; True ends the run in good order.
         progress: Told the report so far and how many entries are still to look at.
 
@@ -102,11 +104,12 @@ def sync(
             area, repo, options, clock or Clock(), lock=lock, stopping=stopping, report=report
         )
         try:
-            drain.run(progress)
+            drain.run(wanted, progress)
         except VulcanError as error:
             report.stopped = error
             report.errors.append(str(error))
-    report.n_remaining = area.counts("pending").shards
+    left = area.scan("pending").entries
+    report.n_remaining = sum(entry.has_parquet and wanted(entry) for entry in left)
     report.next_slot_at = drain.budget.next_slot_at()
     if isinstance(report.stopped, TryLater) and report.stopped.retry_at is not None:
         report.next_slot_at = max(report.next_slot_at or 0.0, report.stopped.retry_at)
@@ -120,6 +123,7 @@ def rehearse(
     repo_key: str,
     reserve: bool = True,
     clock: Clock | None = None,
+    wanted: Callable[[Entry], bool] = lambda _: True,
 ) -> SyncReport:
     """Count what a sync would commit, without network and without moving anything.
 
@@ -130,13 +134,15 @@ def rehearse(
         reserve: Spend slots as a real run would, so that a rehearsal is conservative; False
             writes nothing at all.
         clock: Time.
+        wanted: Which entries of `pending/` this is about.
     """
     report = SyncReport()
     now = (clock or Clock()).now
     budget = Budget(
         area, repo_key, options.budget, options.window_s, now, with_peer=options.with_peer
     )
-    entries = [entry for entry in area.scan("pending").entries if entry.has_parquet]
+    listed = area.scan("pending").entries
+    entries = [entry for entry in listed if entry.has_parquet and wanted(entry)]
     left = budget.remaining()
     for batch in batches(entries, options.max_batch):
         results = [check(area, entry, now=now(), copy=False) for entry in batch]
@@ -224,12 +230,16 @@ class _Drain:
             still_ours=lock.check,
         )
 
-    def run(self, progress: Callable[[SyncReport, int], None]) -> None:
+    def run(
+        self, wanted: Callable[[Entry], bool], progress: Callable[[SyncReport, int], None]
+    ) -> None:
         """Recover, tidy, and commit batch after batch."""
         self._settler.recover()
         tidy(self._area, sidecar_of=sidecar_of, check=self._lock.check)
         listing = self._area.scan("pending")
-        self._work.entries.extend(entry for entry in listing.entries if entry.has_parquet)
+        self._work.entries.extend(
+            entry for entry in listing.entries if entry.has_parquet and wanted(entry)
+        )
         if not self._work.entries:
             return
         self._repo.preflight(create=self._options.create_repo, revision=self._options.revision)
@@ -417,7 +427,14 @@ class _Drain:
 
 
 def _journaled(shard: Checked) -> JournalShard:
-    return JournalShard(shard.entry.name, shard.path_in_repo, shard.sha256, shard.size)
+    return JournalShard(
+        name=shard.entry.name,
+        path_in_repo=shard.path_in_repo,
+        sha256=shard.sha256,
+        size=shard.size,
+        digest=shard.footer.digest,
+        geometry_id=shard.footer.geometry.geometry_id,
+    )
 
 
 def _as_error(outcome: hub.Later | hub.Unknown) -> TryLater:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vulcan_cli.errors import VulcanError
 
-_WORST_FIRST = (1, 6, 4, 5, 3)
+_WORST_FIRST = (1, 6, 4, 5, 3, 7, 2, 0)
 """Which exit status counts where several apply."""
 
 
@@ -48,4 +49,25 @@ class SyncReport:
             3 if self.n_failed or self.n_rejected or self.n_conflicts else 0,
             6 if self.n_unreadable else 0,
         }
-        return next((code for code in _WORST_FIRST if code in codes), max(codes))
+        return min(codes, key=_WORST_FIRST.index)
+
+
+def together(reports: Sequence[SyncReport]) -> SyncReport:
+    """The reports of several repos as one: sums, the worst stop, and the soonest slot."""
+    if len(reports) == 1:
+        return reports[0]
+    slots = [report.next_slot_at for report in reports if report.next_slot_at is not None]
+    stopped = [report.stopped for report in reports if report.stopped is not None]
+    return SyncReport(
+        n_committed=sum(report.n_committed for report in reports),
+        n_failed=sum(report.n_failed for report in reports),
+        n_remaining=sum(report.n_remaining for report in reports),
+        n_commits=sum(report.n_commits for report in reports),
+        commit_oids=[oid for report in reports for oid in report.commit_oids],
+        errors=[error for report in reports for error in report.errors],
+        n_rejected=sum(report.n_rejected for report in reports),
+        n_conflicts=sum(report.n_conflicts for report in reports),
+        n_unreadable=sum(report.n_unreadable for report in reports),
+        next_slot_at=min(slots) if len(slots) == len(reports) else None,
+        stopped=min(stopped, key=lambda error: _WORST_FIRST.index(error.exit_code), default=None),
+    )

@@ -121,7 +121,15 @@ class Settler:
         moment = self._now()
         Ledger(self._area).append(
             LedgerEntry(
-                shard.path_in_repo, shard.sha256, shard.size, self._repo.key, revision, head, moment
+                path=shard.path_in_repo,
+                sha256=shard.sha256,
+                size=shard.size,
+                repo=self._repo.key,
+                revision=revision,
+                commit=head,
+                time=moment,
+                digest=shard.digest,
+                geometry_id=shard.geometry_id,
             )
             for shard in confirmed
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,13 +16,15 @@ from vulcan_cli.cli.options import (
     CreateRepo,
     DryRun,
     ErrorOnRemaining,
+    Every,
     FailExhausted,
     Json,
     MaxBatch,
+    MaxDuration,
     MaxRetries,
     NoReserve,
     Quiet,
-    Repo,
+    Repos,
     StagingDir,
     Verbose,
     Wait,
@@ -32,13 +34,19 @@ from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import open_configured
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
-from vulcan_cli.settings import load_settings
+from vulcan_cli.quantities import parse_duration
+from vulcan_cli.settings import Settings, load_settings, read_endpoint
 
 if TYPE_CHECKING:
+    from vulcan_cli.staging.area import StagingArea
+    from vulcan_cli.sync.drain import SyncOptions
     from vulcan_cli.sync.report import SyncReport
 
 EXAMPLES = (
     Example("From cron on a node with network", "vulcan sync --repo owner/name --quiet"),
+    Example(
+        "Stay for a day, every quarter of an hour", "vulcan sync --every 15m --max-duration 1d"
+    ),
     Example("To a folder that behaves like a repo", "vulcan sync --repo ./repo --create-repo"),
     Example("Only count", "vulcan sync --dry-run --no-reserve"),
 )
@@ -50,7 +58,7 @@ _LATER = 5
 def sync(
     *,
     staging_dir: StagingDir = None,
-    repo: Repo = None,
+    repo: Repos = None,
     max_batch: MaxBatch = None,
     budget: CommitBudget = None,
     window_s: Window = None,
@@ -60,6 +68,8 @@ def sync(
     create_repo: CreateRepo = False,
     fail_exhausted: FailExhausted = False,
     wait: Wait = False,
+    every: Every = None,
+    max_duration: MaxDuration = None,
     dry_run: DryRun = False,
     no_reserve: NoReserve = False,
     error_on_remaining: ErrorOnRemaining = False,
@@ -72,13 +82,13 @@ def sync(
     Run it as often as you like: it takes up where the last run ended, whatever ended it. When the
     commit budget is used up it ends with 0 and says when the next commit may be.
     """
-    from vulcan_cli.hub.open import key_without_client  # noqa: PLC0415
-    from vulcan_cli.settings import read_endpoint  # noqa: PLC0415
     from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
-    from vulcan_cli.sync import drain  # noqa: PLC0415
+    from vulcan_cli.sync.drain import SyncOptions  # noqa: PLC0415
 
     if no_reserve and not dry_run:
         raise UsageError("--no-reserve goes with --dry-run")
+    if dry_run and (every is not None or max_duration is not None):
+        raise UsageError("--every and --max-duration are not for a --dry-run")
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = load_settings(
         staging_dir=staging_dir,
@@ -91,7 +101,7 @@ def sync(
     )
     out.notices(settings.notices)
     area = StagingArea(settings.require_staging_dir())
-    options = drain.SyncOptions(
+    options = SyncOptions(
         max_batch=settings.max_batch,
         budget=settings.budget,
         window_s=settings.window_s,
@@ -103,18 +113,53 @@ def sync(
         fail_exhausted=fail_exhausted,
     )
     if dry_run:
-        key = key_without_client(settings.require_repo(), read_endpoint())
-        report = drain.rehearse(area, options, repo_key=key, reserve=not no_reserve)
+        reports = _rehearse(area, settings, options, reserve=not no_reserve)
     else:
-        opened = open_configured(settings)
+        reports = _rounds(area, settings, options, out, every=every, max_duration=max_duration)
+    code = 0
+    for report in reports:
+        _tell(out, report)
+        late = error_on_remaining and report.n_remaining > 0
+        code = report.exit_code or (_LATER if late else 0)
+    if code:
+        raise typer.Exit(code)
+
+
+def _rehearse(
+    area: StagingArea, settings: Settings, options: SyncOptions, *, reserve: bool
+) -> Iterator[SyncReport]:
+    from vulcan_cli.hub.open import key_without_client  # noqa: PLC0415
+    from vulcan_cli.sync.spread import rehearse_all  # noqa: PLC0415
+
+    settings.require_repo()
+    keys = [key_without_client(repo, read_endpoint()) for repo in settings.repo]
+    yield rehearse_all(area, keys, options, reserve=reserve)
+
+
+def _rounds(
+    area: StagingArea,
+    settings: Settings,
+    options: SyncOptions,
+    out: Output,
+    *,
+    every: str | None,
+    max_duration: str | None,
+) -> Iterator[SyncReport]:
+    from vulcan_cli.sync.rounds import rounds, until  # noqa: PLC0415
+    from vulcan_cli.sync.spread import sync_all  # noqa: PLC0415
+    from vulcan_cli.sync.timing import Clock  # noqa: PLC0415
+
+    repos = open_configured(settings)
+    clock = Clock()
+    deadline = None if max_duration is None else clock.now() + parse_duration(max_duration)
+    stopping = until(deadline, clock, _asked_by_sigterm())
+
+    def run() -> SyncReport:
         with out.progress("shards", area.counts("pending").shards) as advance:
-            report = drain.sync(
-                area, opened, options, stopping=_stop_on_sigterm(), progress=_counter(advance)
-            )
-    _tell(out, report)
-    late = error_on_remaining and report.n_remaining > 0
-    if report.exit_code or late:
-        raise typer.Exit(report.exit_code or _LATER)
+            return sync_all(area, repos, options, stopping=stopping, progress=_counter(advance))
+
+    every_s = None if every is None else parse_duration(every)
+    return rounds(run, every_s=every_s, clock=clock, stopping=stopping)
 
 
 def _tell(out: Output, report: SyncReport) -> None:
@@ -161,8 +206,8 @@ def _counter(advance: Callable[[int], None]) -> Callable[[SyncReport, int], None
     return count
 
 
-def _stop_on_sigterm() -> Callable[[], bool]:
-    """Make SIGTERM end the run after the batch in flight."""
+def _asked_by_sigterm() -> Callable[[], bool]:
+    """Make SIGTERM a wish, granted after the batch in flight: whether it was uttered."""
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     return lambda: bool(asked)

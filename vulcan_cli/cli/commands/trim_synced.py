@@ -10,7 +10,7 @@ from vulcan_cli.cli.options import (
     KeepBytes,
     OlderThan,
     Quiet,
-    Repo,
+    Repos,
     StagingDir,
     Verbose,
 )
@@ -33,7 +33,7 @@ def trim_synced(
     older_than: OlderThan = None,
     keep_bytes: KeepBytes = None,
     staging_dir: StagingDir = None,
-    repo: Repo = None,
+    repo: Repos = None,
     dry_run: DryRun = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -53,14 +53,19 @@ def trim_synced(
     size = None if keep_bytes is None else parse_size(keep_bytes)
     if age is None and size is None:
         raise UsageError("say what to delete: --older-than AGE, --keep-bytes SIZE, or both")
-    trimmed = trim.trim_synced(
-        StagingArea(settings.require_staging_dir()),
-        open_configured(settings, to_write=False),
-        now=time.time(),
-        older_than_s=age,
-        keep_bytes=size,
-        dry_run=dry_run,
-    )
+    area = StagingArea(settings.require_staging_dir())
+    trimmed = [
+        shard
+        for opened in open_configured(settings, to_write=False)
+        for shard in trim.trim_synced(
+            area,
+            opened,
+            now=time.time(),
+            older_than_s=age,
+            keep_bytes=size,
+            dry_run=dry_run,
+        )
+    ]
     for shard in trimmed:
         if json:
             out.json(

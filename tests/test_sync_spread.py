@@ -1,0 +1,148 @@
+"""Several repos behind one staging directory, and a sync that stays."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from vulcan_cli.dataset.catalog import Catalog
+from vulcan_cli.dataset.sources import locate
+from vulcan_cli.errors import RepoMissing, UsageError
+from vulcan_cli.hub.directory import DirectoryRepo
+from vulcan_cli.staging.area import StagingArea
+from vulcan_cli.staging.intake import stage
+from vulcan_cli.sync.drain import SyncOptions
+from vulcan_cli.sync.report import SyncReport
+from vulcan_cli.sync.rounds import rounds, until
+from vulcan_cli.sync.spread import rehearse_all, sync_all
+from vulcan_cli.sync.timing import Clock
+from vulcan_cli.vacua.geometry import Geometry
+from vulcan_cli.vacua.prepare import Run
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+GEOMETRIES = 12
+
+
+def put(area: StagingArea, *, first: int = 0, charge: int = 5) -> None:
+    rows = pl.DataFrame(
+        {
+            "flux": [[1, 0, 0, 2, -1, 0, 0, 3]],
+            "moduli_re": [[0.1]],
+            "moduli_im": [[1.2]],
+            "tau_re": [0.0],
+            "tau_im": [2.5],
+        }
+    )
+    for number in range(first, first + GEOMETRIES):
+        run = Run(geometry=Geometry(h12=1, ks_id=number), tadpole_charge=charge)
+        stage(area, [("rows", lambda: rows)], run, now=NOW)
+
+
+def held(repo: DirectoryRepo) -> set[str]:
+    return {file.path for file in repo.files(repo.head())}
+
+
+def options(budget: int = 90) -> SyncOptions:
+    return SyncOptions(budget=budget, create_repo=True)
+
+
+@pytest.fixture
+def area(tmp_path: Path) -> StagingArea:
+    made = StagingArea(tmp_path / "staging")
+    put(made)
+    return made
+
+
+def repos_in(folder: Path, names: str) -> list[DirectoryRepo]:
+    return [DirectoryRepo(folder / name) for name in names]
+
+
+def test_every_shard_is_in_one_repo_and_all_are_one_dataset(
+    area: StagingArea, tmp_path: Path
+) -> None:
+    repos = repos_in(tmp_path, "ab")
+    report = sync_all(area, repos, options())
+    first, second = (held(repo) for repo in repos)
+    assert (report.n_committed, report.n_remaining, report.n_commits) == (GEOMETRIES, 0, 2)
+    assert (first & second, len(first | second)) == (set(), GEOMETRIES)
+    assert min(len(first), len(second)) > 0
+    found = Catalog.read(locate(None, repos, "repo").sources)
+    assert set(found.rows["path_in_repo"]) == first | second
+
+
+def test_a_published_geometry_stays_when_a_repo_is_added(area: StagingArea, tmp_path: Path) -> None:
+    repos = repos_in(tmp_path, "abc")
+    sync_all(area, repos[:1], options())
+    put(area, charge=6)
+    put(area, first=GEOMETRIES)
+    sync_all(area, repos, options())
+    old = {Geometry(h12=1, ks_id=number).geometry_id for number in range(GEOMETRIES)}
+    rows = Catalog.read(locate(None, repos[1:], "repo").sources).rows
+    assert set(rows["geometry_id"]) & old == set()
+    assert rows.height > 0
+
+
+def test_a_trimmed_shard_is_read_from_its_own_repo(area: StagingArea, tmp_path: Path) -> None:
+    repos = repos_in(tmp_path, "ab")
+    sync_all(area, repos, options())
+    for file in area.synced.iterdir():
+        file.unlink()
+    found = Catalog.read(locate(area, repos, "auto").sources)
+    assert found.rows.height == GEOMETRIES
+
+
+def test_each_repo_has_its_own_budget_and_a_rehearsal_counts_alike(
+    area: StagingArea, tmp_path: Path
+) -> None:
+    repos = repos_in(tmp_path, "ab")
+    keys = [repo.key for repo in repos]
+    rehearsed = rehearse_all(area, keys, options(budget=1), reserve=False)
+    report = sync_all(area, repos, options(budget=1))
+    assert (rehearsed.n_committed, rehearsed.n_commits) == (GEOMETRIES, 2)
+    assert (report.n_committed, report.n_commits, report.stopped) == (GEOMETRIES, 2, None)
+
+
+def test_a_repo_that_fails_does_not_stop_the_other(area: StagingArea, tmp_path: Path) -> None:
+    repos = repos_in(tmp_path, "ab")
+    repos[1].preflight(create=True)
+    report = sync_all(area, repos, SyncOptions())
+    assert isinstance(report.stopped, RepoMissing)
+    assert (report.exit_code, report.n_committed) == (4, len(held(repos[1])))
+    assert report.n_remaining == GEOMETRIES - report.n_committed > 0
+
+
+def test_a_repo_named_twice_is_refused(area: StagingArea, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        sync_all(area, repos_in(tmp_path, "aa"), options())
+
+
+class Ticking:
+    """A clock that moves only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self.clock = Clock(now=lambda: self.time, sleep=self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+def test_rounds_begin_every_so_often_until_the_deadline() -> None:
+    ticking = Ticking()
+    began: list[float] = []
+
+    def run() -> SyncReport:
+        began.append(ticking.time)
+        ticking.time += 100
+        return SyncReport()
+
+    stopping = until(1000.0 + 2000, ticking.clock, lambda: False)
+    list(rounds(run, every_s=900, clock=ticking.clock, stopping=stopping))
+    assert began == [1000, 1900, 2800]
+
+
+def test_one_round_without_every() -> None:
+    assert len(list(rounds(SyncReport, every_s=None, clock=Clock(), stopping=lambda: False))) == 1
