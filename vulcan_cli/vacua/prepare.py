@@ -149,12 +149,15 @@ def _by_geometry(
 
     Rows without a valid geometry are left out: they are among the findings already.
     """
+    if rows.height == 0:
+        return []
     if geometry is not None:
         return [(geometry, pl.int_range(1, rows.height + 1, eager=True), rows)]
     valid = pl.all_horizontal(pl.col(KEYS) >= ABSENT) & pl.any_horizontal(pl.col(KEYS) != ABSENT)
     keys = rows.select(KEYS).with_row_index("row").filter(valid)
     groups = keys.group_by(KEYS, maintain_order=True).agg("row")
-    return [(Geometry(*of), row + 1, rows[row]) for *of, row in groups.iter_rows()]
+    pairs = zip(groups.select(KEYS).iter_rows(), groups["row"], strict=True)
+    return [(Geometry(*of), row + 1, rows[row]) for of, row in pairs]
 
 
 def _shard(
