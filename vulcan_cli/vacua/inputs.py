@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
-from io import BytesIO, StringIO
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,7 +14,8 @@ import polars as pl
 
 from vulcan_cli.errors import InputRefused, Problem, UsageError
 from vulcan_cli.vacua import secrets
-from vulcan_cli.vacua.schema import DTYPES
+from vulcan_cli.vacua.csv_text import read_csv
+from vulcan_cli.vacua.findings import MOST_ROWS_SHOWN
 
 Format = Literal["auto", "parquet", "csv", "ndjson", "arrow"]
 """The formats an input can have; `auto` looks at its first bytes."""
@@ -25,6 +28,9 @@ _MAGIC = {
     b"[": "json",
     b"PK\x03\x04": "npz",
     b"\x1f\x8b": "gzip",
+    b"\x89HDF": "HDF5",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
 }
 
 
@@ -35,11 +41,15 @@ def read_file(path: Path, format: Format = "auto") -> pl.DataFrame:  # noqa: A00
         InputRefused: It is not what its format says, or no format fits.
         OSError: It cannot be read.
     """
+    name = str(path)
     with path.open("rb") as file:
+        # A pipe, such as the shell's <(…), gives its bytes once.
+        if not file.seekable():
+            return read_bytes(file.read(), format, name=name)
         start = file.read(8)
-    if _format_of(start, format, path.name) == "parquet":
-        return _parsed(lambda: pl.read_parquet(path, **_PARQUET), path.name)
-    return read_bytes(path.read_bytes(), format, name=path.name)
+        if start and _format_of(start, format, name) == "parquet":
+            return _parsed(lambda: pl.read_parquet(path, **_PARQUET), name)
+        return read_bytes(start + file.read(), format, name=name)
 
 
 def read_bytes(data: bytes, format: Format = "auto", *, name: str) -> pl.DataFrame:  # noqa: A002
@@ -64,6 +74,7 @@ def from_frame(frame: Any) -> pl.DataFrame:  # noqa: ANN401 (any library's frame
 
     Raises:
         UsageError: It is no frame.
+        InputRefused: Its cells cannot be had as Arrow: mixed types in one column, for example.
     """
     if isinstance(frame, pl.LazyFrame):
         return frame.collect()
@@ -72,7 +83,10 @@ def from_frame(frame: Any) -> pl.DataFrame:  # noqa: ANN401 (any library's frame
     if not hasattr(frame, "__arrow_c_stream__"):
         kind = type(frame).__name__
         raise UsageError(f"{kind} is no frame: Polars, pandas and Arrow frames are, among others")
-    return pl.DataFrame(frame)
+    try:
+        return pl.DataFrame(frame)
+    except _UNREADABLE as error:
+        raise InputRefused(Problem(_first_line(error))) from error
 
 
 def _format_of(start: bytes, wanted: Format, name: str) -> str:
@@ -92,44 +106,59 @@ def _parsed(read: Callable[[], pl.DataFrame], name: str) -> pl.DataFrame:
         return read()
     except InputRefused as refusal:
         raise InputRefused(*(_of_source(problem, name) for problem in refusal.problems)) from None
-    except (pl.exceptions.PolarsError, UnicodeDecodeError, csv.Error) as error:
-        first = (str(error).splitlines() or ["unreadable"])[0]
-        raise InputRefused(Problem(secrets.scrub(first)[:200], source=name)) from error
     except OSError as error:
         # Polars reports broken bytes so too; only the system's own errors carry a number.
         if error.errno is not None:
             raise
-        raise InputRefused(Problem(f"unreadable: {error}", source=name)) from error
+        raise InputRefused(Problem(f"unreadable: {_first_line(error)}", source=name)) from error
+    except _UNREADABLE as error:
+        raise InputRefused(Problem(_first_line(error), source=name)) from error
+
+
+def _first_line(error: BaseException) -> str:
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return secrets.scrub(first)[:200]
 
 
 def _of_source(problem: Problem, name: str) -> Problem:
-    return Problem(problem.message, problem.column, problem.row, problem.value, name)
+    return replace(problem, source=name)
 
 
 def _read_parquet(data: bytes) -> pl.DataFrame:
     return pl.read_parquet(BytesIO(data), **_PARQUET)
 
 
-def _read_csv(data: bytes) -> pl.DataFrame:
-    """Known columns stay text, so that the casts of a shard see every digit."""
-    header = _header(data)
-    names = [name.strip().strip('"').strip() for name in header]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputRefused(*(Problem("column stands there twice", name) for name in twice))
-    pairs = zip(header, names, strict=True)
-    text = {raw: pl.String() for raw, name in pairs if name in DTYPES}
-    frame = pl.read_csv(data, schema_overrides=text, infer_schema_length=None)
-    return frame.rename(dict(zip(header, names, strict=True)))
-
-
-def _header(data: bytes) -> list[str]:
-    line = data[: data.find(b"\n") + 1 or len(data)].decode("utf-8-sig")
-    return next(csv.reader(StringIO(line)))
-
-
 def _read_ndjson(data: bytes) -> pl.DataFrame:
-    return pl.read_ndjson(BytesIO(data.removeprefix(b"\xef\xbb\xbf")), infer_schema_length=None)
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return pl.read_ndjson(BytesIO(data), infer_schema_length=None)
+    except pl.exceptions.PolarsError:
+        _refuse_bad_lines(data)
+        raise
+
+
+def _refuse_bad_lines(data: bytes) -> None:
+    """Say which lines are no JSON object; Polars does not."""
+    lines = filter(bytes.strip, data.splitlines())
+    problems = [
+        Problem(f"is no JSON object: {reason}", None, number)
+        for number, line in enumerate(lines, start=1)
+        if (reason := _fault(line))
+    ]
+    if problems:
+        raise InputRefused(*problems[:MOST_ROWS_SHOWN])
+
+
+def _fault(line: bytes) -> str | None:
+    try:
+        row = json.loads(line, parse_constant=_no_json)
+    except (ValueError, RecursionError) as error:
+        return _first_line(error)
+    return None if isinstance(row, dict) else f"it is a {type(row).__name__}"
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON; null is")
 
 
 def _read_arrow(data: bytes) -> pl.DataFrame:
@@ -138,10 +167,18 @@ def _read_arrow(data: bytes) -> pl.DataFrame:
     return pl.read_ipc_stream(BytesIO(data))
 
 
+_UNREADABLE = (
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,  # Rust's own; broken parquet can set it off
+    csv.Error,
+    ValueError,
+    TypeError,
+    NotImplementedError,
+)
 _PARQUET: dict[str, Any] = {"glob": False, "hive_partitioning": False}
 _READERS: dict[str, Callable[[bytes], pl.DataFrame]] = {
     "parquet": _read_parquet,
-    "csv": _read_csv,
+    "csv": read_csv,
     "ndjson": _read_ndjson,
     "arrow": _read_arrow,
 }

@@ -1,0 +1,389 @@
+"""What solvers write, as a frame: formats by their first bytes, a stranger's CSV, odd columns."""
+
+from __future__ import annotations
+
+import os
+import threading
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.vacua_support import REAL, Found, prepared, refused, rows
+from vulcan_cli.errors import InputRefused, UsageError
+from vulcan_cli.vacua import inputs
+from vulcan_cli.vacua.casts import flatten
+
+VACUA = pl.read_parquet(REAL / "model_h12-2_1_batch0.parquet")
+
+
+def read(data: bytes | str, format: inputs.Format = "auto") -> pl.DataFrame:  # noqa: A002
+    return inputs.read_bytes(data.encode() if isinstance(data, str) else data, format, name="in")
+
+
+def faults(data: bytes | str, format: inputs.Format = "auto") -> list[Found]:  # noqa: A002
+    return refused(lambda: read(data, format))
+
+
+def written(write: str, **options: Any) -> bytes:
+    file = BytesIO()
+    getattr(VACUA, write)(file, **options)
+    return file.getvalue()
+
+
+# Formats
+
+
+@pytest.mark.parametrize(
+    ("data", "format"),
+    [
+        (written("write_parquet"), "parquet"),
+        (written("write_ipc"), "arrow"),
+        (written("write_ipc_stream"), "arrow"),
+        (written("write_ndjson"), "ndjson"),
+        (b"\xef\xbb\xbf" + written("write_ndjson"), "ndjson"),
+        (b"\n  " + written("write_ndjson"), "ndjson"),
+    ],
+)
+def test_a_format_is_told_by_its_first_bytes(
+    data: bytes,
+    format: inputs.Format,  # noqa: A002
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "no ending"
+    file.write_bytes(data)
+    assert read(data).equals(VACUA)
+    assert read(data, format).equals(VACUA)
+    assert inputs.read_file(file).equals(VACUA)
+    assert inputs.read_file(file, format).equals(VACUA)
+
+
+def test_the_csv_twin_tells_the_same_rows() -> None:
+    twin = inputs.read_file(REAL / "model_h12-2_1_batch0.csv")
+    (from_csv,), (from_parquet,) = prepared(twin).shards, prepared(VACUA).shards
+    assert from_csv.frame.equals(from_parquet.frame)
+
+
+@pytest.mark.parametrize("csv", ["model_h12-2_1_batch0.csv", "model_h12-2_1_batch0.parquet"])
+def test_a_pipe_is_read_once(csv: str, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    data = (REAL / csv).read_bytes()
+    writer = threading.Thread(target=pipe.write_bytes, args=(data,))
+    writer.start()
+    frame = inputs.read_file(pipe)
+    writer.join()
+    assert frame.equals(inputs.read_file(REAL / csv))
+
+
+def test_a_name_with_wildcards_is_a_name(tmp_path: Path) -> None:
+    for name in ("a*.parquet", "ab.parquet", "[x]=1.parquet"):
+        (tmp_path / name).write_bytes(written("write_parquet"))
+    assert inputs.read_file(tmp_path / "a*.parquet").equals(VACUA)
+    assert inputs.read_file(tmp_path / "[x]=1.parquet").equals(VACUA)
+
+
+def test_hive_folders_add_no_columns(tmp_path: Path) -> None:
+    folder = tmp_path / "h12=5"
+    folder.mkdir()
+    (folder / "x.parquet").write_bytes(written("write_parquet"))
+    assert inputs.read_file(folder / "x.parquet").columns == VACUA.columns
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "the input is empty"),
+        (b" \n \n", "the input is empty"),
+        (b"[]", "looks like json"),
+        (b"PK\x03\x04rest", "looks like npz"),
+        (b"\x1f\x8b\x08rest", "looks like gzip"),
+        (b"\x89HDF\r\n", "looks like HDF5"),
+        ("a,b\n1,2\n".encode("utf-16"), "looks like UTF-16 text"),
+    ],
+)
+def test_what_is_not_read_is_called_by_its_name(data: bytes, message: str) -> None:
+    known = ", which is not read here; parquet, csv, ndjson, arrow are"
+    expected = message if message.endswith("empty") else message + known
+    assert faults(data) == [(None, None, None, expected)]
+
+
+@pytest.mark.parametrize("length", [100, 5000, -100])
+@pytest.mark.parametrize("write", ["write_parquet", "write_ipc", "write_ipc_stream"])
+def test_a_cut_file_is_refused(write: str, length: int, tmp_path: Path) -> None:
+    file = tmp_path / "cut"
+    file.write_bytes(written(write)[:length])
+    with pytest.raises(InputRefused) as refusal:
+        inputs.read_file(file)
+    assert [problem.source for problem in refusal.value.problems] == [str(file)]
+
+
+def test_the_systems_own_errors_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        inputs.read_file(tmp_path / "absent")
+    with pytest.raises(IsADirectoryError):
+        inputs.read_file(tmp_path)
+
+
+# CSV
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'flux,tau_re,note\n"[1, -2]",0.5,a\n',
+        '\ufeffflux,tau_re,note\n"[1, -2]",0.5,a\n',
+        ' flux , tau_re ,  note\n"[1, -2]",0.5,a\n',
+        '"flux","tau_re","note"\n"[1, -2]","0.5","a"\n',
+        'flux, "tau_re", "note"\n"[1, -2]",0.5,a\n',
+        'flux,tau_re,note\r\n"[1, -2]",0.5,a\r\n',
+        'flux,tau_re,note\n"[1, -2]",0.5,a',
+        'flux,tau_re,note\n"[1, -2]",0.5,a\n\n\r\n\n',
+        '\n\nflux,tau_re,note\n"[1, -2]",0.5,a\n',
+        "flux;tau_re;note\n[1, -2];0.5;a\n",
+        "flux\ttau_re\tnote\n[1, -2]\t0.5\ta\n",
+        '"flux"\t"tau_re"\t"note"\r\n"[1, -2]"\t0.5\ta\r\n',
+    ],
+)
+def test_csv_as_people_write_it(text: str) -> None:
+    frame = pl.DataFrame({"flux": ["[1, -2]"], "tau_re": ["0.5"], "note": ["a"]})
+    assert read(text, "csv").equals(frame)
+
+
+@pytest.mark.parametrize("text", ["[1, -2]", "1 -2", "[1 -2]", "[ 1\n -2]", "[1.0, -2.0]", "1,-2"])
+def test_csv_lists(text: str) -> None:
+    frame = read(f'flux,x\n"{text}",1\n')
+    assert flatten(frame["flux"]).lists.to_list() == [[1.0, -2.0]]
+
+
+def test_a_cell_over_several_lines_and_a_name_too() -> None:
+    frame = read('"two\nlines",flux\n"a\nb","[1]"\n"c""d","[2]"\n')
+    assert frame.to_dict(as_series=False) == {
+        "two\nlines": ["a\nb", 'c"d'],
+        "flux": ["[1]", "[2]"],
+    }
+
+
+def test_missing_cells_are_null_and_known_numbers_are_so_where_quoted_too() -> None:
+    frame = read('tau_re,solver_name,note,n\n,,,\n"","","",""\n1,x,y,2\n')
+    assert frame.to_dict(as_series=False) == {
+        "tau_re": [None, None, "1"],
+        "solver_name": [None, "", "x"],
+        "note": [None, "", "y"],
+        "n": [None, "", "2"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (["1", "-2", ""], [1, -2, None]),
+        (["1", "2.5", "1e-3", "nan"], [1.0, 2.5, 0.001, float("nan")]),
+        (["true", "False", ""], [True, False, None]),
+        (["007", "1"], ["007", "1"]),
+        (["1", "2", "x"], ["1", "2", "x"]),
+        (["12345678901234567890"], ["12345678901234567890"]),
+        (["9007199254740993", "1.5"], ["9007199254740993", "1.5"]),
+        (["12e4567"], ["12e4567"]),
+        (["0x10"], ["0x10"]),
+        (["1_000"], ["1_000"]),
+        (["2026-06-01"], ["2026-06-01"]),
+        (["", ""], [None, None]),
+        (["2\x00"], ["2\x00"]),
+    ],
+)
+def test_foreign_columns_become_numbers_only_where_nothing_is_lost(
+    cells: list[str], values: list[Any]
+) -> None:
+    frame = read("x,flux\n" + "".join(f"{cell},1\n" for cell in cells))
+    assert frame["x"].equals(pl.Series(values, dtype=pl.String if values == [None] * 2 else None))
+
+
+def test_seeds_in_csv_keep_every_digit() -> None:
+    lines = ["flux,moduli_re,moduli_im,tau_re,tau_im,seed,tadpole_charge"]
+    lines += [f'"{list(range(12))}","[1, 2]","[1, 2]",0,1,{seed},3' for seed in (2**63 - 1, 5)]
+    (shard,) = prepared(read("\n".join(lines))).shards
+    assert shard.frame["seed"].to_list() == [2**63 - 1, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("flux,a,flux,a\n1,2,3,4\n", [
+            ("a", None, None, "column stands there twice"),
+            ("flux", None, None, "column stands there twice"),
+        ]),
+        ("flux, flux \n1,2\n", [("flux", None, None, "column stands there twice")]),
+        ("a,b\n1,2\n3\n4,5\n6\n", [
+            (None, 2, None, "has 1 cells where the header has 2"),
+            (None, 4, None, "has 1 cells where the header has 2"),
+        ]),
+        ("a,b\n1,2\n3", [(None, 2, None, "has 1 cells where the header has 2")]),
+        ("a,b\n1,2\n\n3,4\n", [(None, 2, None, "has 1 cells where the header has 2")]),
+        ("a,b\n1,2\n3,4,5\n", [(None, 2, None, "has 3 cells where the header has 2")]),
+        ("flux,b\n[1, 2],2\n", [(None, 1, None, "has 3 cells where the header has 2")]),
+        ('a,b\n"1,2\n', [(None, 1, None, "has 1 cells where the header has 2")]),
+    ],
+)  # fmt: skip
+def test_csv_that_is_refused(text: str, found: list[Found]) -> None:
+    assert faults(text) == found
+
+
+def test_many_uneven_rows_are_counted() -> None:
+    found = faults("a,b\n" + "1\n" * 50)
+    named: list[Found] = [
+        (None, row, None, "has 1 cells where the header has 2") for row in range(1, 21)
+    ]
+    assert found == [*named, (None, None, None, "30 more rows have another number of cells")]
+
+
+def test_a_last_column_of_missing_cells_is_not_short() -> None:
+    frame = read('a,note\n1,\n"x,\ny",\n')
+    assert frame.rows() == [("1", None), ("x,\ny", None)]
+
+
+@pytest.mark.parametrize("data", [b"a,b\n1,\xff\n", b"a\xff,b\n1,2\n", b"a\rb\r1\r"])
+def test_bytes_that_are_no_csv_are_refused(data: bytes) -> None:
+    with pytest.raises(InputRefused) as refusal:
+        read(data)
+    assert [problem.source for problem in refusal.value.problems] == ["in"]
+
+
+def test_an_unnamed_column_is_refused_with_advice() -> None:
+    """Pandas writes its index so."""
+    text = rows().with_columns(
+        pl.col("flux", "moduli_re", "moduli_im").cast(pl.List(pl.String)).list.join(" ")
+    )
+    csv = text.insert_column(0, pl.Series("", [0, 1])).write_csv()
+    found = refused(lambda: prepared(read(csv)))
+    assert found == [(None, None, None, "column 1 has no name; an index is best left out")]
+
+
+def test_only_a_header_is_an_empty_frame() -> None:
+    assert read("flux,tau_re").shape == (0, 2)
+
+
+# NDJSON
+
+
+def test_ndjson_with_missing_keys_and_objects() -> None:
+    frame = read('{"flux": [1, 2], "x": {"a": 1}}\n\n{"flux": [3, 4], "y": "b"}\n')
+    assert frame.to_dict(as_series=False) == {
+        "flux": [[1, 2], [3, 4]],
+        "x": [{"a": 1}, None],
+        "y": [None, "b"],
+    }
+
+
+def test_ndjson_floats_in_flux_stay_floats() -> None:
+    frame = read('{"flux": [1, 2]}\n{"flux": [1.5, 2]}\n')
+    assert frame["flux"].to_list() == [[1.0, 2.0], [1.5, 2.0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"a": 1}\n{"a": NaN}\n', [(None, 2, None, "is no JSON object: NaN is no JSON; null is")]),
+        ('{"a": 1}\n[1]\n', [(None, 2, None, "is no JSON object: it is a list")]),
+        ('{"a": 1}\n{"a": 2', [
+            (None, 2, None, "is no JSON object: Expecting ',' delimiter: line 1 column 8 (char 7)")
+        ]),
+    ],
+)  # fmt: skip
+def test_ndjson_that_is_refused(text: str, found: list[Found]) -> None:
+    assert faults(text) == found
+
+
+# Parquet and frames of other libraries
+
+
+def odd_columns() -> pa.Table:
+    return pa.table(
+        {
+            "flux": pa.array([list(range(12))] * 2, pa.large_list(pa.int16())),
+            "moduli_re": pa.array([[1.0, 2.0]] * 2, pa.list_(pa.float32(), 2)),
+            "moduli_im": pa.array([[Decimal(1), Decimal(2)]] * 2, pa.list_(pa.decimal128(9, 3))),
+            "tau_re": pa.array([1, 2], pa.uint8()),
+            "tau_im": pa.array(["1.5", "2.5"]).dictionary_encode(),
+            "tadpole_charge": pa.array([1.0, 2.0], pa.float32()),
+            "created_at": pa.array([0, 10**9], pa.timestamp("ns", "America/New_York")),
+            "kinds": pa.array(["x", None]).dictionary_encode(),
+            "fixed": pa.array([b"ab", None], pa.binary(2)),
+            "text": pa.array(["ä", None], pa.large_string()),
+        }
+    )
+
+
+def test_parquet_that_pyarrow_wrote_with_every_kind_of_column(tmp_path: Path) -> None:
+    pq.write_table(odd_columns(), tmp_path / "odd.parquet", row_group_size=1)
+    (shard,) = prepared(inputs.read_file(tmp_path / "odd.parquet")).shards
+    found = shard.frame.select(pl.exclude("run_id", "geometry_id", "^(h1|.*_id).*$"))
+    time = pl.Series([0, 10**6]).cast(pl.Datetime("us", "UTC"))
+    assert found.select(pl.exclude("created_at")).to_dict(as_series=False) == {
+        "flux": [list(range(12))] * 2,
+        "moduli_re": [[1.0, 2.0]] * 2,
+        "moduli_im": [[1.0, 2.0]] * 2,
+        "tau_re": [1.0, 2.0],
+        "tau_im": [1.5, 2.5],
+        "tadpole_charge": [1, 2],
+        "kinds": ["x", None],
+        "fixed": [b"ab", None],
+        "text": ["ä", None],
+    }
+    assert found["created_at"].equals(time)
+
+
+def test_maps_are_refused_by_their_column() -> None:
+    maps = pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int32()))
+    frame = inputs.from_frame(odd_columns().append_column("map", maps))
+    message = "Map(String, Int32) has no place in a shard"
+    assert refused(lambda: prepared(frame)) == [("map", None, None, message)]
+
+
+def test_frames_of_polars_and_arrow() -> None:
+    table = VACUA.to_arrow()
+    for frame in (VACUA, VACUA.lazy(), table, pa.RecordBatchReader.from_batches(
+        table.schema, table.to_batches(max_chunksize=100)
+    )):  # fmt: skip
+        assert inputs.from_frame(frame).equals(VACUA)
+    assert prepared(inputs.from_frame(odd_columns())).shards[0].n_rows == 2
+
+
+@pytest.mark.parametrize("thing", [[1, 2], {"flux": [[1]]}, None, "file.csv"])
+def test_what_is_no_frame(thing: object) -> None:
+    with pytest.raises(UsageError) as error:
+        inputs.from_frame(thing)
+    kind = type(thing).__name__
+    message = f"{kind} is no frame: Polars, pandas and Arrow frames are, among others"
+    assert str(error.value) == message
+
+
+def test_pandas_frames() -> None:
+    pd = pytest.importorskip("pandas")
+    np = pytest.importorskip("numpy")
+    columns = VACUA.to_dict(as_series=False)
+    lists = pd.DataFrame(columns, index=range(5, 5 + VACUA.height))
+    arrays = lists.assign(
+        **{name: [np.array(cell) for cell in columns[name]] for name in ("flux", "moduli_re")}
+    )
+    for frame in (lists, arrays):
+        assert inputs.from_frame(frame).equals(VACUA)
+
+
+def test_pandas_columns_of_mixed_types_are_refused() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"x": [1, "a", None]})
+    message = "Could not convert 'a' with type str: tried to convert to int64"
+    assert refused(lambda: inputs.from_frame(frame)) == [(None, None, None, message)]
+
+
+def test_pandas_with_a_missing_number_keeps_null_and_nan_apart_from_numbers() -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"g_s": [1.0, float("nan")], "seed": pd.array([2**60 + 1, None], "Int64")})
+    assert inputs.from_frame(frame)["seed"].to_list() == [2**60 + 1, None]
+    assert inputs.from_frame(frame)["g_s"].to_list() == [1.0, None]
