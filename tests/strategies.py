@@ -20,7 +20,6 @@ _MOMENTS = st.datetimes(
     datetime(9999, 12, 30),
     timezones=st.just(UTC),
 )
-_LONGEST = timedelta(days=100_000_000)  # microseconds in 64 bits reach little further
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 """Any text that UTF-8 can hold, and too short to look like a token."""
 
