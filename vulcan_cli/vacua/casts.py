@@ -127,8 +127,15 @@ def _as_lists(series: pl.Series) -> pl.Series:
 
 def _split(series: pl.Series) -> pl.Series:
     """Text as lists of text. What is no list leaves a piece that is no number."""
-    bare = series.str.strip_chars().str.replace(r"(?s)^\[(.*)\]$", "$1").str.strip_chars()
-    pieces = bare.str.replace_all(_SEPARATORS, ",").str.split(",")
+    text = series.str.strip_chars()
+    framed = text.str.starts_with("[") & text.str.ends_with("]")
+    inside = text.str.strip_prefix("[").str.strip_suffix("]").str.strip_chars()
+    bare = inside.zip_with(framed, text)
+    # A regular expression takes as long as all the rest: only where the usual `, ` is not all.
+    cells = bare.str.replace_all(", ", ",", literal=True)
+    if cells.str.contains(r"\s").any():
+        cells = bare.str.replace_all(_SEPARATORS, ",")
+    pieces = cells.str.split(",")
     if bare.str.contains("null", literal=True).any():
         pieces = pieces.list.eval(pl.element().replace("null", None))
     nothing = pl.Series([[]], dtype=pl.List(pl.String))
@@ -154,11 +161,10 @@ def _to_integer(series: pl.Series, dtype: pl.DataType) -> Cast:
 
 def _integers(series: pl.Series) -> pl.Series:
     """The integers that text tells, `5`, `5.0` and `5e0` alike; null for all other text."""
-    text = series.str.strip_chars()
-    integers = text.cast(pl.Int64, strict=False)
-    if integers.null_count() == text.null_count():
+    integers = _parsed(series, pl.Int64())
+    if integers.null_count() == series.null_count():
         return integers
-    short = text.str.replace(r"(\.[0-9]*?)0+([eE]|$)", "${1}${2}")
+    short = series.str.strip_chars().str.replace(r"(\.[0-9]*?)0+([eE]|$)", "${1}${2}")
     numbers = short.cast(pl.Float64, strict=False)
     told = (short.str.len_bytes() <= _MOST_DIGITS) & (numbers.abs() < _EXACT_IN_FLOAT)
     whole = numbers.cast(pl.Int64, strict=False)
@@ -166,13 +172,22 @@ def _integers(series: pl.Series) -> pl.Series:
     return integers.fill_null(whole.set(~exact.fill_null(value=False), None))
 
 
+def _parsed(series: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Text as numbers; null for what is none."""
+    values = series.cast(dtype, strict=False)
+    if values.null_count() == series.null_count():
+        return values
+    return series.str.strip_chars().cast(dtype, strict=False)
+
+
 def _to_float(series: pl.Series, dtype: pl.DataType) -> Cast:
     wanted = f"must be a number within the range of a {32 if dtype == pl.Float32 else 64}-bit float"
     if series.dtype == pl.String:
-        numbers = series.str.strip_chars().cast(pl.Float64, strict=False)
-        values = numbers.cast(dtype)
-        infinite = series.str.contains("(?i)inf")
-        return _checked(values, series, values.is_infinite() == infinite, wanted)
+        values = _parsed(series, pl.Float64()).cast(dtype)
+        fits = ~values.is_infinite()
+        if not fits.all():
+            fits = fits | series.str.contains("(?i)inf")
+        return _checked(values, series, fits, wanted)
     if not series.dtype.is_numeric():
         raise UncastableError(wanted)
     values = series.cast(dtype)
