@@ -180,7 +180,7 @@ def test_only_main_ends_the_process() -> None:
     assert ending == {"__main__.py"}
 
 
-HEAVY = {"polars", "pyarrow", "numpy", "pandas", "huggingface_hub", "rich"}
+HEAVY = {"pydantic", "polars", "pyarrow", "numpy", "pandas", "huggingface_hub", "rich"}
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,13 @@ from typer.main import get_command
 import vulcan_cli
 from vulcan_cli.cli import explain, help, tree  # noqa: A004
 from vulcan_cli.cli.output import Output, prepare_streams
+from vulcan_cli.cli.values import read_plainly
 from vulcan_cli.errors import DiskTrouble, UsageError
 from vulcan_cli.settings import completion_request, read_display
 
 if TYPE_CHECKING:
     from typer._click import Command as AnyCommand
-    from typer._click import Context, HelpFormatter
+    from typer._click import Context, HelpFormatter, Parameter
 
 PROGRAM = "vulcan"
 
@@ -49,6 +50,10 @@ class Command(TyperCommand):
         """All that is to say of it."""
         return tree.page_of(self, context, examples=self.examples, exit_codes=self.exit_codes)
 
+    def get_params(self, ctx: Context) -> list[Parameter]:
+        """Its arguments and options, that of the help too."""
+        return read_plainly(super().get_params(ctx))
+
     def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the help."""
         formatter.write(_help_text(self.page(ctx)))
@@ -60,6 +65,10 @@ class Program(TyperGroup):
     def page(self, context: Context) -> tree.Page:
         """All that is to say of it."""
         return tree.page_of(self, context, examples=EXAMPLES, exit_codes=explain.EXIT_STATUSES)
+
+    def get_params(self, ctx: Context) -> list[Parameter]:
+        """Its arguments and options, that of the help too."""
+        return read_plainly(super().get_params(ctx))
 
     def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the help."""

@@ -126,9 +126,11 @@ def _groups(
         record = parameter.get_help_record(context)
         if record is None:
             continue
-        text = Parameter(record[0], _one_line(record[1]))
+        names, meaning = record[0], _one_line(record[1]).replace("x>=", "at least ")
+        text = Parameter(names, meaning)
         if isinstance(parameter, TyperArgument):
-            groups["Arguments"].append(text)
+            more = "..." if parameter.nargs != 1 else ""
+            groups["Arguments"].append(Parameter(parameter.display_name_raw + more, meaning))
         elif isinstance(parameter, TyperOption) and parameter.rich_help_panel:
             groups.setdefault(parameter.rich_help_panel, []).append(text)
         else:
