@@ -39,6 +39,9 @@ from vulcan_cli.vacua.schema import DTYPES, IDENTITY
 _PIECE = 2**16
 HEADER = b"vulcan content digest 1\n"
 
+CIRCUMSTANCES = frozenset({"created_at", "wall_clock_s"})
+"""Columns that only say when and how long a job ran, where we fill them from outside the rows."""
+
 
 def content_digest(
     rows: pl.DataFrame, geometry: Geometry, *, leave_out: Collection[str] = ()
@@ -48,7 +51,7 @@ def content_digest(
     Args:
         rows: The rows of a shard, conformed; identity columns may be there or not.
         geometry: Their geometry.
-        leave_out: Columns that only say where and when the job ran.
+        leave_out: Columns that only say when the job ran: those of `CIRCUMSTANCES` that we filled.
     """
     state = xxhash.xxh3_128(HEADER)
     keys = json.dumps(geometry.as_dict(), sort_keys=True, separators=(",", ":"))

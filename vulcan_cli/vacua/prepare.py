@@ -17,7 +17,7 @@ from vulcan_cli.vacua.described import (
     checked_integer,
     typed_provenance,
 )
-from vulcan_cli.vacua.digest import content_digest
+from vulcan_cli.vacua.digest import CIRCUMSTANCES, content_digest
 from vulcan_cli.vacua.findings import Findings
 from vulcan_cli.vacua.geometry import ABSENT, KEYS, Geometry
 from vulcan_cli.vacua.run_id import (
@@ -30,9 +30,6 @@ from vulcan_cli.vacua.run_id import (
 )
 from vulcan_cli.vacua.schema import SCHEMA_VERSION, in_order
 from vulcan_cli.vacua.shard import Shard
-
-_CIRCUMSTANCES = {"created_at", "wall_clock_s"}
-"""Columns that only say when and how long a job ran, where we fill them from outside the rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +106,7 @@ def prepare(frame: pl.DataFrame, run: Run, *, now: datetime) -> Prepared:
     ]
     if run.run_id is not None and len(pieces) > 1:
         raise UsageError(f"one run id cannot name {len(pieces)} shards")
-    circumstances = _CIRCUMSTANCES - set(frame.columns)
+    circumstances = CIRCUMSTANCES - set(frame.columns)
     shards = (_shard(geometry, piece, run, now, circumstances) for geometry, piece in pieces)
     return Prepared(shards=tuple(shards), doubts=tuple(doubts.problems))
 
@@ -161,7 +158,7 @@ def _by_geometry(
 
 
 def _shard(
-    geometry: Geometry, rows: pl.DataFrame, run: Run, now: datetime, circumstances: set[str]
+    geometry: Geometry, rows: pl.DataFrame, run: Run, now: datetime, circumstances: frozenset[str]
 ) -> Shard:
     digest = content_digest(rows, geometry, leave_out=circumstances)
     run_id = _run_id(geometry, run, now, digest)
