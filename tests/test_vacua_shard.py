@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import random
+import re
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -266,6 +268,19 @@ def test_mutated_footers(data: st.DataObject) -> None:
         place = data.draw(st.integers(len(raw) - 8 - length, len(raw) - 5))
         raw[place] = data.draw(st.integers(0, 255))
     reads_or_is_bad(bytes(raw))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_broken_rows_have_no_digest_and_end_no_process(seed: int, tmp_path: Path) -> None:
+    draw = random.Random(seed)
+    path = tmp_path / "x"
+    for _ in range(10):
+        raw = bytearray(OURS)
+        for _ in range(draw.randint(1, 4)):
+            raw[draw.randrange(len(raw))] = draw.randrange(256)
+        path.write_bytes(raw)
+        digest = digest_of_rows(path)
+        assert digest is None or re.fullmatch("[0-9a-f]{32}", digest)
 
 
 @settings(max_examples=100)

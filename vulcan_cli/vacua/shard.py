@@ -26,6 +26,9 @@ DIGEST_KEY = "vulcan.digest"
 CIRCUMSTANCES_KEY = "vulcan.digest_without"
 WRITER_KEY = "vulcan.version"
 
+# A panic of Rust's is no Exception.
+_POLARS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Shard:
@@ -140,14 +143,27 @@ def digest_of_rows(path: Path) -> str | None:
     """The content digest of a shard, from its rows and not from what its footer claims.
 
     None where that cannot be had: no shard, or one of another program.
+
+    Raises:
+        OSError: The file cannot be read.
     """
+    # Polars ends the whole process over some broken pages, and this file may be anyone's.
+    import pyarrow as pa  # noqa: PLC0415 - only where a name is taken already
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
     try:
-        footer = read_footer(path)
-        rows = pl.read_parquet(path, glob=False, hive_partitioning=False)
-    except (BadShard, pl.exceptions.PolarsError):
+        with path.open("rb") as file:
+            footer = footer_of(file, path)
+            # A file that names more columns could hide some from the comparison.
+            if footer.digest is None or not CIRCUMSTANCES.issuperset(footer.circumstances):
+                return None
+            rows = pl.DataFrame(pq.ParquetFile(file).read())
+    except OSError as error:
+        # pyarrow reports broken bytes so too; only the system's own errors carry a number.
+        if error.errno is not None:
+            raise
         return None
-    # A file that names more columns could hide some from the comparison.
-    if footer.digest is None or not CIRCUMSTANCES.issuperset(footer.circumstances):
+    except (BadShard, pa.ArrowException, ValueError, *_POLARS):
         return None
     return content_digest(rows, footer.geometry, leave_out=footer.circumstances)
 
@@ -164,7 +180,7 @@ def footer_of(file: IO[bytes], path: Path) -> Footer:
     """
     try:
         metadata = pl.read_parquet_metadata(file)
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+    except (*_POLARS, OSError, ValueError) as error:
         raise BadShard(path, f"unreadable as parquet: {_first_line(error)}") from error
     try:
         return parse_footer(_seen_by_arrow(metadata))
