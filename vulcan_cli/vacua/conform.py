@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import polars as pl
 
@@ -50,7 +51,9 @@ def conform(
     given = {**fill, **(geometry.as_dict() if geometry is not None else {})}
     for name, value in given.items():
         if name not in columns and value is not None:
-            columns[name] = pl.repeat(value, rows.height, dtype=DTYPES[name], eager=True)
+            columns[name] = pl.repeat(
+                cast("str | int", value), rows.height, dtype=DTYPES[name], eager=True
+            )
     return pl.DataFrame({name: columns[name] for name in in_order(list(columns))})
 
 
