@@ -23,7 +23,7 @@ from vulcan_cli.files import link_exclusive, new_temporary
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.aside import set_aside
 from vulcan_cli.staging.budget import Budget
-from vulcan_cli.staging.lock import SyncLock
+from vulcan_cli.staging.lock import SyncLock, break_lease
 from vulcan_cli.staging.moves import Moving, move, retry
 from vulcan_cli.staging.publish import Publication, Published, publish
 from vulcan_cli.vacua.geometry import file_name
@@ -234,6 +234,11 @@ def _hold(root: Path, beat_s: str, patience_s: str) -> str:
     return "released"
 
 
+def _break(root: Path) -> str:
+    break_lease(StagingArea(root))
+    return "broken"
+
+
 def _spend(root: Path, budget: str) -> str:
     """Spend until nothing is left: how many slots that were."""
     _barrier()
@@ -266,6 +271,7 @@ VERBS: dict[str, Callable[..., str]] = {
     "aside": _aside,
     "create": _create,
     "hold": _hold,
+    "break": _break,
     "hold-budget": _hold_budget,
     "spend": _spend,
 }

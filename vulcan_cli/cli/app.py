@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 PROGRAM = "vulcan"
 
 COMMANDS: tuple[str, ...] = (
+    "init",
     "stage",
     "sync",
     "status",
     "retry-failed",
     "trim-synced",
+    "unlock",
     "query",
     "split",
     "demo",

@@ -89,7 +89,7 @@ class Owner:
 
     def is_gone(self) -> bool:
         """Whether this process certainly runs no more: only ever true on its own boot."""
-        if not self._is_here():
+        if not self.is_here():
             return False
         try:
             os.kill(self.pid, 0)
@@ -102,12 +102,13 @@ class Owner:
 
     def is_running(self) -> bool:
         """Whether this process certainly runs, neither ended nor stopped."""
-        if not self._is_here() or self.is_gone():
+        if not self.is_here() or self.is_gone():
             return False
         started, state = _process(self.pid)
         return started == self.started > 0 and state not in {"", "T", "t"}
 
-    def _is_here(self) -> bool:
+    def is_here(self) -> bool:
+        """Whether it is a process of this boot and PID namespace, running or not."""
         return (
             self.boot_id == _boot_id() != ""
             and self.pid_namespace == _pid_namespace() != ""
@@ -116,14 +117,25 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lease:
-    """A lease as it was read: its bytes tell a beat, its owner is None where they are garbage."""
+class Lease:
+    """A lease as it was read.
+
+    Attributes:
+        data: Its bytes; they change with every beat.
+        owner: Who holds it; None where the bytes are garbage.
+    """
 
     data: bytes
     owner: Owner | None
 
     def __str__(self) -> str:
         return "an unreadable lease" if self.owner is None else str(self.owner)
+
+    def is_still(self, other: Lease) -> bool:
+        """Whether the other is this same holding, beats apart."""
+        if self.owner is None or other.owner is None:
+            return self.data == other.data
+        return self.owner.token == other.owner.token
 
 
 class SyncLock:
@@ -238,7 +250,7 @@ class SyncLock:
 
     def _take(self, folder: Folder) -> None:
         """Make our lease, after taking away one whose holder is gone or does not beat."""
-        seen: _Lease | None = None
+        seen: Lease | None = None
         since = self._monotonic()
         while not self._make(folder):
             lease = _read(folder)
@@ -315,10 +327,30 @@ def has_lease(area: StagingArea) -> bool:
     return False
 
 
-def break_lease(area: StagingArea) -> Owner | None:
+def read_lease(area: StagingArea) -> Lease | None:
+    """The lease, readable or not; None where there is none.
+
+    Raises:
+        NotSetUp: There is no such staging directory.
+        DiskTrouble: This account may not look.
+    """
+    area.folder().close()
+    try:
+        folder = area.folder(PRIVATE)
+    except NotSetUp:
+        return None
+    with folder, disk_trouble(folder.path / LEASE_NAME):
+        return _read(folder)
+
+
+def break_lease(area: StagingArea, seen: Lease | None = None) -> Owner | None:
     """Take the lease away from whoever holds it, for a person who knows that it is dead.
 
     A holder that is alive notices before its next commit or move, and stops.
+
+    Args:
+        area: The staging directory.
+        seen: What the person decided about; another holding that took its place stays.
 
     Returns:
         Whose it was; None where there was none or it could not be read.
@@ -332,11 +364,12 @@ def break_lease(area: StagingArea) -> Owner | None:
         return None
     with folder, disk_trouble(folder.path):
         lease = _read(folder)
-        _take_away(folder, lambda _: True)
+        _take_away(folder, lambda lease: seen is None or seen.is_still(lease))
+        folder.sync()
     return None if lease is None else lease.owner
 
 
-def _take_away(folder: Folder, wanted: Callable[[_Lease], bool]) -> None:
+def _take_away(folder: Folder, wanted: Callable[[Lease], bool]) -> None:
     """Remove the lease where it is the one wanted, and no other that took its place meanwhile."""
     lease = _read(folder)
     if lease is None or not wanted(lease):
@@ -353,14 +386,14 @@ def _take_away(folder: Folder, wanted: Callable[[_Lease], bool]) -> None:
             folder.link_exclusive(taken, folder, LEASE_NAME)
 
 
-def _read(folder: Folder, name: str = LEASE_NAME) -> _Lease | None:
+def _read(folder: Folder, name: str = LEASE_NAME) -> Lease | None:
     """The lease; None where there is none. What is no lease reads as one without an owner."""
     try:
         data = folder.read(name, _LIMIT)
     except FileNotFoundError:
         return None
     except BadShard as error:
-        return _Lease(error.reason.encode(), None)
+        return Lease(error.reason.encode(), None)
     try:
         record = parse_record(data)
         owner = Owner(
@@ -373,11 +406,11 @@ def _read(folder: Folder, name: str = LEASE_NAME) -> _Lease | None:
             since=seconds_of(record, "since"),
         )
     except RecordError:
-        return _Lease(data, None)
-    return _Lease(data, owner)
+        return Lease(data, None)
+    return Lease(data, owner)
 
 
-def _holds(lease: _Lease, owner: Owner) -> bool:
+def _holds(lease: Lease, owner: Owner) -> bool:
     return lease.owner is not None and lease.owner.token == owner.token
 
 
