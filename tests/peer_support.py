@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import subprocess
@@ -20,9 +21,11 @@ from tests.hubserver import LocalHub
 REQUIREMENT = "stringforge==0.1.1"
 
 # It asks for more than it needs to stage, drain and read; and for another Python than ours.
+# What comes last is ours: one script can be run with either.
 _STEPS = (
     ("pandas>=2.3", "pyarrow>=20", "huggingface_hub>=2.4,<3"),
     ("--no-deps", "--ignore-requires-python", REQUIREMENT),
+    ("polars>=2.1,<3", "flatbuffers>=25.2", "xxhash>=3.5"),
 )
 _PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1")
 _PATIENCE_S = 600.0
@@ -105,9 +108,9 @@ def install(python: str = sys.executable) -> Peer:
     Raises:
         PeerMissingError: It cannot be installed: no network, say.
     """
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vulcan-tests"
-    folder = cache / f"{REQUIREMENT.replace('==', '-')}-python{version}"
+    contents = hashlib.sha256(repr((sys.version, _STEPS)).encode()).hexdigest()
+    folder = cache / f"{REQUIREMENT.replace('==', '-')}-{contents[:12]}"
     made = folder / "made"
     try:
         cache.mkdir(parents=True, exist_ok=True)

@@ -35,6 +35,12 @@ class MissingTemplateValue(TemplateError, KeyError):
     __str__ = Exception.__str__
 
 
+class UnknownColumn(UsageError, KeyError):
+    """A column is asked for that no shard in question has."""
+
+    __str__ = Exception.__str__
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with an input: where it stands and what is wrong with it.

@@ -7,16 +7,16 @@ from difflib import get_close_matches
 
 import polars as pl
 
-from vulcan_cli.errors import InputRefused, Problem, UsageError
+from vulcan_cli.errors import InputRefused, Problem, UnknownColumn
 from vulcan_cli.vacua import arrow_ipc
 from vulcan_cli.vacua.schema import DTYPES, in_order
 
 
 def check_columns(names: Iterable[str], available: Sequence[str]) -> None:
-    """Raise UsageError, with the nearest name, where one of `names` is not available."""
+    """Raise UnknownColumn, with the nearest name, where one of `names` is not available."""
     for name in names:
         if name not in available:
-            raise UsageError(unknown_column(name, available))
+            raise UnknownColumn(unknown_column(name, available))
 
 
 def unknown_column(name: str, available: Sequence[str]) -> str:

@@ -1,0 +1,382 @@
+"""Class `Vulcan`: code written for the peer runs with the import line changed."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+import vulcan_cli
+from tests.hubserver import HubThread, LocalHub
+from tests.peer_support import Peer
+from vulcan_cli import FeatureSpec, StagedShard, SyncReport, Vulcan, VulcanMLView, VulcanReader
+from vulcan_cli.errors import Conflict, InputRefused, NotSetUp
+
+CHECKOUT = Path(__file__).parents[1]
+REAL = Path(__file__).parent / "data/vacua"
+OURS, THEIRS = "from vulcan_cli import", "from stringforge.vulcan import"
+NAMES = "FeatureSpec, StagedShard, SyncReport, Vulcan, VulcanMLView, VulcanReader"
+
+SCRIPT = f"""
+{OURS} {NAMES}
+
+import json
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pandas as frames
+
+GIVEN = json.loads(sys.argv[1])
+REAL = Path(GIVEN["real"])
+GEOMETRIES = {{
+    "model_h12-2_1_batch0": {{"h11": 272, "h12": 2, "ks_id": 1, "triang_id": 0}},
+    "model_h12-3_2_batch1": {{"h11": 131, "h12": 3, "ks_id": 2, "triang_id": 0}},
+    "model_h12-3_5_batch1": {{"h11": 107, "h12": 3, "ks_id": 5, "triang_id": 0}},
+    "model_h12-4_3_batch0": {{"h11": 122, "h12": 4, "ks_id": 3, "triang_id": 0}},
+}}
+
+
+def plain(cell):
+    if hasattr(cell, "__len__") and not isinstance(cell, str):
+        return [plain(each) for each in cell]
+    return cell.item() if hasattr(cell, "item") else cell
+
+
+def show(frame):
+    print(len(frame), "rows")
+    for name in frame.columns:
+        if name != "created_at":
+            cells = [plain(cell) for cell in frame[name]]
+            print("  ", name, cells[:2], sha256(repr(cells).encode()).hexdigest()[:8])
+
+
+def fails(call):
+    try:
+        call()
+    except (KeyError, ValueError, FileNotFoundError, TypeError) as error:
+        kinds = (KeyError, ValueError, FileNotFoundError, TypeError)
+        print(next(kind.__name__ for kind in kinds if isinstance(error, kind)))
+
+
+# The settings of the environment, and what arguments change of them.
+for vulcan in (Vulcan.from_env(), Vulcan.from_env(repo="alice/other", project="other", budget=7)):
+    print(vulcan.repo, vulcan.staging_dir, vulcan.project, vulcan.budget, vulcan.window_s)
+
+# A worker stages.
+vulcan = Vulcan(repo=GIVEN["repo"], staging_dir=GIVEN["staging"], project="land scape", budget=20)
+print(vulcan.list_pending(), vulcan.remaining_budget(), len(vulcan.query()))
+for number, (name, geometry) in enumerate(GEOMETRIES.items()):
+    shard = vulcan.write(
+        frames.read_parquet(REAL / (name + ".parquet")),
+        geometry=geometry,
+        run_id=f"run-{{number}}",
+        solver={{"config_hash": "abc"}},
+        provenance={{"git_sha": "deadbeef", "wall_clock_s": 2.5}},
+    )
+    assert isinstance(shard, StagedShard)
+    assert shard.parquet_path.is_file() and shard.sidecar_path.is_file()
+    print(shard.run_id, shard.path_in_repo, shard.n_rows, shard.parquet_path.name)
+bare = frames.read_parquet(REAL / "model_h12-3_5_batch1.parquet").head(3)
+bare = bare[["flux", "moduli_re", "moduli_im", "tau_re", "tau_im"]]
+vulcan.write(bare, geometry={{"cicy_id": 7}}, run_id="bare", tadpole_charge=12)
+
+# Run ids by text, by a function, by chance.
+by_text = "{{project}}_h11-{{h11?}}_{{note}}_{{number!s:.3}}"
+for template in (by_text, lambda **names: f"ks-{{names['ks_id']}}"):
+    other = Vulcan(
+        repo=GIVEN["repo"], staging_dir=GIVEN["staging"], project="land scape",
+        run_id_template=template, extra_kwargs={{"note": "a b", "number": 1.0}},
+    )
+    print(other.render_run_id(ks_id=5, number="2.256"))
+random = Vulcan(repo=GIVEN["repo"], staging_dir=GIVEN["staging"], run_id_template=None)
+print(len({{random.render_run_id() for _ in range(20)}}))
+written = random.write(bare, geometry={{"h11": 9}}, tadpole_charge=1)
+written.parquet_path.unlink()
+written.sidecar_path.unlink()
+
+# The head node looks and syncs.
+pending = vulcan.list_pending()
+print([(shard.run_id, shard.n_rows, shard.path_in_repo) for shard in pending])
+for dry_run in (True, False):
+    report = vulcan.sync(dry_run=dry_run, max_batch=2)
+    assert isinstance(report, SyncReport)
+    print(report.n_committed, report.n_failed, report.n_remaining, report.n_commits)
+    print(len(report.commit_oids), None in report.commit_oids, report.errors)
+    print(vulcan.remaining_budget(), len(vulcan.list_pending()))
+
+# Anybody reads.
+reader = vulcan.reader(cache_size=3)
+assert isinstance(reader, VulcanReader)
+show(reader.catalog())
+show(reader.query(h12=3))
+show(reader.query(h12=3, is_susy=True, solver_name="newton_SUSY_ISD+", columns=["flux", "W_re"]))
+show(vulcan.query(ks_id=1, columns=["moduli_im", "tau_im", "residual"]))
+show(vulcan.fetch_run("run-2"))
+show(reader.read_columns(pending[0].path_in_repo, ["tau_re"]))
+print(len(reader.fetch_run("nowhere")), len(reader.query(ks_id=99)))
+show(VulcanReader.from_local(GIVEN["staging"]).catalog())
+
+# And learns.
+view = vulcan.ml_view(
+    fractions=(0.5, 0.5), splits=("train", "test"), salt="fold-1",
+    feature_spec=FeatureSpec(features=["flux", "tau_im"], list_max_len=6),
+)
+assert isinstance(view, VulcanMLView)
+show(view.split_assignments())
+print([view.split_of(text) for text in ("53c720309c3cfd39", "f7ab5efef3a47ce5", "")])
+for split in ("train", "test"):
+    show(view.as_dataframe(split))
+spec = FeatureSpec(features=["moduli_re"], list_max_len=5, list_fill=-1.5, keep_geometry_id=False)
+show(view.as_dataframe("train", feature_spec=spec, query_filters={{"h12": 3}}))
+
+# What cannot be.
+fails(lambda: Vulcan(repo="", staging_dir=GIVEN["staging"]))
+fails(lambda: view.as_dataframe("nowhere"))
+fails(lambda: vulcan.write(bare, geometry={{}}, tadpole_charge=1))
+fails(lambda: vulcan.write(bare, geometry={{"h11": -1}}, tadpole_charge=1))
+fails(lambda: vulcan.write(bare, geometry={{"h11": 1}}))
+fails(lambda: vulcan.write(bare.head(0), geometry={{"h11": 1}}, tadpole_charge=1))
+fails(lambda: vulcan.write(bare[["flux"]], geometry={{"h11": 1}}, tadpole_charge=1))
+fails(lambda: vulcan.write(bare, geometry={{"h11": 1}}, tadpole_charge=1, run_id="a__b"))
+fails(lambda: random.write(bare, geometry={{"h11": 1}}, tadpole_charge=1, run_id="../up"))
+fails(lambda: Vulcan(
+    repo=GIVEN["repo"], staging_dir=GIVEN["staging"], run_id_template="{{lacking}}"
+).render_run_id())
+fails(lambda: Vulcan(
+    repo=GIVEN["repo"], staging_dir=GIVEN["staging"], run_id_template=lambda **names: "a b"
+).render_run_id())
+fails(lambda: reader.query(columns=["nothing"]))
+fails(lambda: reader.query(nothing=1))
+fails(lambda: reader.fetch_shard("h12_1/h11_1/bucket_1/run_x.parquet"))
+fails(lambda: view.as_dataframe("train", feature_spec=FeatureSpec(features=["nothing"])))
+"""
+"""What a user of the peer has written, but for its first line."""
+
+PRINTED = (Path(__file__).parent / "data/api/printed_by_the_peer.txt").read_text()
+"""What the script printed when it ran with the peer, 0.1.1."""
+
+SETTINGS = {
+    "REPO": "alice/env",
+    "STAGING_DIR": "/scratch/staging",
+    "PROJECT": "of-env",
+    "BUDGET": "33",
+}
+
+
+def environment(prefix: str) -> dict[str, str]:
+    return {f"{prefix}{name}": value for name, value in SETTINGS.items()}
+
+
+def given(tmp_path: Path, repo: str) -> str:
+    return json.dumps({"real": str(REAL), "repo": repo, "staging": str(tmp_path / "staging")})
+
+
+@pytest.mark.parametrize("library", ["polars", "pandas"])
+def test_the_peers_script_runs_on_a_folder_repo(library: str, tmp_path: Path) -> None:
+    pytest.importorskip(library)
+    (tmp_path / "repo").mkdir()
+    script = SCRIPT.replace("import pandas as frames", f"import {library} as frames")
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+
+    done = subprocess.run(
+        [sys.executable, "-c", script, given(tmp_path, str(tmp_path / "repo"))],
+        env={**kept, **environment("STRINGFORGE_VULCAN_"), "PYTHONPATH": str(CHECKOUT)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stderr == ""
+    assert done.stdout == PRINTED
+    assert done.returncode == 0
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    with HubThread(tmp_path / "hub") as running:
+        running.create_repo("alice/vacua")
+        yield running
+
+
+@pytest.mark.parametrize("line", [OURS, THEIRS])
+def test_one_script_prints_the_same_with_either_import(
+    line: str, hub: LocalHub, peer: Peer, tmp_path: Path
+) -> None:
+    env = {
+        **environment("STRINGFORGE_VULCAN_"),
+        **{name: text for name, text in hub.client_env().items() if name.startswith("HF_")},
+        "PYTHONPATH": str(CHECKOUT),
+    }
+
+    printed = peer.run(SCRIPT.replace(OURS, line), given(tmp_path, "alice/vacua"), env=env)
+
+    assert printed == PRINTED
+
+
+FILE = REAL / "model_h12-3_5_batch1.parquet"
+GEOMETRY = {"h11": 107, "h12": 3, "ks_id": 5, "triang_id": 0}
+
+
+@pytest.fixture
+def vulcan(tmp_path: Path) -> Vulcan:
+    return Vulcan(repo=str(tmp_path / "repo"), staging_dir=tmp_path / "staging", project="p")
+
+
+def pandas_frame(path: Path) -> Any:
+    return pytest.importorskip("pandas").read_parquet(path)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [pl.scan_parquet, pq.read_table, lambda path: pq.ParquetFile(path).read(), pandas_frame],
+    ids=["lazy", "table", "chunks", "pandas"],
+)
+def test_a_frame_of_any_library_is_the_same_shard(
+    read: Callable[[Path], Any], vulcan: Vulcan
+) -> None:
+    first = vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY)
+
+    second = vulcan.write(read(FILE), geometry=GEOMETRY, run_id=first.run_id)
+
+    assert (first.status, second.status) == ("staged", "already-staged")
+    assert second.parquet_path == first.parquet_path
+    assert second.digest == first.digest
+    assert vulcan.list_pending() == [first]
+
+
+def test_a_run_id_tells_its_content_whatever_the_template(vulcan: Vulcan) -> None:
+    rows = pl.read_parquet(FILE)
+    templates: list[Any] = ["fixed", "{digest}", lambda **names: f"ks-{names['ks_id']}", None]
+    for template in templates:
+        vulcan.run_id_template = template
+        ids = [vulcan.write(part, geometry=GEOMETRY).run_id for part in (rows[:5], rows[5:])]
+        assert len(set(ids)) == 2
+        shards = {shard.run_id: shard for shard in vulcan.list_pending()}
+        for run_id in ids:
+            digest = shards[run_id].digest
+            assert digest is not None
+            assert digest[:16] in run_id
+
+
+def test_another_run_of_the_same_name_is_refused(vulcan: Vulcan) -> None:
+    rows = pl.read_parquet(FILE)
+    vulcan.write(rows[:5], geometry=GEOMETRY, run_id="mine")
+
+    with pytest.raises(Conflict):
+        vulcan.write(rows[5:], geometry=GEOMETRY, run_id="mine")
+
+    assert [shard.n_rows for shard in vulcan.list_pending()] == [5]
+
+
+def test_template_values_of_a_call_win_over_those_of_the_instance(tmp_path: Path) -> None:
+    vulcan = Vulcan(
+        repo="owner/name",
+        staging_dir=tmp_path,
+        run_id_template="{note}_{where?}_{digest}",
+        extra_kwargs={"note": "usual", "where": "here"},
+    )
+    rows = pl.read_parquet(FILE)
+
+    shard = vulcan.write(rows, geometry=GEOMETRY, extra_kwargs={"note": "special"})
+
+    assert shard.digest is not None
+    assert shard.run_id == f"special_here_{shard.digest[:16]}"
+    assert vulcan.render_run_id(digest="d", where=None) == "usual_na_d"
+
+
+def test_bad_rows_are_refused_with_all_that_is_wrong(vulcan: Vulcan) -> None:
+    rows = pl.read_parquet(FILE).with_columns(tau_im=pl.lit(-1.0), flux=pl.lit("x")).head(2)
+
+    with pytest.raises(InputRefused) as refusal:
+        vulcan.write(rows.drop("tau_re"), geometry=GEOMETRY)
+
+    found = {(problem.column, problem.row) for problem in refusal.value.problems}
+    assert {("tau_re", None), ("tau_im", 1), ("tau_im", 2)} < found
+    assert {column for column, _ in found} == {"tau_re", "tau_im", "flux"}
+    assert isinstance(refusal.value, ValueError)
+    assert not vulcan.staging_dir.exists()
+
+
+def test_the_environment_says_what_arguments_do_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in list(os.environ):
+        if name.startswith(("VULCAN_", "STRINGFORGE_VULCAN_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with pytest.raises(NotSetUp) as missing:
+        Vulcan.from_env()
+    assert (missing.value.setting, isinstance(missing.value, ValueError)) == ("repo", True)
+    with pytest.raises(NotSetUp):
+        Vulcan(repo="owner/name")
+
+    for name, value in environment("STRINGFORGE_VULCAN_").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("VULCAN_PROJECT", "ours-wins")
+    monkeypatch.setenv("VULCAN_WINDOW_S", "60")
+
+    vulcan = Vulcan.from_env()
+    assert (vulcan.repo, vulcan.project, vulcan.budget) == ("alice/env", "ours-wins", 33)
+    assert (vulcan.staging_dir, vulcan.window_s) == (Path("/scratch/staging"), 60.0)
+    other = Vulcan.from_env(repo="bob/other", staging_dir=tmp_path, budget=5)
+    assert (other.repo, other.staging_dir, other.budget) == ("bob/other", tmp_path, 5)
+
+
+def test_a_sync_to_another_repo_leaves_the_budget_of_the_first(
+    vulcan: Vulcan, tmp_path: Path
+) -> None:
+    vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY)
+
+    report = vulcan.sync(repo=str(tmp_path / "other"), create_repo=True, budget=3)
+
+    assert isinstance(report, SyncReport)
+    assert (report.n_committed, report.n_commits, report.errors) == (1, 1, [])
+    assert [re.fullmatch("[0-9a-f]{40}", oid or "") is not None for oid in report.commit_oids] == [
+        True
+    ]
+    assert vulcan.remaining_budget() == 90
+    assert VulcanReader.from_hf(str(tmp_path / "other")).query().equals(vulcan.query())
+
+
+def test_the_classes_have_the_peers_attributes(vulcan: Vulcan) -> None:
+    shard = vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY)
+    assert isinstance(shard, StagedShard)
+    assert shard.sidecar_path == Path(f"{shard.parquet_path}.meta.json")
+    assert json.loads(shard.sidecar_path.read_text())["n_rows"] == shard.n_rows == 37
+    view = vulcan.ml_view(feature_spec=FeatureSpec(features=["flux"]))
+    assert isinstance(view, VulcanMLView)
+    assert (view.splits, view.fractions, view.salt) == (
+        ("train", "val", "test"),
+        (0.8, 0.1, 0.1),
+        "",
+    )
+    assert vulcan.reader().revision is None
+
+
+@pytest.mark.parametrize("example", [Vulcan, vulcan_cli])
+def test_the_examples_in_docstrings_are_true(
+    example: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    runner = doctest.DocTestRunner()
+    tests = doctest.DocTestFinder(recurse=False).find(
+        example, "example", globs={"Vulcan": Vulcan, "FeatureSpec": FeatureSpec}
+    )
+
+    results = [runner.run(test) for test in tests]
+
+    assert sum(result.attempted for result in results) > 0
+    assert [result.failed for result in results] == [0] * len(results)
