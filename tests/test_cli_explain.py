@@ -14,6 +14,7 @@ ERRORS: tuple[VulcanError, ...] = (
     errors.UsageError("this and that exclude each other"),
     errors.TemplateError("no such name"),
     errors.MissingTemplateValue("run-id template needs a value for {seed}"),
+    errors.UnknownColumn("there is no column 'tau'"),
     errors.InputRefused(Problem("is empty")),
     errors.BadShard(Path("/s/pending/x.parquet"), "no footer"),
     errors.Conflict("h12_2/h11_3/bucket_5/run_a.parquet", "pending/"),
