@@ -116,6 +116,7 @@ _ADVICE: Mapping[type[VulcanError], _Advice | Callable[[Any], _Advice]] = {
     errors.MissingTemplateValue: _Advice(
         _NOTHING_CHANGED, ("vulcan stage INPUT --set NAME=VALUE",)
     ),
+    errors.UnknownColumn: _Advice(_NOTHING_CHANGED, ("vulcan query --limit 1 --json",)),
     errors.InputRefused: _Advice("nothing was staged", ("vulcan stage INPUT --dry-run",)),
     errors.BadShard: _Advice(
         "the file is left as it is, and other shards are not concerned", ("vulcan status",)
