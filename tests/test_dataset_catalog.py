@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -19,9 +20,9 @@ from polars.testing import assert_frame_equal
 
 from tests.dataset_support import STAGING, listed, put, vacua
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Source
-from vulcan_cli.dataset.footers import FooterReader
+from vulcan_cli.dataset.footers import MEASURED, FooterReader
 from vulcan_cli.errors import BadShard
-from vulcan_cli.vacua import shard
+from vulcan_cli.vacua import arrow_ipc, shard
 
 PEERS = [*STAGING.glob("*/*.parquet")]
 
@@ -60,8 +61,19 @@ def test_it_says_where_a_shard_is_and_what_it_holds(tmp_path: Path) -> None:
         "schema_version": 1,
         "digest": shard.read_footer(source.file).digest,
         "bytes": source.file.stat().st_size,
+        "sha256": None,
+        "time": datetime.fromtimestamp(source.file.stat().st_mtime_ns // 1000 / 1e6, UTC),
         "state": "synced",
         "file": str(source.file),
+        **dict.fromkeys(f"{end}_{name}" for name in MEASURED for end in ("min", "max")),
+        "min_tau_re": 0.25,
+        "max_tau_re": 0.25,
+        "min_tau_im": 1.0,
+        "max_tau_im": 5.0,
+        "min_tadpole_charge": 3.0,
+        "max_tadpole_charge": 3.0,
+        "min_is_susy": 1.0,
+        "max_is_susy": 1.0,
         SCHEMA: 0,
     }
     assert catalog.schemas == (pl.read_parquet_schema(source.file),)
@@ -231,3 +243,58 @@ def test_a_fixed_size_list_of_another_writer_is_one_schema_of_its_own(tmp_path: 
 
     assert numbers == [0, 1]
     assert reader.schemas[1]["extra"] == pl.Array(pl.Float64, 2)
+
+
+VALUES = {
+    "tau_re": st.none() | st.floats(),
+    "tadpole_charge": st.none() | st.integers(-(2**31), 2**31 - 1),
+    "is_susy": st.none() | st.booleans(),
+}
+
+
+@given(
+    st.integers(1, 20).flatmap(
+        lambda n: st.fixed_dictionaries(
+            {name: st.lists(values, min_size=n, max_size=n) for name, values in VALUES.items()}
+        )
+    ),
+    st.sampled_from(["polars", "pyarrow"]),
+    st.integers(1, 3),
+)
+def test_bounds_are_those_of_the_rows_or_unknown(
+    columns: dict[str, list[object]], writer: str, groups: int
+) -> None:
+    types = {"tau_re": pl.Float64, "tadpole_charge": pl.Int32, "is_susy": pl.Boolean}
+    rows = pl.DataFrame(columns, schema=types)
+    with tempfile.TemporaryDirectory() as folder:
+        source = put(Path(folder), vacua(1), "a", h11=3, h12=2)
+        metadata = pq.read_schema(source.file).metadata
+        if writer == "polars":
+            plain = {key.decode(): value.decode() for key, value in metadata.items()}
+            message = arrow_ipc.schema_message(rows.schema, plain)
+            rows.write_parquet(
+                source.file,
+                metadata={arrow_ipc.KEY: message},
+                row_group_size=-(-rows.height // groups),
+            )
+        else:
+            table = rows.to_arrow().replace_schema_metadata(metadata)
+            pq.write_table(table, source.file, row_group_size=-(-rows.height // groups))
+        n_groups = pq.read_metadata(source.file).num_row_groups
+        (row,) = Catalog.read([source]).rows.iter_rows(named=True)
+
+    for name in types:
+        known = rows[name].drop_nulls()
+        known = known.drop_nans() if name == "tau_re" else known
+        found = (row[f"min_{name}"], row[f"max_{name}"])
+        whole = all(
+            not part[name].drop_nulls().is_empty()
+            for part in rows.with_row_index()
+            .with_columns(pl.col("index") // -(-rows.height // groups))
+            .partition_by("index")
+        )
+        if found != (None, None):
+            assert found == (float(known.min()), float(known.max()))  # type: ignore[arg-type]
+        elif name != "tau_re":
+            assert not whole or n_groups == 0
+    assert row["min_W_re"] is None

@@ -13,7 +13,6 @@ import polars as pl
 import pytest
 
 from vulcan_cli import Vulcan, VulcanMLView, VulcanReader
-from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.query import query
 from vulcan_cli.dataset.sources import locate
@@ -169,7 +168,7 @@ def test_query_by_an_id_gives_the_rows_of_its_shards(name: str, staging: Path) -
 
 def test_query_finds_susy_vacua_and_solvers_in_all_of_the_staging_directory(staging: Path) -> None:
     area = StagingArea(staging)
-    catalog = Catalog.read(locate(area, (), "staged").sources)
+    catalog = locate(area, (), "staged").catalog
     files = [*shards(ORIGINAL / "pending"), *shards(ORIGINAL / "synced")]
     files.sort(key=lambda path: path.name.replace("__", "/"))
     everything = rows_of(files)

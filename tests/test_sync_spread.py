@@ -8,7 +8,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.sources import locate
 from vulcan_cli.errors import RepoMissing, UsageError
 from vulcan_cli.hub.directory import DirectoryRepo
@@ -69,7 +68,7 @@ def test_every_shard_is_in_one_repo_and_all_are_one_dataset(
     assert (report.n_committed, report.n_remaining, report.n_commits) == (GEOMETRIES, 0, 2)
     assert (first & second, len(first | second)) == (set(), GEOMETRIES)
     assert min(len(first), len(second)) > 0
-    found = Catalog.read(locate(None, repos, "repo").sources)
+    found = locate(None, repos, "repo").catalog
     assert set(found.rows["path_in_repo"]) == first | second
 
 
@@ -80,7 +79,7 @@ def test_a_published_geometry_stays_when_a_repo_is_added(area: StagingArea, tmp_
     put(area, first=GEOMETRIES)
     sync_all(area, repos, options())
     old = {Geometry(h12=1, ks_id=number).geometry_id for number in range(GEOMETRIES)}
-    rows = Catalog.read(locate(None, repos[1:], "repo").sources).rows
+    rows = locate(None, repos[1:], "repo").catalog.rows
     assert set(rows["geometry_id"]) & old == set()
     assert rows.height > 0
 
@@ -90,7 +89,7 @@ def test_a_trimmed_shard_is_read_from_its_own_repo(area: StagingArea, tmp_path: 
     sync_all(area, repos, options())
     for file in area.synced.iterdir():
         file.unlink()
-    found = Catalog.read(locate(area, repos, "auto").sources)
+    found = locate(area, repos, "auto").catalog
     assert found.rows.height == GEOMETRIES
 
 

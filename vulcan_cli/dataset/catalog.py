@@ -6,14 +6,14 @@ read before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import polars as pl
 
-from vulcan_cli.dataset.footers import FooterReader
+from vulcan_cli.dataset.footers import MEASURED, FooterReader
 from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua.geometry import KEYS
 
@@ -26,10 +26,18 @@ COLUMNS: dict[str, pl.DataType] = {
     "schema_version": pl.Int64(),
     "digest": pl.String(),
     "bytes": pl.Int64(),
+    "sha256": pl.String(),
+    "time": pl.Datetime("us", "UTC"),
     "state": pl.String(),
     "file": pl.String(),
+    **{f"{end}_{name}": pl.Float64() for name in MEASURED for end in ("min", "max")},
 }
-"""Columns of the catalog in their order: those of the peer's catalog, then ours."""
+"""Columns of the catalog in their order: those of the peer's catalog, then ours.
+
+`digest` is null where another program wrote the shard, `sha256` where the ledger does not know the
+shard. `time` is when the file was written. `min_` and `max_` bound the values of a column that are
+neither null nor NaN, true as 1; null where nothing is known of them.
+"""
 
 SCHEMA = "schema"
 """One further column: the number of the shard's schema in `Catalog.schemas`."""
@@ -55,8 +63,7 @@ class Catalog:
     """One row per shard, in the order of paths in the repo.
 
     Attributes:
-        rows: Columns `COLUMNS` and `SCHEMA`. `n_rows` is the file's own count, `bytes` its size,
-            `digest` null where another program wrote the shard.
+        rows: Columns `COLUMNS` and `SCHEMA`. `n_rows` is the file's own count, `bytes` its size.
         schemas: The distinct schemas of the shards.
         bad: What should have been shards and are none, in the order of the listing.
     """
@@ -81,10 +88,22 @@ class Catalog:
                     rows[source.path_in_repo] = _row(reader, source)
                 except BadShard as error:
                     bad.append(error)
-        columns = {**COLUMNS, SCHEMA: pl.UInt32()}
-        ordered = [rows[path] for path in sorted(rows)]
-        frame = pl.DataFrame(ordered, schema=columns, orient="row")
-        return cls(frame, tuple(reader.schemas), tuple(bad))
+        return cls(_frame([rows[path] for path in sorted(rows)]), tuple(reader.schemas), tuple(bad))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Several catalogs as one; of several rows of one path the first counts."""
+        schemas: list[pl.Schema] = []
+        frames = []
+        for part in parts:
+            schemas += [schema for schema in part.schemas if schema not in schemas]
+            numbers = pl.Series([schemas.index(schema) for schema in part.schemas], dtype=pl.UInt32)
+            frames.append(part.rows.with_columns(numbers.gather(part.rows[SCHEMA]).alias(SCHEMA)))
+        rows = pl.concat(frames) if frames else _frame([])
+        if len(frames) > 1:
+            rows = rows.unique("path_in_repo", keep="first", maintain_order=True)
+            rows = rows.sort("path_in_repo")
+        return cls(rows, tuple(schemas), tuple(bad for part in parts for bad in part.bad))
 
     def where(self, condition: pl.Expr) -> Self:
         """The shards whose catalog rows meet a condition; schemas and bad shards are kept."""
@@ -106,6 +125,23 @@ class Catalog:
         }
 
 
+def _frame(rows: Sequence[Sequence[object]]) -> pl.DataFrame:
+    """Rows of a catalog as a frame; a column at a time, which is faster."""
+    types = {**COLUMNS, SCHEMA: pl.UInt32()}
+    columns = zip(*rows, strict=True) if rows else ([] for _ in types)
+    return pl.DataFrame(
+        [
+            _series(name, values, dtype)
+            for (name, dtype), values in zip(types.items(), columns, strict=True)
+        ]
+    )
+
+
+def _series(name: str, values: Iterable[object], dtype: pl.DataType) -> pl.Series:
+    stored = pl.Int64() if dtype.is_temporal() else dtype
+    return pl.Series(name, values, dtype=stored).cast(dtype)
+
+
 def _row(reader: FooterReader, source: Source) -> tuple[object, ...]:
     seen = reader.read(source.file)
     footer = seen.footer
@@ -121,7 +157,10 @@ def _row(reader: FooterReader, source: Source) -> tuple[object, ...]:
         footer.schema_version,
         footer.digest,
         seen.size,
+        None,
+        seen.mtime_ns // 1000,
         source.state,
         str(source.file),
+        *(value for pair in seen.bounds for value in pair),
         seen.schema,
     )

@@ -20,9 +20,27 @@ from pathlib import Path
 
 import polars as pl
 
+from vulcan_cli.dataset.bounds import Bounds, BoundsReader
 from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua import arrow_ipc, shard
+from vulcan_cli.vacua.schema import DTYPES
 from vulcan_cli.vacua.shard import Footer
+
+MEASURED = (
+    "tau_re",
+    "tau_im",
+    "tadpole_charge",
+    "W_re",
+    "W_im",
+    "g_s",
+    "m_gravitino",
+    "residual",
+    "is_susy",
+    "is_isd",
+)
+"""Columns of shards whose smallest and largest value the catalog tells."""
+
+_CODES: dict[pl.DataType, str] = {pl.Float64(): "d", pl.Int32(): "i", pl.Boolean(): "?"}
 
 # Enough for the footer of a shard of one row group, in one read.
 _TAIL = 32 * 1024
@@ -48,12 +66,16 @@ class Seen:
         n_rows: How many rows the file holds, from parquet's own count.
         schema: Which of the reader's `schemas` it has.
         size: Its bytes.
+        mtime_ns: When it was written, unix nanoseconds.
+        bounds: Smallest and largest values of the columns `MEASURED`.
     """
 
     footer: Footer
     n_rows: int
     schema: int
     size: int
+    mtime_ns: int
+    bounds: list[Bounds]
 
 
 class FooterReader:
@@ -66,6 +88,8 @@ class FooterReader:
     def __init__(self) -> None:
         self.schemas: list[pl.Schema] = []
         self._beginnings: dict[bytes, int] = {}
+        self._bounds = BoundsReader((name, _CODES[DTYPES[name]]) for name in MEASURED)
+        self._trusted: list[frozenset[int]] = []
 
     def read(self, path: Path) -> Seen:
         """Read one footer.
@@ -74,28 +98,33 @@ class FooterReader:
             BadShard: The file is gone, unreadable, no regular file, no parquet, or no shard.
         """
         try:
-            tail, size = _read_tail(path)
+            tail, status = _read_tail(path)
         except FileNotFoundError as error:
             raise BadShard(path, "it is gone since it was listed") from error
         except OSError as error:
             raise BadShard(path, f"unreadable: {error.strerror or error}") from error
-        schema, n_rows = self._schema_and_rows(path, tail)
+        schema, n_rows, place = self._schema_and_rows(path, tail)
         pairs = _pairs(tail)
         try:
             footer = shard.parse_footer(pairs) if pairs else None
         except (ValueError, TypeError, KeyError, RecursionError):
             footer = None
-        return Seen(footer or shard.footer_of(BytesIO(tail), path), n_rows, schema, size)
+        footer = footer or shard.footer_of(BytesIO(tail), path)
+        n_groups = _count_at(tail, place)
+        bounds = self._bounds.read(tail, place, n_groups, self._trusted[schema])
+        return Seen(footer, n_rows, schema, status.st_size, status.st_mtime_ns, bounds)
 
-    def _schema_and_rows(self, path: Path, tail: bytes) -> tuple[int, int]:
+    def _schema_and_rows(self, path: Path, tail: bytes) -> tuple[int, int, int]:
+        """The number of the schema, the number of rows, and where the row groups begin."""
         try:
             beginning, schema = self._beginning_of(tail)
-            n_rows = _zigzag(_varint(tail, len(beginning))[0])
+            number, place = _varint(tail, len(beginning))
+            n_rows = _zigzag(number)
         except (IndexError, ValueError, RecursionError, pl.exceptions.PolarsError) as error:
             raise BadShard(path, "unreadable as parquet: its schema") from error
         if not 0 <= n_rows <= _MOST_ROWS:
             raise BadShard(path, f"unreadable as parquet: it holds {n_rows} rows")
-        return schema, n_rows
+        return schema, n_rows, place
 
     def _beginning_of(self, tail: bytes) -> tuple[bytes, int]:
         """The bytes before the number of rows, and the number of the schema they spell."""
@@ -106,12 +135,17 @@ class FooterReader:
         schema = pl.Schema(pl.read_parquet_schema(BytesIO(tail)))
         if schema not in self.schemas:
             self.schemas.append(schema)
+            self._trusted.append(
+                frozenset(
+                    place for place, name in enumerate(MEASURED) if schema.get(name) == DTYPES[name]
+                )
+            )
         number = self._beginnings[beginning] = self.schemas.index(schema)
         return beginning, number
 
 
-def _read_tail(path: Path) -> tuple[bytes, int]:
-    """The footer with its length and magic number, and the size of the file."""
+def _read_tail(path: Path) -> tuple[bytes, os.stat_result]:
+    """The footer with its length and magic number, and what is known of the file."""
     # Without O_NONBLOCK a FIFO in the folder would stop us for good.
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -129,7 +163,7 @@ def _read_tail(path: Path) -> tuple[bytes, int]:
             tail = os.pread(fd, length, size - length)
     finally:
         os.close(fd)
-    return tail[-length:], size
+    return tail[-length:], found
 
 
 def _pairs(metadata: bytes) -> dict[str, str] | None:
@@ -171,6 +205,14 @@ def _end_of_schema(metadata: bytes) -> int:
     if metadata[place] != 1 << 4 | _I64:
         raise ValueError("the number of rows comes third")
     return place + 1
+
+
+def _count_at(metadata: bytes, place: int) -> int:
+    """How many row groups there are: field 4, where it follows the number of rows; else none."""
+    if metadata[place] != 1 << 4 | _LIST:
+        return 0
+    count = metadata[place + 1] >> 4
+    return _varint(metadata, place + 2)[0] if count == 15 else count
 
 
 def _skip(data: bytes, place: int, kind: int) -> int:

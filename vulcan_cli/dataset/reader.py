@@ -183,7 +183,7 @@ class VulcanReader:
 
     def _known(self, *, refresh: bool = False) -> Catalog:
         if self._catalog is None or refresh:
-            self._catalog = Catalog.read(self._source().sources)
+            self._catalog = self._source().catalog
         return self._catalog
 
 

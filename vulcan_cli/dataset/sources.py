@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vulcan_cli.dataset.catalog import Source
+from vulcan_cli.dataset.catalog import Catalog, Source
 from vulcan_cli.errors import NotSetUp, TryLater, UsageError, VulcanError
 from vulcan_cli.hub.repo import MAIN, Repo
 from vulcan_cli.quantities import counted
@@ -26,11 +26,11 @@ class Found:
     """The shards that a question is about.
 
     Attributes:
-        sources: Each shard once, by path.
+        catalog: One row per shard.
         description: Where they stand, in words.
     """
 
-    sources: tuple[Source, ...]
+    catalog: Catalog
     description: str
 
 
@@ -64,14 +64,15 @@ def locate(
     synced = _in_state(area, "synced")
     if place == "staged":
         pending = _in_state(area, "pending")
-        return Found((*synced, *pending), f"pending and synced of {area.root}")
+        joined = Catalog.joined((synced, pending))
+        return Found(joined, f"pending and synced of {area.root}")
     if place == "synced":
         return Found(synced, f"synced of {area.root}")
     return _with_trimmed(area, synced, repos)
 
 
-def _in_state(area: StagingArea, state: State) -> tuple[Source, ...]:
-    return tuple(
+def _in_state(area: StagingArea, state: State) -> Catalog:
+    return Catalog.read(
         Source(entry.path_in_repo, entry.parquet, state)
         for entry in area.scan(state).entries
         if entry.has_parquet and entry.path_in_repo is not None
@@ -86,22 +87,23 @@ def _in_repos(repos: Sequence[Repo], revision: str) -> Found:
         paths = sorted(file.path for file in repo.files(head) if SHARD_PATH.fullmatch(file.path))
         sources += _fetched(repo, paths, head)
         heads.append(f"{repo.name} at {head[:12]}")
-    return Found(tuple(sources), " and ".join(heads))
+    return Found(Catalog.read(sources), " and ".join(heads))
 
 
-def _with_trimmed(area: StagingArea, synced: Sequence[Source], repos: Sequence[Repo]) -> Found:
+def _with_trimmed(area: StagingArea, synced: Catalog, repos: Sequence[Repo]) -> Found:
     """What stands in `synced/`, and what the ledger knows of that was trimmed since."""
-    here = {source.path_in_repo for source in synced}
+    here = set(synced.rows["path_in_repo"])
     home = {entry.path: entry.repo for entry in Ledger(area).entries() if entry.path not in here}
     described = f"synced of {area.root}"
     if not home:
-        return Found(tuple(synced), described)
+        return Found(synced, described)
     count = counted(len(home), "trimmed shard")
     try:
         sources = _of_repos(home, {repo.key: repo for repo in repos})
     except VulcanError as error:
         raise TryLater(f"{count} can only be read from the repo: {error}") from error
-    return Found((*synced, *sources), f"{described}, and {count} of the repo")
+    joined = Catalog.joined((synced, Catalog.read(sources)))
+    return Found(joined, f"{described}, and {count} of the repo")
 
 
 def _of_repos(home: Mapping[str, str], repos: Mapping[str, Repo]) -> tuple[Source, ...]:

@@ -93,7 +93,6 @@ def query(
     Rows come in the order of their shards' paths in the repo. A row whose shard lacks a column
     that a filter asks for does not match. A shard that cannot be read is skipped and named.
     """
-    from vulcan_cli.dataset.catalog import Catalog  # noqa: PLC0415
     from vulcan_cli.dataset.query import query as ask  # noqa: PLC0415
 
     if sum((count, files, sql is not None)) > 1:
@@ -118,7 +117,7 @@ def query(
     filters = asked.filters(columns=columns, sort=sort, limit=limit)
     found = locate_shards(settings, source, revision)
     out.say(f"read {found.description}")
-    answer = ask(Catalog.read(found.sources), filters)
+    answer = ask(found.catalog, filters)
     if files:
         _files(answer, out)
     elif count:

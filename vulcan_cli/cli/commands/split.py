@@ -102,7 +102,6 @@ def split(
     Without a name, the split of every geometry is printed. With one, the rows of that split. The
     split of a geometry hangs on its id and the salt alone, so it never changes as shards come.
     """
-    from vulcan_cli.dataset.catalog import Catalog  # noqa: PLC0415
     from vulcan_cli.dataset.split_view import SplitView  # noqa: PLC0415
 
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
@@ -132,9 +131,7 @@ def split(
     spec = _spec(features, list_max_len, list_fill, keep_geometry_id=not drop_geometry_id)
     found = locate_shards(settings, source, revision)
     out.say(f"read {found.description}")
-    view = SplitView(
-        catalog=Catalog.read(found.sources), filters=asked.filters(), splits=chosen, spec=spec
-    )
+    view = SplitView(catalog=found.catalog, filters=asked.filters(), splits=chosen, spec=spec)
     if out_dir is not None:
         _write(view, out_dir, out)
     elif name is None:

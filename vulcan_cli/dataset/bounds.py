@@ -1,0 +1,89 @@
+"""Smallest and largest values of some columns, from the statistics in a footer.
+
+The two writers we know, Polars and pyarrow, lay a column chunk out in a few ways, so a pattern
+finds what a walk through all of a footer's fields would. Where it finds anything else than one
+chunk for each row group, nothing is known of that column.
+
+Numbers of types and fields follow the Parquet format (`parquet.thrift`, compact protocol).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Collection, Iterable, Sequence
+
+from vulcan_cli.vacua.arrow_ipc import KEY
+
+# Bytes of a number; 7 bits in each, the highest says that more follow.
+_N = rb"[\x80-\xff]*[\x00-\x7f]"
+# Codec, values, bytes and bytes packed; then offsets: of data, of an index, of a dictionary.
+_SIZES = rb"\x15N\x16N\x16N\x16N"
+_OFFSETS = rb"\x26N(?:\x26N\x1c|\x3c|\x16N(?:\x16N\x1c|\x2c))"
+# The old maximum and minimum, which nobody reads, the number of nulls, that of distinct values.
+_COUNTS = rb"(?:\x18W.{W}\x18W.{W}\x16N|\x36N)(?:\x16N\x18|\x28)"
+
+_SIZE_OF = {"d": 8, "i": 4, "?": 1}
+
+_KEY_VALUES = KEY.encode()
+
+Bounds = tuple[float | None, float | None]
+"""Smallest and largest value; None where unknown."""
+
+UNKNOWN: Bounds = (None, None)
+
+
+class BoundsReader:
+    """Reads the bounds of some columns from footers."""
+
+    def __init__(self, types: Iterable[tuple[str, str]]) -> None:
+        """Bind a reader.
+
+        Args:
+            types: Columns, each with its type as `struct` calls it: `d`, `i` or `?`.
+        """
+        columns = tuple(types)
+        self._places = {name.encode(): place for place, (name, _) in enumerate(columns)}
+        self._unknown = [UNKNOWN] * len(columns)
+        names = {code: [name for name, kind in columns if kind == code] for code in _SIZE_OF}
+        self._patterns = [
+            (_pattern(names[code], size), f"<{code}")
+            for code, size in _SIZE_OF.items()
+            if names[code]
+        ]
+
+    def read(
+        self, footer: bytes, start: int, n_groups: int, trusted: Collection[int]
+    ) -> list[Bounds]:
+        """Bounds for each column, in the order in which the columns were given.
+
+        Args:
+            footer: The metadata of a parquet file.
+            start: Where its row groups begin.
+            n_groups: How many row groups it has.
+            trusted: Places of the columns that have the type they were given with.
+        """
+        found: dict[bytes, list[Sequence[float]]] = {}
+        # Behind the row groups stands text of the writer's own.
+        end = footer.find(_KEY_VALUES, start)
+        for pattern, code in self._patterns:
+            for name, largest, smallest in pattern.findall(footer, start, end):
+                pair = struct.unpack(code, smallest) + struct.unpack(code, largest)
+                found.setdefault(name[1:], []).append(pair)
+        bounds = self._unknown.copy()
+        for name, pairs in found.items():
+            place = self._places[name]
+            low, high = min(pair[0] for pair in pairs), max(pair[1] for pair in pairs)
+            # NaN is neither below nor above anything.
+            if len(pairs) == n_groups and place in trusted and low <= high:
+                bounds[place] = float(low), float(high)
+        return bounds
+
+
+def _pattern(names: Iterable[str], size: int) -> re.Pattern[bytes]:
+    """Finds chunks of these columns: name with its length, maximum, minimum."""
+    spelled = b"|".join(re.escape(bytes([len(name)]) + name.encode()) for name in names)
+    value = rb"\x%02x(.{%d})" % (size, size)
+    chunk = _SIZES + _OFFSETS + _COUNTS + value + rb"\x18" + value
+    chunk = chunk.replace(b"N", _N).replace(b"W.{W}", rb"\x%02x.{%d}" % (size, size))
+    return re.compile(rb"\x19\x18(" + spelled + b")" + chunk, re.DOTALL)
