@@ -6,17 +6,18 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from tests.hub_support import SHARDS, addition, commit_of, contents, plain_lfs, sha256
 from tests.hubserver import WRITE, HubThread
-from vulcan_cli.errors import RepoMissing
+from vulcan_cli.errors import BadShard, RepoMissing
 from vulcan_cli.hub.directory import DirectoryRepo
 from vulcan_cli.hub.huggingface import HubRepo
 from vulcan_cli.hub.repo import (
+    NO_COMMIT,
     Addition,
     Changed,
     CommitOutcome,
@@ -25,6 +26,7 @@ from vulcan_cli.hub.repo import (
     Refused,
     RemoteFile,
     Repo,
+    Snapshot,
     Stale,
 )
 
@@ -352,3 +354,75 @@ def test_keys_are_file_names_that_tell_repos_apart(place: Place) -> None:
     assert len(set(keys)) == len(names)
     assert place.open().key == keys[0]
     assert place.open().is_remote is (place.kind == "hub")
+
+
+def test_a_file_of_our_own_takes_the_place_of_its_predecessor(place: Place, tmp_path: Path) -> None:
+    repo = place.open()
+    path = "_vulcan/catalog/head"
+    old = addition(tmp_path / "in", path, b"old")
+    shard = addition(tmp_path / "in", "run_a", b"a")
+    landed(repo.commit(commit_of(repo, old)))
+    new = replace(addition(tmp_path / "in", path, b"new"), replaces=old.sha256)
+    stale = repo.head()
+
+    landed(repo.commit(commit_of(repo, shard, new)))
+
+    assert contents(place.open(), path, shard.path_in_repo) == {
+        path: new.sha256,
+        shard.path_in_repo: shard.sha256,
+    }
+    assert repo.fetch(path).read_bytes() == b"new"
+    again = replace(addition(tmp_path / "in", path, b"again"), replaces=new.sha256)
+    assert repo.commit(commit_of(repo, again, parent=stale)) == Stale()
+    assert repo.fetch(path).read_bytes() == b"new"
+    landed(repo.commit(commit_of(repo, again)))
+    assert repo.fetch(path).read_bytes() == b"again"
+
+
+def test_a_snapshot_names_its_commit_and_the_one_before(place: Place, tmp_path: Path) -> None:
+    repo = place.open()
+    start = repo.head()
+    first = landed(repo.commit(commit_of(repo, addition(tmp_path / "in", "run_a", b"a"))))
+    second = landed(repo.commit(commit_of(repo, addition(tmp_path / "in", "run_b", b"b"))))
+
+    assert repo.snapshot() == Snapshot(second, first)
+    assert repo.snapshot(first) == Snapshot(first, start)
+    assert repo.snapshot(start) == Snapshot(start, NO_COMMIT)
+    for ask in (lambda: repo.snapshot("nobranch"), lambda: place.open("absent").snapshot()):
+        with pytest.raises(RepoMissing):
+            ask()
+
+
+def test_a_stretch_of_a_file(place: Place, tmp_path: Path) -> None:
+    repo = place.open()
+    file = addition(tmp_path / "in", "run_a", b"0123456789")
+    head = landed(repo.commit(commit_of(repo, file)))
+
+    def read(start: int, length: int) -> bytes:
+        part = repo.read(file.path_in_repo, head, start=start, length=length)
+        assert part.size == 10
+        return part.data
+
+    assert [read(0, 3), read(8, 9), read(-4, 4), read(-4, 2), read(-99, 99)] == [
+        b"012",
+        b"89",
+        b"6789",
+        b"67",
+        b"0123456789",
+    ]
+    with pytest.raises(FileNotFoundError):
+        repo.read("h12_1/absent.parquet", head, start=0, length=1)
+
+
+def test_content_that_is_known_is_held_to_it(place: Place, tmp_path: Path) -> None:
+    repo = place.open()
+    file = addition(tmp_path / "in", "run_a", b"a")
+    head = landed(repo.commit(commit_of(repo, file)))
+    with pytest.raises(BadShard):
+        repo.fetch(file.path_in_repo, head, sha256=sha256(b"b"))
+    fetched = repo.fetch(file.path_in_repo, head, sha256=file.sha256)
+    assert fetched.read_bytes() == b"a"
+    assert repo.find(file.path_in_repo, head) == fetched
+    assert repo.find(file.path_in_repo, head, sha256=file.sha256) == fetched
+    assert repo.find(file.path_in_repo, head, sha256=sha256(b"b")) is None
+    assert repo.find("h12_1/absent.parquet", head) is None

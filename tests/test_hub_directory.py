@@ -10,12 +10,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.hub_support import SHARDS, addition, commit_of, contents, sha256
 from vulcan_cli.errors import DiskTrouble, RepoMissing, UsageError
+from vulcan_cli.hub.commit_log import Record, RecordedFile, parse_record
 from vulcan_cli.hub.directory import DirectoryRepo
 from vulcan_cli.hub.repo import NO_COMMIT, Commit, Landed, LoggedCommit, Ready, Refused, Stale
 
@@ -410,3 +412,93 @@ def test_a_full_disk_is_said_and_leaves_the_repo_as_it_was(full_disk: Path, tmp_
     assert visible(full_disk) == {small.path_in_repo: b"s" * 1000}
     other = addition(tmp_path / "in", "run_other", b"o" * 1000)
     assert isinstance(repo.commit(commit_of(repo, other)), Landed)
+
+
+REPLACING = """
+import hashlib, sys
+from pathlib import Path
+from vulcan_cli.hub.directory import DirectoryRepo
+from vulcan_cli.hub.repo import Addition, Commit
+repo, source = DirectoryRepo(Path(sys.argv[1])), Path(sys.argv[2])
+def sha(data): return hashlib.sha256(data).hexdigest()
+def add(path, name, replaces=None):
+    data = (source / name).read_bytes()
+    return Addition(path, source / name, sha(data), len(data), replaces)
+old = add("_vulcan/head", "run_b", sha((source / "run_a").read_bytes()))
+repo.commit(Commit("two", "", repo.head(), (old, add("h12_1/run_c.parquet", "run_c"))))
+"""
+"""Commits a shard together with new content for a file of our own."""
+
+
+@needs_strace
+@pytest.mark.parametrize("call", ["write", "fsync", "rename", "renameat", "linkat", "unlinkat"])
+def test_killed_at_any_call_a_replaced_file_is_the_old_one_or_the_new_one(
+    tmp_path: Path, source: Path, call: str
+) -> None:
+    points = 0
+    for number in range(1, 40):
+        folder = tmp_path / f"repo{number}"
+        folder.mkdir()
+        repo = DirectoryRepo(folder)
+        before = repo.commit(commit_of(repo, addition(tmp_path, "_vulcan/head", b"run_a" * 5)))
+        assert isinstance(before, Landed)
+        command = [sys.executable, "-c", REPLACING, str(folder), str(source)]
+        if not killed_at(call, number, command):
+            break
+        points += 1
+        repo = DirectoryRepo(folder)
+        landed = repo.head() != before.commit_id
+        assert contents(repo, "_vulcan/head", "h12_1/run_c.parquet") == (
+            {"_vulcan/head": sha256(b"run_b" * 5), "h12_1/run_c.parquet": sha256(b"run_c" * 5)}
+            if landed
+            else {"_vulcan/head": sha256(b"run_a" * 5)}
+        )
+        subprocess.run(command, cwd=PROJECT, check=True)
+        assert (folder / "_vulcan/head").read_bytes() == b"run_b" * 5
+        assert len(repo.log(9)) == 2
+    assert points > 0 or call == "rename"
+
+
+def test_a_file_is_replaced_only_by_who_knows_what_it_is(
+    repo: DirectoryRepo, tmp_path: Path
+) -> None:
+    old = addition(tmp_path / "in", "_vulcan/head", b"old")
+    new = addition(tmp_path / "in", "_vulcan/head", b"new")
+    assert isinstance(repo.commit(commit_of(repo, old)), Landed)
+    (repo.root / "_vulcan/head").write_bytes(b"a person's")
+
+    for replaces in (None, old.sha256):
+        outcome = repo.commit(commit_of(repo, replace(new, replaces=replaces)))
+        assert outcome == Refused(
+            "the path holds other content, which is never replaced", ("_vulcan/head",)
+        )
+    assert (repo.root / "_vulcan/head").read_bytes() == b"a person's"
+    knowing = replace(new, replaces=sha256(b"a person's"))
+    assert isinstance(repo.commit(commit_of(repo, knowing)), Landed)
+    assert (repo.root / "_vulcan/head").read_bytes() == b"new"
+
+
+def test_of_a_replaced_file_only_the_newest_content_is_kept(
+    repo: DirectoryRepo, tmp_path: Path
+) -> None:
+    old = addition(tmp_path / "in", "_vulcan/head", b"old")
+    first = repo.commit(commit_of(repo, old))
+    assert isinstance(first, Landed)
+    assert repo.fetch(old.path_in_repo, first.commit_id).read_bytes() == b"old"
+    new = replace(addition(tmp_path / "in", "_vulcan/head", b"new"), replaces=old.sha256)
+    repo.commit(commit_of(repo, new))
+
+    assert repo.look_up([old.path_in_repo], first.commit_id) == {}
+    with pytest.raises(FileNotFoundError):
+        repo.fetch(old.path_in_repo, first.commit_id)
+    assert contents(repo, "_vulcan/head") == {"_vulcan/head": new.sha256}
+
+
+def test_records_of_an_older_version_keep_their_ids() -> None:
+    record = Record(1, NO_COMMIT, "m", "d", 1.5, "in", (RecordedFile("a/b", "f" * 64, 3, "0"),))
+    replacing = RecordedFile("a/b", "f" * 64, 3, "0", "e" * 64)
+    assert "replaces" not in record.as_bytes().decode()
+    assert record.id == "0a9798f7715f9bc2b4267daafb2e5de4deb5e9b7"
+    assert parse_record(record.as_bytes()) == record
+    changed = Record(1, NO_COMMIT, "m", "d", 1.5, "in", (replacing,))
+    assert parse_record(changed.as_bytes()) == changed

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, constants
 
 from tests.hub_support import SHARDS, addition, commit_of, contents, plain_lfs, sha256
 from tests.hubserver import BAD, BOB, READ, WRITE, Fault, HubThread, LocalHub, Refusal, Token
@@ -34,6 +34,7 @@ from vulcan_cli.hub.repo import (
     PullRequestStatus,
     Ready,
     Refused,
+    Snapshot,
     Stale,
     Trouble,
     Unknown,
@@ -522,6 +523,87 @@ def test_a_fetched_file_is_there_without_the_hub(hub: LocalHub, new: Addition) -
     before = len(hub.requests())
     assert repo.fetch(new.path_in_repo, commit_id.commit_id) == path
     assert len(hub.requests()) == before
+
+
+def since(hub: LocalHub, before: int) -> list[tuple[str, str, int | None]]:
+    """Method, last part of the path and status of the requests after so many."""
+    return [(r.method, r.path.rpartition("/")[2], r.status) for r in hub.requests()[before:]]
+
+
+def test_a_file_costs_one_request_and_none_with_the_next_commit(
+    hub: LocalHub, new: Addition, tmp_path: Path
+) -> None:
+    repo = open_hub(hub)
+    first = repo.commit(commit_of(repo, new))
+    assert isinstance(first, Landed)
+    before = len(hub.requests())
+    kept = repo.fetch(new.path_in_repo, first.commit_id, sha256=new.sha256)
+    assert since(hub, before) == [("GET", "run_new.parquet", 200)]
+    assert HfApi(endpoint=hub.url, token=WRITE).hf_hub_download(
+        NAME,
+        new.path_in_repo,
+        repo_type="dataset",
+        revision=first.commit_id,
+        cache_dir=tmp_path / "cache",
+        local_files_only=True,
+    ) == str(kept)
+
+    second = hub.push(NAME, {"other.txt": b"other"})
+    before = len(hub.requests())
+    assert repo.fetch(new.path_in_repo, second, sha256=new.sha256).read_bytes() == b"PAR1 new"
+    assert since(hub, before) == []
+    assert kept.resolve() == repo.fetch(new.path_in_repo, second).resolve()
+
+
+def test_what_the_hubs_client_downloaded_is_not_asked_for_again(
+    hub: LocalHub, new: Addition, tmp_path: Path
+) -> None:
+    repo = open_hub(hub)
+    repo.commit(commit_of(repo, new))
+    theirs = HfApi(endpoint=hub.url, token=WRITE).hf_hub_download(
+        NAME, new.path_in_repo, repo_type="dataset", cache_dir=tmp_path / "cache"
+    )
+    head = repo.head()
+    before = len(hub.requests())
+    assert str(repo.fetch(new.path_in_repo, head, sha256=new.sha256)) == theirs
+    assert since(hub, before) == []
+
+
+def test_a_part_of_a_file_moves_no_more_than_that(hub: LocalHub, tmp_path: Path) -> None:
+    repo = open_hub(hub)
+    large = addition(tmp_path / "in", "run_large", os.urandom(200_000))
+    repo.commit(commit_of(repo, large))
+    head, before = repo.head(), len(hub.requests())
+    part = repo.read(large.path_in_repo, head, start=-8, length=8)
+    assert (part.data, part.size) == (large.local.read_bytes()[-8:], 200_000)
+    assert since(hub, before) == [("GET", "run_large.parquet", 206)]
+
+
+def test_offline_reads_what_is_here_and_says_what_is_not(
+    hub: LocalHub, new: Addition, tmp_path: Path
+) -> None:
+    repo = open_hub(hub)
+    repo.commit(commit_of(repo, new))
+    other = addition(tmp_path / "in", "run_other", b"other")
+    repo.commit(commit_of(repo, other))
+    head = repo.snapshot().head
+    repo.fetch(new.path_in_repo, head)
+    before = len(hub.requests())
+    constants.HF_HUB_OFFLINE = True
+    try:
+        away = open_hub(hub)
+        assert away.snapshot() == Snapshot(head, None, is_cached=True)
+        assert away.fetch(new.path_in_repo, head).read_bytes() == b"PAR1 new"
+        assert away.fetch(new.path_in_repo).read_bytes() == b"PAR1 new"
+        with pytest.raises(FileNotFoundError):
+            away.fetch(other.path_in_repo, head)
+        with pytest.raises(Unreachable):
+            away.snapshot("dev")
+        with pytest.raises(Unreachable):
+            away.read(new.path_in_repo, head, start=0, length=1)
+    finally:
+        constants.HF_HUB_OFFLINE = False
+    assert since(hub, before) == []
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ commit. A commit goes: content durable in `incoming/`, the record gets its numbe
 landed), the files get their places, the incoming folder goes. Whoever opens the repo after a crash
 carries out what is left; who may read but not write sees the content where it waits.
 
-No file is ever replaced, and no link inside the folder is ever followed.
+No file is replaced but those whose commit names what it replaces, which are our own (see
+`Addition`); of these only the newest content is kept. No link inside the folder is ever followed.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vulcan_cli.errors import BadShard, Denied, DiskTrouble, RepoMissing, UsageError
-from vulcan_cli.files import Folder, fsync_dir
+from vulcan_cli.files import Folder, fsync_dir, sha256_of
 from vulcan_cli.hub.commit_log import (
     HIDDEN,
     Record,
     RecordedFile,
     append_record,
+    last_number,
     newest_first,
     newest_record,
     number_of,
@@ -46,15 +48,17 @@ from vulcan_cli.hub.repo import (
     CommitOutcome,
     Landed,
     LoggedCommit,
+    Part,
     PullRequest,
     Ready,
     Refused,
     RemoteFile,
+    Snapshot,
     Stale,
     UploadOutcome,
     key_of,
 )
-from vulcan_cli.hub.tree import is_free, open_file, places_of, read_file, walk
+from vulcan_cli.hub.tree import is_free, open_file, read_file, walk
 
 _MAY_NOT_WRITE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -186,18 +190,41 @@ class DirectoryRepo:
                 if file is not None and (known is None or path in known):
                     yield file
 
-    def fetch(self, path: str, revision: str = MAIN) -> Path:
+    def snapshot(self, revision: str = MAIN) -> Snapshot:
+        """See `Repo.snapshot`."""
+        with self._open() as root, ours_to_read(root, "commits") as commits:
+            head = self._head_of(root, revision)
+            number = None if commits is None else number_of(commits, head)
+            if commits is None or not number:
+                return Snapshot(head, NO_COMMIT)
+            return Snapshot(head, read_record(commits, number).parent)
+
+    def find(self, path: str, revision: str = MAIN, *, sha256: str | None = None) -> Path | None:
+        """See `Repo.find`: the file itself, where it stands."""
+        try:
+            return self.fetch(path, revision, sha256=sha256)
+        except (FileNotFoundError, BadShard):
+            return None
+
+    def fetch(self, path: str, revision: str = MAIN, *, sha256: str | None = None) -> Path:
         """See `Repo.fetch`: the file itself, where it stands."""
-        with self._open() as root:
-            waiting = self._carry_out(root)
-            known = self._paths_at(root, revision)
-            if problem_of(path) is None and (known is None or path in known):
-                for place in places_of(waiting, path):
-                    fd = open_file(root, place)
-                    if fd is not None:
-                        os.close(fd)
-                        return self.root / place
-        raise FileNotFoundError(errno.ENOENT, f"not in {self.name}", path)
+        with self._open_at(path, revision) as (fd, place):
+            other = sha256 is not None and sha256_of(fd)[0] != sha256
+        if other:
+            raise BadShard(self.root / path, "it is there with other content")
+        return self.root / place
+
+    def read(self, path: str, revision: str, *, start: int, length: int) -> Part:
+        """See `Repo.read`."""
+        with self._open_at(path, revision) as (fd, _):
+            size = os.fstat(fd).st_size
+            first = start if start >= 0 else max(0, size + start)
+            return Part(os.pread(fd, length, first), size)
+
+    @property
+    def notes(self) -> None:
+        """None: the folder is read as quickly as notes would be."""
+        return None
 
     def log(self, limit: int, revision: str = MAIN) -> list[LoggedCommit]:
         """See `Repo.log`."""
@@ -222,6 +249,23 @@ class DirectoryRepo:
     def pull_requests(self) -> list[PullRequest]:
         """There are none."""
         return []
+
+    @contextmanager
+    def _open_at(self, path: str, revision: str) -> Iterator[tuple[int, str]]:
+        """A descriptor of a file of the repo, and where in the folder it stands."""
+        with self._open() as root:
+            waiting = self._carry_out(root)
+            known = self._paths_at(root, revision)
+            places = waiting.get(path, (path,)) if known is None or path in known else ()
+            found = ((open_file(root, place), place) for place in places if not problem_of(path))
+            fd, place = next((each for each in found if each[0] is not None), (None, ""))
+        if fd is None:
+            raise FileNotFoundError(errno.ENOENT, f"not in {self.name}", path)
+        try:
+            with self._edge():
+                yield fd, place
+        finally:
+            os.close(fd)
 
     def _refuse_pull_request(self, *, wanted: bool) -> None:
         if wanted:
@@ -270,16 +314,19 @@ class DirectoryRepo:
             last = None if commits is None else number_of(commits, revision)
             if commits is None or last is None:
                 raise RepoMissing(f"{self.name}@{revision}")
-            records = (read_record(commits, number) for number in range(1, last + 1))
-            return {file.path for record in records for file in record.files}
+            numbers = range(1, last_number(commits) + 1)
+            added = {n: read_record(commits, n).files for n in numbers}
+        replaced = {file.path for n in numbers[last:] for file in added[n] if file.replaces}
+        return {file.path for n in numbers[:last] for file in added[n]} - replaced
 
-    def _carry_out(self, root: Folder) -> dict[str, str]:
+    def _carry_out(self, root: Folder) -> dict[str, tuple[str, ...]]:
         """Give the files of the newest commit their places, where that is still to do.
 
         Every commit does this before it lands, so older ones need no look.
 
         Returns:
-            Where content waits that we may not move: path in the repo to path in the folder.
+            For content that waits and that we may not move, where to look for it in the folder,
+            in turn.
         """
         record = newest_record(root)
         with ours_to_read(root, "incoming") as incoming:
@@ -290,8 +337,7 @@ class DirectoryRepo:
             except OSError as error:
                 if error.errno not in _MAY_NOT_WRITE:
                     raise
-                folder = f"{HIDDEN}/incoming/{record.incoming}"
-                return {file.path: f"{folder}/{file.part}" for file in record.files}
+                return {file.path: _places_of(record, file) for file in record.files}
         return {}
 
     def _carry_out_all(self, root: Folder) -> None:
@@ -348,7 +394,9 @@ class DirectoryRepo:
                 self._ahead = None
                 return Stale()
             files = tuple(
-                RecordedFile(each.path_in_repo, each.sha256, each.size, ahead.parts[each])
+                RecordedFile(
+                    each.path_in_repo, each.sha256, each.size, ahead.parts[each], each.replaces
+                )
                 for each in new
             )
             record = Record(
@@ -371,6 +419,15 @@ class DirectoryRepo:
         return outcome
 
 
+def _places_of(record: Record, file: RecordedFile) -> tuple[str, ...]:
+    """Where a file of the newest commit is: in its place, or where it waits; it may be moved."""
+    waiting = f"{HIDDEN}/incoming/{record.incoming}/{file.part}"
+    if file.replaces is not None:
+        # Its predecessor may still stand in its place.
+        return waiting, file.path
+    return file.path, waiting, file.path
+
+
 def _sort_out(
     root: Folder, additions: Sequence[Addition]
 ) -> tuple[tuple[str, ...], list[Addition]]:
@@ -380,7 +437,8 @@ def _sort_out(
         file = read_file(root, {}, addition.path_in_repo)
         if file is not None and file.sha256 == addition.sha256:
             continue
-        if file is not None or not is_free(root, addition.path_in_repo):
+        replaced = file is not None and file.sha256 == addition.replaces
+        if not replaced and (file is not None or not is_free(root, addition.path_in_repo)):
             taken.append(addition.path_in_repo)
         else:
             new.append(addition)

@@ -15,7 +15,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -25,23 +25,37 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx2
-from huggingface_hub import CommitOperationAdd, HfApi, set_client_factory
+from huggingface_hub import CommitOperationAdd, HfApi, constants, set_client_factory
 from huggingface_hub.community import Discussion
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import logging as client_logging
 from huggingface_hub.utils._headers import build_hf_headers
-from huggingface_hub.utils._http import default_client_factory, get_session, hf_raise_for_status
+from huggingface_hub.utils._http import (
+    default_client_factory,
+    get_session,
+    hf_raise_for_status,
+    http_stream_backoff,
+)
 from huggingface_hub.utils._pagination import paginate
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from vulcan_cli import __version__
-from vulcan_cli.errors import DiskTrouble, RepoMissing, RepoRefuses, ServerTrouble, UsageError
+from vulcan_cli.errors import (
+    DiskTrouble,
+    RepoMissing,
+    RepoRefuses,
+    ServerTrouble,
+    Unreachable,
+    UsageError,
+)
 from vulcan_cli.hub.answers import Answer, commit_outcome, error_of, plain, upload_outcome
+from vulcan_cli.hub.downloads import COMMIT_ID, Downloads
 from vulcan_cli.hub.paths import problem_of, refuse_paths
 from vulcan_cli.hub.repo import (
     LOOK_UP_LIMIT,
     MAIN,
+    NO_COMMIT,
     Addition,
     Changed,
     Commit,
@@ -49,11 +63,13 @@ from vulcan_cli.hub.repo import (
     Landed,
     Later,
     LoggedCommit,
+    Part,
     PullRequest,
     PullRequestStatus,
     Ready,
     Refused,
     RemoteFile,
+    Snapshot,
     Trouble,
     Unknown,
     UploadOutcome,
@@ -65,6 +81,9 @@ PROBE = "h12_0/h11_0/bucket_0/run_probe.parquet"
 
 LONGEST_SLEEP_S = 60.0
 """What the client may sleep by itself before it asks again."""
+
+MOST_RESUMPTIONS = 5
+"""How often a download that breaks is taken up again."""
 
 _CONNECT_S = 15.0
 _NEVER_SENT = (
@@ -116,7 +135,7 @@ class HubRepo:
         _set_up_client(timeout_s)
         self._id = repo_id
         self._token = token
-        self._cache_dir = cache_dir
+        self._downloads = Downloads(cache_dir or Path(constants.HF_HUB_CACHE), repo_id)
         self._clock = clock
         self._ahead: _Ahead | None = None
         self._api = HfApi(
@@ -243,7 +262,7 @@ class HubRepo:
 
     def files(self, revision: str = MAIN) -> Iterator[RemoteFile]:
         """See `Repo.files`; pages of 1000, all of one commit."""
-        head = self.head(revision)
+        head = revision if COMMIT_ID.fullmatch(revision) else self.head(revision)
         with self._asking(revision):
             for info in self._api.list_repo_tree(
                 self._id, recursive=True, revision=head, repo_type="dataset"
@@ -251,18 +270,67 @@ class HubRepo:
                 if isinstance(info, RepoFile):
                     yield _remote_file(info)
 
-    def fetch(self, path: str, revision: str = MAIN) -> Path:
-        """See `Repo.fetch`; kept in the cache, and served from it where the Hub is away."""
-        with self._asking(revision, path):
-            return Path(
-                self._api.hf_hub_download(
-                    self._id,
-                    path,
-                    repo_type="dataset",
-                    revision=revision,
-                    cache_dir=self._cache_dir,
-                )
+    def snapshot(self, revision: str = MAIN) -> Snapshot:
+        """See `Repo.snapshot`; the client knows whether it may use the network."""
+        if constants.is_offline_mode():
+            seen = self._downloads.last_seen(revision)
+            if seen is None:
+                raise Unreachable(f"offline, and nothing of {self._id}@{revision} is here")
+            return Snapshot(seen, None, is_cached=True)
+        newest = [commit.id for commit in self.log(2, revision)]
+        if not newest:
+            raise ServerTrouble(f"the Hub's answer makes no sense: {self._id} has no commit")
+        with self._asking(revision):
+            self._downloads.remember(revision, newest[0])
+        return Snapshot(newest[0], newest[1] if len(newest) > 1 else NO_COMMIT)
+
+    def find(self, path: str, revision: str = MAIN, *, sha256: str | None = None) -> Path | None:
+        """See `Repo.find`: what was downloaded, by this program or by the Hub's client."""
+        if problem_of(path) is not None:
+            return None
+        with self._asking(revision):
+            return self._downloads.find(path, revision, sha256)
+
+    def fetch(self, path: str, revision: str = MAIN, *, sha256: str | None = None) -> Path:
+        """See `Repo.fetch`; kept where the Hub's client keeps downloads.
+
+        Not by `hf_hub_download`, which asks twice for a file, and again for content that came
+        with another commit.
+        """
+        offline = constants.is_offline_mode()
+        if offline or COMMIT_ID.fullmatch(revision):
+            found = self.find(path, revision, sha256=sha256)
+            if found is not None:
+                return found
+        if offline or problem_of(path) is not None:
+            raise FileNotFoundError(errno.ENOENT, f"not in {self._id}", path)
+        with self._asking(revision, path), self._open(path, revision) as response:
+            said = _first(response, "x-linked-etag") or _first(response, "etag")
+            commit = _first(response, "x-repo-commit")
+            if not COMMIT_ID.fullmatch(commit):
+                raise ValueError("the commit that a file is of is missing")
+            self._downloads.remember(revision, commit)
+            return self._downloads.keep(
+                path,
+                commit,
+                said.removeprefix("W/").strip('"'),
+                self._whole(path, commit, response),
+                sha256,
             )
+
+    def read(self, path: str, revision: str, *, start: int, length: int) -> Part:
+        """See `Repo.read`; by an HTTP range."""
+        span = f"{start}-{start + length - 1}" if start >= 0 else f"{start}"
+        with self._asking(revision, path), self._open(path, revision, span) as response:
+            size = response.headers.get("content-range", "").rpartition("/")[2]
+            if not size.isdecimal():
+                raise ValueError("a part of a file came without the size of the whole")
+            return Part(b"".join(_told(response.iter_bytes()))[:length], int(size))
+
+    @property
+    def notes(self) -> Path:
+        """See `Repo.notes`: beside the downloads, and deleted with them."""
+        return self._downloads.notes
 
     def log(self, limit: int, revision: str = MAIN) -> list[LoggedCommit]:
         """See `Repo.log`; asks for no more pages than it needs."""
@@ -292,6 +360,10 @@ class HubRepo:
     def _url(self) -> str:
         return f"{self._api.endpoint}/api/datasets/{self._id}"
 
+    def _file_url(self, path: str, revision: str) -> str:
+        place = f"{self._api.endpoint}/datasets/{self._id}/resolve"
+        return f"{place}/{quote(revision, safe='')}/{quote(path)}"
+
     def _headers(self) -> dict[str, str]:
         return build_hf_headers(
             token=self._token or False, library_name="vulcan-cli", library_version=__version__
@@ -309,16 +381,46 @@ class HubRepo:
 
     def _sha256_of(self, path: str, revision: str) -> str:
         """Read a file that the Hub keeps in git itself (10 MB at most), without a SHA-256."""
-        url = (
-            f"{self._api.endpoint}/datasets/{self._id}/resolve/"
-            f"{quote(revision, safe='')}/{quote(path)}"
-        )
         digest = hashlib.sha256()
-        with get_session().stream("GET", url, headers=self._headers()) as response:
+        with get_session().stream(
+            "GET", self._file_url(path, revision), headers=self._headers()
+        ) as response:
             hf_raise_for_status(response)
             for data in response.iter_bytes():
                 digest.update(data)
         return digest.hexdigest()
+
+    @contextmanager
+    def _open(self, path: str, revision: str, span: str | None = None) -> Iterator[httpx2.Response]:
+        """The answer with a file, or with a span of its bytes, still to be read."""
+        # Content that was packed for the way has other bytes, and other places in them.
+        headers = {**self._headers(), "accept-encoding": "identity"}
+        if span is not None:
+            headers["range"] = f"bytes={span}"
+        url = self._file_url(path, revision)
+        with http_stream_backoff("GET", url, headers=headers) as response:
+            hf_raise_for_status(response)
+            if span is not None and response.status_code != 206:
+                raise ValueError("a part of a file was asked for, and something else came")
+            yield response
+
+    def _whole(self, path: str, commit: str, first: httpx2.Response) -> Iterator[bytes]:
+        """The content of a file, taken up again where the connection breaks."""
+        received = 0
+        with ExitStack() as stack:
+            response = first
+            for last in (*[False] * MOST_RESUMPTIONS, True):
+                try:
+                    for data in response.iter_bytes():
+                        received += len(data)
+                        yield data
+                except httpx2.TransportError as error:
+                    if last:
+                        raise Unreachable(self._say(error)) from None
+                    stack.close()
+                    response = stack.enter_context(self._open(path, commit, f"{received}-"))
+                else:
+                    return
 
     @contextmanager
     def _asking(self, revision: str, path: str | None = None) -> Iterator[None]:
@@ -521,6 +623,20 @@ def _pull_request(found: Discussion) -> PullRequest:
     return PullRequest(
         found.num, found.title, PullRequestStatus("open" if status == "draft" else status)
     )
+
+
+def _told(content: Iterator[bytes]) -> Iterator[bytes]:
+    """Content; where the connection breaks, our own error: the client would swallow its own."""
+    try:
+        yield from content
+    except httpx2.TransportError as error:
+        raise Unreachable(plain(str(error))[:200] or type(error).__name__) from None
+
+
+def _first(response: httpx2.Response, name: str) -> str:
+    """A header of the Hub's own answer, before it sent us on to where content is."""
+    answers = (*response.history, response)
+    return next((each.headers[name] for each in answers if name in each.headers), "")
 
 
 def _text(value: str | None) -> str:

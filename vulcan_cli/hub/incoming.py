@@ -19,7 +19,8 @@ _CHUNK = 1 << 22
 def give_places(root: Folder, incoming: Folder, record: Record) -> None:
     """Give the files of a commit their places; may be done again, and by several at once.
 
-    Where something else took the place meanwhile, the content stays in the incoming folder.
+    Where something else took the place meanwhile, the content stays in the incoming folder, and
+    what a file replaces must still be there.
     """
     with ExitStack() as stack:
         folders = {"": root}
@@ -46,6 +47,8 @@ def _place_one(
                 above, _, name = path.rpartition("/")
                 folders[path] = stack.enter_context(folders[above].make_child(name))
         above, _, name = file.path.rpartition("/")
+        if file.replaces is not None:
+            return _replace(waiting, file, folders[above], name)
         if waiting.link_exclusive(file.part, folders[above], name):
             return True
     except OSError as error:
@@ -55,6 +58,24 @@ def _place_one(
         return waiting.status(file.part) is None
     there = read_file(folders[above], {}, name)
     return there is not None and there.sha256 == file.sha256
+
+
+def _replace(waiting: Folder, file: RecordedFile, folder: Folder, name: str) -> bool:
+    """Put a file where its predecessor stands; False where that is something else.
+
+    The waiting file itself is moved: who comes late finds it gone, and so cannot put it over what
+    a later commit has placed.
+    """
+    there = read_file(folder, {}, name)
+    if there is not None and there.sha256 == file.sha256:
+        return True
+    if there is None and folder.status(name) is not None:
+        return False
+    if there is not None and there.sha256 != file.replaces:
+        # Moved away by another process, which may even have replaced it once more since.
+        return waiting.status(file.part) is None
+    waiting.rename_over(file.part, folder, name)
+    return True
 
 
 def receive(addition: Addition, folder: Folder, part: str) -> bool:

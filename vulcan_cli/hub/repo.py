@@ -59,12 +59,17 @@ class Addition:
             open until the commit has returned, or a file nobody else may write.
         sha256: What the bytes were when they were checked, 64 hex digits.
         size: Bytes, as checked.
+        replaces: SHA-256 of the content that this takes the place of, for the few files of our
+            own that change (the catalog, the card); None for what may only be new. A folder
+            compares it with what is there. On the Hub the parent fences it: whoever replaces a
+            file has read it at that commit.
     """
 
     path_in_repo: str
     local: Path
     sha256: str
     size: int
+    replaces: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,30 @@ class LoggedCommit:
     message: str
     description: str
     time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A revision that is being read: all of it is read at this commit.
+
+    Attributes:
+        head: The commit that the revision stands for, `NO_COMMIT` where there is none.
+        parent: The commit before it, `NO_COMMIT` where there is none; None where nobody can be
+            asked.
+        is_cached: The network is switched off: this is what was last seen of the revision.
+    """
+
+    head: str
+    parent: str | None
+    is_cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a file; `size` is that of the whole file, bytes."""
+
+    data: bytes
+    size: int
 
 
 class PullRequestStatus(enum.Enum):
@@ -291,11 +320,44 @@ class Repo(Protocol):
     def files(self, revision: str = MAIN) -> Iterator[RemoteFile]:
         """Every file, in no promised order; `sha256` is None where it would cost a read."""
 
-    def fetch(self, path: str, revision: str = MAIN) -> Path:
-        """A local file with this content, to read only.
+    def snapshot(self, revision: str = MAIN) -> Snapshot:
+        """What to read of a revision; one question."""
+
+    def find(self, path: str, revision: str = MAIN, *, sha256: str | None = None) -> Path | None:
+        """What `fetch` would give, where that needs no question; else None."""
+
+    def fetch(self, path: str, revision: str = MAIN, *, sha256: str | None = None) -> Path:
+        """A local file with this content, to read only; at most one question.
+
+        Args:
+            path: The path in the repo.
+            revision: Where; the id of a commit is looked for on this machine first.
+            sha256: What it must be, where that is known: then content that came here with another
+                commit is as good.
+
+        Raises:
+            FileNotFoundError: The repo has no such path, or (offline) nothing of it is here.
+            BadShard: It is there with other content than `sha256`.
+        """
+
+    def read(self, path: str, revision: str, *, start: int, length: int) -> Part:
+        """A stretch of a file, and no more of it; one question.
+
+        Args:
+            path: The path in the repo.
+            revision: Where.
+            start: The first byte; negative: so many bytes before the end.
+            length: How many bytes, at least one; fewer where the file ends.
 
         Raises:
             FileNotFoundError: The repo has no such path.
+        """
+
+    @property
+    def notes(self) -> Path | None:
+        """Where readers keep what they learned; None where looking again costs little.
+
+        A folder on this machine, perhaps still to be made. What is in it can be learned again.
         """
 
     def log(self, limit: int, revision: str = MAIN) -> list[LoggedCommit]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
 from vulcan_cli.errors import BadShard
@@ -31,14 +31,15 @@ def is_free(root: Folder, path: str) -> bool:
         return folder.status(path.rpartition("/")[2]) is None
 
 
-def places_of(waiting: dict[str, str], path: str) -> list[str]:
-    """Where to look for a file, in turn: its place, where it waits, and again its place."""
-    return [path, waiting[path], path] if path in waiting else [path]
+def read_file(root: Folder, waiting: Mapping[str, tuple[str, ...]], path: str) -> RemoteFile | None:
+    """What stands at a path, by reading it.
 
-
-def read_file(root: Folder, waiting: dict[str, str], path: str) -> RemoteFile | None:
-    """What stands at a path, by reading it."""
-    for place in places_of(waiting, path):
+    Args:
+        root: The folder of the repo.
+        waiting: Where to look for a file, in turn, that may not be in its place yet.
+        path: Its path in the repo.
+    """
+    for place in waiting.get(path, (path,)):
         fd = open_file(root, place)
         if fd is not None:
             try:

@@ -1,0 +1,133 @@
+"""Downloads on this machine, in the layout that the Hub's own client keeps and reads.
+
+Below the folder of a repo, `blobs/` holds content under the name that the Hub gives it (its SHA-256
+in LFS), `snapshots/<commit>/` the files of a commit as links to it, and `refs/` what a branch was
+when it was last seen (https://huggingface.co/docs/huggingface_hub/guides/manage-cache). Content
+that came with one commit is found for every other that has it, by its SHA-256, without a question.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from vulcan_cli.errors import BadShard
+from vulcan_cli.files import Folder, open_regular, replace_durably, sha256_of
+
+SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+COMMIT_ID = re.compile(r"[0-9a-f]{40}", re.ASCII)
+
+_BLOB_NAME = re.compile(r"[0-9a-f]{40,64}", re.ASCII)
+
+
+class Downloads:
+    """The downloads of one dataset repo.
+
+    Attributes:
+        notes: A folder beside them for what readers learned.
+    """
+
+    def __init__(self, cache: Path, repo_id: str) -> None:
+        """Nothing is read or made yet.
+
+        Args:
+            cache: The folder that the Hub's client keeps all repos in.
+            repo_id: `owner/name`.
+        """
+        self._root = cache / f"datasets--{repo_id.replace('/', '--')}"
+        self.notes = self._root / "vulcan"
+
+    def find(self, path: str, revision: str, sha256: str | None) -> Path | None:
+        """A file of a commit, or of what a branch was when last seen, if its content is here."""
+        commit = revision if COMMIT_ID.fullmatch(revision) else self.last_seen(revision)
+        if commit is None:
+            return None
+        file = self._root / "snapshots" / commit / path
+        if not file.is_file() and sha256 is not None and (self._root / "blobs" / sha256).is_file():
+            self._link(file, sha256)
+        if not file.is_file() or (sha256 is not None and not self._is(file, sha256)):
+            return None
+        return file
+
+    def keep(
+        self, path: str, commit: str, name: str, content: Iterable[bytes], sha256: str | None
+    ) -> Path:
+        """Keep what is being downloaded.
+
+        Args:
+            path: Its path in the repo.
+            commit: The commit it is read at.
+            name: What the Hub calls the content.
+            content: The bytes.
+            sha256: What it must be; None for anything.
+
+        Raises:
+            BadShard: It is something else; nothing is kept.
+            OSError: It cannot be written.
+        """
+        file = self._root / "snapshots" / commit / path
+        blobs = self._root / "blobs"
+        blobs.mkdir(parents=True, exist_ok=True)
+        with Folder.open(blobs) as folder, folder.temporary() as (fd, temporary):
+            digest = hashlib.sha256()
+            with os.fdopen(fd, "wb", closefd=False) as stream:
+                for data in content:
+                    digest.update(data)
+                    stream.write(data)
+            found = digest.hexdigest()
+            if found != (sha256 or found):
+                raise BadShard(Path(path), "it came with another SHA-256 than it should have")
+            os.fchmod(fd, 0o644)
+            blob = name if _BLOB_NAME.fullmatch(name) else found
+            folder.rename_over(temporary, folder, blob)
+        self._link(file, blob)
+        return file
+
+    def last_seen(self, revision: str) -> str | None:
+        """The commit that a branch was when it was last seen from here."""
+        if COMMIT_ID.fullmatch(revision):
+            return revision
+        try:
+            text = self._ref(revision).read_text("ascii").strip()
+        except (OSError, ValueError):
+            return None
+        return text if COMMIT_ID.fullmatch(text) else None
+
+    def remember(self, revision: str, commit: str) -> None:
+        """Write down what a branch is now.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if COMMIT_ID.fullmatch(revision) or self.last_seen(revision) == commit:
+            return
+        ref = self._ref(revision)
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        replace_durably(ref, commit.encode())
+
+    def _ref(self, revision: str) -> Path:
+        parts = [part for part in revision.split("/") if part not in {"", ".", ".."}]
+        return self._root.joinpath("refs", *parts)
+
+    def _link(self, file: Path, blob: str) -> None:
+        """Let a file of a snapshot be this content."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        target = os.path.relpath(self._root / "blobs" / blob, file.parent)
+        with Folder.open(file.parent) as folder:
+            if folder.status(file.name) is not None:
+                folder.discard(file.name)
+            os.symlink(target, file.name, dir_fd=folder.fd)
+
+    def _is(self, file: Path, sha256: str) -> bool:
+        """Whether a file has this content: by the name of its blob, else by reading it."""
+        blob = file.resolve()
+        if SHA256.fullmatch(blob.name):
+            return blob.name == sha256
+        fd = open_regular(blob)
+        try:
+            return sha256_of(fd)[0] == sha256
+        finally:
+            os.close(fd)
