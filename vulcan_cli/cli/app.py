@@ -32,6 +32,7 @@ COMMANDS: tuple[str, ...] = (
     "status",
     "retry-failed",
     "trim-synced",
+    "verify",
     "unlock",
     "query",
     "split",
