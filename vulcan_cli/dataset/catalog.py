@@ -6,14 +6,15 @@ read before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 import polars as pl
 
-from vulcan_cli.dataset.footers import MEASURED, FooterReader
+from vulcan_cli.dataset.away import Away
+from vulcan_cli.dataset.footers import MEASURED, FooterReader, Seen
 from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua.geometry import KEYS
 
@@ -36,7 +37,8 @@ COLUMNS: dict[str, pl.DataType] = {
 
 `digest` is null where another program wrote the shard, `sha256` where the ledger does not know the
 shard. `time` is when the file was written. `min_` and `max_` bound the values of a column that are
-neither null nor NaN, true as 1; null where nothing is known of them.
+neither null nor NaN, true as 1; null where nothing is known of them. `file` is a path, or
+`<away>:<path in the repo>` for a shard that is to be brought from one of `Catalog.away`.
 """
 
 SCHEMA = "schema"
@@ -66,11 +68,13 @@ class Catalog:
         rows: Columns `COLUMNS` and `SCHEMA`. `n_rows` is the file's own count, `bytes` its size.
         schemas: The distinct schemas of the shards.
         bad: What should have been shards and are none, in the order of the listing.
+        away: Where shards are that are not here, by name.
     """
 
     rows: pl.DataFrame
     schemas: tuple[pl.Schema, ...] = ()
     bad: tuple[BadShard, ...] = ()
+    away: Mapping[str, Away] = field(default_factory=dict)
 
     @classmethod
     def read(cls, sources: Iterable[Source]) -> Self:
@@ -85,10 +89,12 @@ class Catalog:
         for source in sources:
             if source.path_in_repo not in rows:
                 try:
-                    rows[source.path_in_repo] = _row(reader, source)
+                    seen = reader.read(source.file)
+                    rows[source.path_in_repo] = row_of(seen, source, str(source.file))
                 except BadShard as error:
                     bad.append(error)
-        return cls(_frame([rows[path] for path in sorted(rows)]), tuple(reader.schemas), tuple(bad))
+        frame = frame_of([rows[path] for path in sorted(rows)])
+        return cls(frame, tuple(reader.schemas), tuple(bad))
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -99,15 +105,16 @@ class Catalog:
             schemas += [schema for schema in part.schemas if schema not in schemas]
             numbers = pl.Series([schemas.index(schema) for schema in part.schemas], dtype=pl.UInt32)
             frames.append(part.rows.with_columns(numbers.gather(part.rows[SCHEMA]).alias(SCHEMA)))
-        rows = pl.concat(frames) if frames else _frame([])
+        rows = pl.concat(frames) if frames else frame_of([])
         if len(frames) > 1:
             rows = rows.unique("path_in_repo", keep="first", maintain_order=True)
             rows = rows.sort("path_in_repo")
-        return cls(rows, tuple(schemas), tuple(bad for part in parts for bad in part.bad))
+        away = {name: each for part in parts for name, each in part.away.items()}
+        return cls(rows, tuple(schemas), tuple(bad for part in parts for bad in part.bad), away)
 
     def where(self, condition: pl.Expr) -> Self:
         """The shards whose catalog rows meet a condition; schemas and bad shards are kept."""
-        return type(self)(self.rows.filter(condition), self.schemas, self.bad)
+        return replace(self, rows=self.rows.filter(condition))
 
     def with_columns(self, names: Set[str]) -> Self:
         """The shards that have all these columns."""
@@ -115,6 +122,29 @@ class Catalog:
             return self
         having = [number for number, schema in enumerate(self.schemas) if names <= schema.keys()]
         return self.where(pl.col(SCHEMA).is_in(pl.Series(having, dtype=pl.UInt32).implode()))
+
+    def files(self) -> list[Path | BadShard]:
+        """A local file for each row; those that are away are brought.
+
+        What came and is not what the catalog says is a `BadShard` in its place.
+
+        Raises:
+            VulcanError: What is away cannot be reached.
+        """
+        wanted = self.rows.select("path_in_repo", "file", "sha256", "n_rows")
+        found: list[Path | BadShard | None] = [None] * len(wanted)
+        of_away: dict[str, list[int]] = {}
+        for number, (path, file) in enumerate(wanted.select("path_in_repo", "file").iter_rows()):
+            name = file[: -len(path) - 1]
+            if name in self.away:
+                of_away.setdefault(name, []).append(number)
+            else:
+                found[number] = Path(file)
+        for name, numbers in of_away.items():
+            brought = self.away[name].bring(wanted[numbers])
+            for number, file in zip(numbers, brought, strict=True):
+                found[number] = file
+        return [file for file in found if file is not None]
 
     def examples(self) -> dict[str, pl.Schema]:
         """For each schema among these shards the first shard that has it, by path in the repo."""
@@ -125,8 +155,8 @@ class Catalog:
         }
 
 
-def _frame(rows: Sequence[Sequence[object]]) -> pl.DataFrame:
-    """Rows of a catalog as a frame; a column at a time, which is faster."""
+def frame_of(rows: Sequence[Sequence[object]]) -> pl.DataFrame:
+    """Rows that `row_of` made as a frame; a column at a time, which is faster."""
     types = {**COLUMNS, SCHEMA: pl.UInt32()}
     columns = zip(*rows, strict=True) if rows else ([] for _ in types)
     return pl.DataFrame(
@@ -142,8 +172,18 @@ def _series(name: str, values: Iterable[object], dtype: pl.DataType) -> pl.Serie
     return pl.Series(name, values, dtype=stored).cast(dtype)
 
 
-def _row(reader: FooterReader, source: Source) -> tuple[object, ...]:
-    seen = reader.read(source.file)
+def row_of(seen: Seen, source: Source, file: str, sha256: str | None = None) -> tuple[object, ...]:
+    """A row of a catalog, with `SCHEMA` last.
+
+    Args:
+        seen: What the shard says of itself.
+        source: Where it was found.
+        file: The column of this name.
+        sha256: The column of this name.
+
+    Raises:
+        BadShard: It says that it is another than what it was found as.
+    """
     footer = seen.footer
     geometry = footer.geometry
     if footer.path_in_repo != source.path_in_repo:
@@ -157,10 +197,10 @@ def _row(reader: FooterReader, source: Source) -> tuple[object, ...]:
         footer.schema_version,
         footer.digest,
         seen.size,
-        None,
+        sha256,
         seen.mtime_ns // 1000,
         source.state,
-        str(source.file),
+        file,
         *(value for pair in seen.bounds for value in pair),
         seen.schema,
     )

@@ -103,6 +103,20 @@ class FooterReader:
             raise BadShard(path, "it is gone since it was listed") from error
         except OSError as error:
             raise BadShard(path, f"unreadable: {error.strerror or error}") from error
+        return self.parse(path, tail, status.st_size, status.st_mtime_ns)
+
+    def parse(self, path: Path, tail: bytes, size: int, mtime_ns: int) -> Seen:
+        """Make sense of a footer that was read.
+
+        Args:
+            path: What to call the file in an error.
+            tail: The footer with its length and magic number, `footer_length` bytes.
+            size: The bytes of the file.
+            mtime_ns: When it was written.
+
+        Raises:
+            BadShard: It is no parquet, or no shard.
+        """
         schema, n_rows, place = self._schema_and_rows(path, tail)
         pairs = _pairs(tail)
         try:
@@ -112,7 +126,7 @@ class FooterReader:
         footer = footer or shard.footer_of(BytesIO(tail), path)
         n_groups = _count_at(tail, place)
         bounds = self._bounds.read(tail, place, n_groups, self._trusted[schema])
-        return Seen(footer, n_rows, schema, status.st_size, status.st_mtime_ns, bounds)
+        return Seen(footer, n_rows, schema, size, mtime_ns, bounds)
 
     def _schema_and_rows(self, path: Path, tail: bytes) -> tuple[int, int, int]:
         """The number of the schema, the number of rows, and where the row groups begin."""
@@ -154,16 +168,31 @@ def _read_tail(path: Path) -> tuple[bytes, os.stat_result]:
             raise BadShard(path, "not a regular file")
         size = found.st_size
         tail = os.pread(fd, _TAIL, max(0, size - _TAIL))
-        length = int.from_bytes(tail[-8:-4], "little") + 8
-        if tail[-4:] != _MAGIC or length > size - len(_MAGIC):
-            raise BadShard(path, "unreadable as parquet: no footer at its end")
-        if length > _LARGEST_FOOTER:
-            raise BadShard(path, f"its footer has {length} bytes")
+        length = footer_length(path, tail, size)
         if length > len(tail):
             tail = os.pread(fd, length, size - length)
     finally:
         os.close(fd)
     return tail[-length:], found
+
+
+def footer_length(path: Path, tail: bytes, size: int) -> int:
+    """The bytes of a footer with its length and magic number, from the last of the file.
+
+    Args:
+        path: What to call the file in an error.
+        tail: At least its last 8 bytes, where it has so many.
+        size: The bytes of the file.
+
+    Raises:
+        BadShard: No footer ends there, or one that is too large to be a shard's.
+    """
+    length = int.from_bytes(tail[-8:-4], "little") + 8
+    if tail[-4:] != _MAGIC or length > size - len(_MAGIC):
+        raise BadShard(path, "unreadable as parquet: no footer at its end")
+    if length > _LARGEST_FOOTER:
+        raise BadShard(path, f"its footer has {length} bytes")
+    return length
 
 
 def _pairs(metadata: bytes) -> dict[str, str] | None:
