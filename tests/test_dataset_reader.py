@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from tests.dataset_support import STAGING, put, vacua
-from vulcan_cli import VulcanReader
+from vulcan_cli import FeatureSpec, VulcanMLView, VulcanReader
 from vulcan_cli.dataset.memory import MOST_BYTES, Memory
 
 QUERIES: list[dict[str, Any]] = [
@@ -121,3 +121,30 @@ def test_clearing_forgets_shards_and_catalog(staging: Path) -> None:
 
     assert reader.query(h11=2).height == 0
     assert reader.catalog().height == 0
+
+
+def test_every_split_has_the_same_columns(staging: Path) -> None:
+    """Also where only shards of another split have them."""
+    reader = VulcanReader.from_local(staging)
+    everything = reader.query()
+    for seed in range(20):
+        view = VulcanMLView(reader, fractions=(0.5, 0.5), splits=("a", "b"), salt=str(seed))
+        assigned = dict(view.split_assignments().iter_rows())
+        spec = FeatureSpec(features=everything.columns)
+        for split in ("a", "b"):
+            found = view.as_dataframe(split, feature_spec=spec)
+            mine = everything.filter(pl.col("geometry_id").replace_strict(assigned) == split)
+            assert found.schema == everything.schema
+            assert found.equals(mine)
+            assert view.as_dataframe(split).columns == view.as_dataframe("a").columns
+
+
+def test_features_may_be_filtered_and_chosen(staging: Path) -> None:
+    reader = VulcanReader.from_local(staging)
+    view = VulcanMLView(reader, fractions=(1.0,), splits=("all",))
+    spec = FeatureSpec(features=["tau_im"], keep_geometry_id=False)
+
+    found = view.as_dataframe("all", feature_spec=spec, query_filters={"ks_id": 5, "is_susy": True})
+
+    assert found.equals(reader.query(ks_id=5, is_susy=True, columns=["tau_im"]))
+    assert 0 < found.height < reader.query().height

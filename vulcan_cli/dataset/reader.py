@@ -14,6 +14,7 @@ from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.memory import Memory
 from vulcan_cli.dataset.query import query
 from vulcan_cli.dataset.sources import Found, Place, locate
+from vulcan_cli.dataset.split_view import SplitView
 from vulcan_cli.dataset.splits import DEFAULT_FRACTIONS, DEFAULT_SPLITS, Splits
 from vulcan_cli.errors import BadShard
 from vulcan_cli.hub.open import Login, open_repo
@@ -92,7 +93,7 @@ class VulcanReader:
         Raises:
             BadShard: Only where `strict`.
         """
-        found = self._known(refresh=refresh)
+        found = self.shards(refresh=refresh)
         if strict and found.bad:
             raise found.bad[0]
         return found.rows.select(CATALOG_COLUMNS)
@@ -129,19 +130,20 @@ class VulcanReader:
             columns: Columns of the result.
             more: `conifold_id`, `cicy_id`, and further fields of `Filters`, such as `where`.
         """
-        keys = {"h11": h11, "h12": h12, "ks_id": ks_id, "triang_id": triang_id}
-        keys |= {key: more.pop(key) for key in KEYS if key in more}
-        more |= {key: (range(v, v + 1),) for key, v in keys.items() if v is not None}
-        filters = Filters(
-            run_id=_some(run_id),
-            geometry_id=_some(geometry_id),
-            solver_name=_some(solver_name),
+        filters = _filters(
+            run_id=run_id,
+            geometry_id=geometry_id,
+            h11=h11,
+            h12=h12,
+            ks_id=ks_id,
+            triang_id=triang_id,
+            solver_name=solver_name,
             is_susy=is_susy,
             is_isd=is_isd,
-            columns=None if columns is None else tuple(columns),
+            columns=columns,
             **more,
         )
-        found = query(self._known(), filters, memory=self._memory)
+        found = query(self.shards(), filters, memory=self._memory)
         return found.rows.collect(engine="streaming")
 
     def fetch_run(self, run_id: str) -> pl.DataFrame:
@@ -156,7 +158,7 @@ class VulcanReader:
         """
         rows = self._memory.get(path_in_repo)
         if rows is None:
-            shards = self._known().rows.filter(path_in_repo=path_in_repo)
+            shards = self.shards().rows.filter(path_in_repo=path_in_repo)
             if shards.is_empty():
                 raise FileNotFoundError(f"there is no shard {path_in_repo}")
             rows = self._memory.load(*shards.select("path_in_repo", "file", "bytes").row(0))
@@ -179,9 +181,10 @@ class VulcanReader:
     @property
     def bad(self) -> tuple[BadShard, ...]:
         """Files left out because they are no shards."""
-        return self._known().bad
+        return self.shards().bad
 
-    def _known(self, *, refresh: bool = False) -> Catalog:
+    def shards(self, *, refresh: bool = False) -> Catalog:
+        """The whole catalog, with schemas and bad files; read at the first call, then kept."""
         if self._catalog is None or refresh:
             self._catalog = self._source().catalog
         return self._catalog
@@ -256,13 +259,22 @@ class VulcanMLView:
         Raises:
             UsageError: There is no such split, or no such feature.
         """
-        self._splits.check_name(split)
-        rows = self.reader.query(**dict(query_filters or {}))
-        ids = rows["geometry_id"]
-        mine = rows.filter(self._splits.of_all(ids) == split) if rows.height else rows
-        features, _ = (feature_spec or self.feature_spec).collect(mine.lazy())
-        return features
+        view = SplitView(
+            catalog=self.reader.shards(),
+            filters=_filters(**dict(query_filters or {})),
+            splits=self._splits,
+            spec=feature_spec or self.feature_spec,
+        )
+        return view.rows(split).collect(engine="streaming")
 
 
-def _some(value: str | None) -> tuple[str, ...]:
-    return () if value is None else (value,)
+def _filters(columns: Iterable[str] | None = None, **asked: Any) -> Filters:  # noqa: ANN401
+    """The filters that keywords of the peer's kind stand for: one value each."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    for name in KEYS:
+        if name in given:
+            given[name] = (range(given[name], given[name] + 1),)
+    for name in ("run_id", "geometry_id", "solver_name"):
+        if name in given:
+            given[name] = (given[name],)
+    return Filters(columns=None if columns is None else tuple(columns), **given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -50,15 +50,14 @@ class SplitView:
             UsageError: There is no such split, or no such feature.
         """
         self.splits.check_name(name)
-        rows = self._ask(self._shards_of(name)).rows
+        rows = self._rows_of(name)
         return rows if self.spec is None else self.spec.select(rows)
 
     def cut_short(self, name: str) -> dict[str, int]:
         """How many lists of each column are cut short in a split, where any are."""
         if self.spec is None or self.spec.list_max_len is None:
             return {}
-        rows = self._ask(self._shards_of(name)).rows
-        counts = self.spec.truncated(rows).collect(engine="streaming")
+        counts = self.spec.truncated(self._rows_of(name)).collect(engine="streaming")
         return {column.name: int(column.sum()) for column in counts if column.sum()}
 
     @property
@@ -75,11 +74,19 @@ class SplitView:
     def _columns(self) -> set[str]:
         return {name for schema in self.catalog.schemas for name in schema}
 
-    def _shards_of(self, name: str) -> Catalog:
+    def _rows_of(self, name: str) -> pl.LazyFrame:
+        """The rows of one split, with the columns and types that every split has."""
+        everything = query(self.catalog, self.filters).rows.collect_schema()
         of_shard = self.splits.of_all(self.catalog.rows["geometry_id"])
-        return self.catalog.where(pl.lit(of_shard == name))
+        shards = self.catalog.where(pl.lit(of_shard == name))
+        rows = self._ask(shards, columns=tuple(everything)).rows
+        held = rows.collect_schema()
+        return rows.with_columns(
+            pl.col(name).cast(dtype) for name, dtype in everything.items() if held[name] != dtype
+        )
 
-    def _ask(self, catalog: Catalog) -> Query:
-        answer = query(catalog, self.filters)
+    def _ask(self, catalog: Catalog, columns: tuple[str, ...] | None = None) -> Query:
+        columns = columns or self.filters.columns
+        answer = query(catalog, replace(self.filters, columns=columns))
         self._asked.append(answer)
         return answer
