@@ -70,9 +70,9 @@ def instance(dtype: PolarsDataType) -> pl.DataType:
 def value_buffers(series: pl.Series) -> Iterator[memoryview]:
     """The values of a numeric series without nulls: raw, little-endian, piece after piece."""
     # Polars cuts longer series into several messages; short ones stay in the processor's cache.
-    for piece in series.rechunk().to_frame("").iter_slices(_PIECE):
+    for piece in series.to_frame("").iter_slices(_PIECE):
         stream = BytesIO()
-        piece.write_ipc_stream(stream, compression="uncompressed")
+        piece.rechunk().write_ipc_stream(stream, compression="uncompressed")
         yield _values(stream.getbuffer())
 
 

@@ -97,7 +97,8 @@ def flatten(series: pl.Series) -> Flat:
     Raises:
         UncastableError: These are no lists.
     """
-    lists = _as_lists(series)
+    # In one piece its entries are there already; of many, each step would copy them.
+    lists = _as_lists(series).rechunk()
     cells = entries(lists)
     if cells.dtype == pl.String:
         # Flux fits into a float exactly, and every other list holds floats.

@@ -63,7 +63,7 @@ def read_bytes(data: bytes, format: Format = "auto", *, name: str) -> pl.DataFra
     Raises:
         InputRefused: It is empty, not what its format says, or no format fits.
     """
-    if not data.strip():
+    if not data or data.isspace():
         raise InputRefused(Problem("the input is empty", source=name))
     reader = _READERS[_format_of(data[:8], format, name)]
     return _parsed(lambda: reader(data), name)
