@@ -121,6 +121,25 @@ class Budget:
             self._save(folder, (*stamps, now), now)
         return now
 
+    def repair(self) -> None:
+        """Save the repair of a damaged history, so that it counts as full for one window only.
+
+        `spend` does so too; this is for who does not ask for a slot as long as none is free.
+
+        Raises:
+            TryLater: Another process holds the lock for too long.
+            DiskTrouble: The stamps cannot be read or written.
+        """
+        with (
+            self._area.folder(PRIVATE, "budget", create=True) as folder,
+            disk_trouble(folder.path),
+            self._locked(folder),
+        ):
+            now = self._clock()
+            stamps, damaged = self._union(folder, now)
+            if damaged:
+                self._save(folder, stamps, now)
+
     def _used_up(self, retry_at: float | None) -> TryLater:
         message = f"all {self._budget} commits of this window of {self._window_s:g} s are used"
         return TryLater(message, retry_at=retry_at)

@@ -70,12 +70,18 @@ class BatchRecord:
 
 
 class Journal:
-    """The journal of a staging directory; used only under the sync lock."""
+    """The journal of a staging directory; used only under the sync lock.
 
-    __slots__ = ("_area",)
+    Args:
+        area: The staging directory.
+        folder: Where the records stand in `_vulcan/`.
+    """
 
-    def __init__(self, area: StagingArea) -> None:
+    __slots__ = ("_area", "_folder")
+
+    def __init__(self, area: StagingArea, folder: str = "journal") -> None:
         self._area = area
+        self._folder = folder
 
     def open(self, record: BatchRecord) -> None:
         """Write a record, durably, before its commit is requested.
@@ -87,7 +93,7 @@ class Journal:
         if not _BATCH.fullmatch(record.batch):
             raise ValueError(record.batch)
         with (
-            self._area.folder(PRIVATE, "journal", create=True) as folder,
+            self._area.folder(PRIVATE, self._folder, create=True) as folder,
             disk_trouble(folder.path),
         ):
             folder.replace(f"{record.batch}.json", render_record(asdict(record)))
@@ -102,7 +108,7 @@ class Journal:
             DiskTrouble: The journal cannot be listed, or a record cannot be read from the disk.
         """
         try:
-            folder = self._area.folder(PRIVATE, "journal")
+            folder = self._area.folder(PRIVATE, self._folder)
         except NotSetUp:
             return []
         records = []
@@ -125,7 +131,7 @@ class Journal:
             DiskTrouble: It cannot be removed.
         """
         try:
-            folder = self._area.folder(PRIVATE, "journal")
+            folder = self._area.folder(PRIVATE, self._folder)
         except NotSetUp:
             return
         with folder, disk_trouble(folder.path):

@@ -35,7 +35,7 @@ SidecarOf = Callable[[Path], Mapping[str, object] | None]
 _PLACES: tuple[tuple[str, ...], ...] = (
     *((state,) for state in STATES),
     (PRIVATE,),
-    *((PRIVATE, name) for name in (*HEAPS, "journal", "outgoing", "budget", "reasons")),
+    *((PRIVATE, name) for name in (*HEAPS, "journal", "review", "outgoing", "budget", "reasons")),
 )
 
 

@@ -7,54 +7,44 @@ name, its sidecar and its own columns, and read within limits.
 from __future__ import annotations
 
 import errno
-import json
+import hashlib
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
-import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from vulcan_cli.errors import BadShard, DiskTrouble
-from vulcan_cli.files import Identity, path_of, sha256_of
-from vulcan_cli.staging.area import Entry, Sidecar, StagingArea, State
+from vulcan_cli.files import Folder, Identity, path_of, sha256_of
+from vulcan_cli.staging.area import (
+    SIDECAR_SUFFIX,
+    Entry,
+    Sidecar,
+    StagingArea,
+    State,
+    parse_sidecar,
+)
 from vulcan_cli.staging.aside import outgoing_copy
-from vulcan_cli.vacua import secrets
-from vulcan_cli.vacua.schema import DTYPES, IDENTITY, REQUIRED
-from vulcan_cli.vacua.shard import PROVENANCE_KEY, Footer, parse_footer
-from vulcan_cli.vacua.text_columns import columns_with_secrets, holds_text
+from vulcan_cli.staging.records import RECORD_LIMIT, RecordError
+from vulcan_cli.sync.contents import check_contents
+from vulcan_cli.vacua.shard import Footer
 
 MOST_BYTES = 2 << 30
 """A shard may have so many bytes in its file."""
 
-MOST_UNPACKED = 16 << 30
-"""A shard may claim so many bytes unpacked."""
-
-MOST_UNPACKED_RATIO = 1000
-"""Unpacked to packed: real vacua stay far below, a bomb far above."""
-
-SMALL = 64 << 20
-"""Below this many unpacked bytes, the ratio says nothing: equal rows pack very well."""
-
-MOST_ROWS = 100_000_000
-
 GRACE_S = 60.0
 """A file younger than this may still be on its way here, over NFS or from the peer's writer."""
 
-_UNREADABLE = (
-    pa.ArrowException,
-    pl.exceptions.PolarsError,
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    RecursionError,
-)
+_AT_ONCE = 16 << 20
+"""A file of so many bytes is read once, hashed and parsed in memory."""
+
 _NOT_NOW = {errno.ENOENT, errno.ESTALE}
+_MOST_THREADS = 4
+_FEW = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +59,7 @@ class Checked:
         sha256: SHA-256 of those bytes, 64 hex digits.
         size: Their number.
         footer: What it says of itself.
+        stray_sidecar: Another account put the sidecar beside it, so nobody looked into that.
     """
 
     entry: Entry
@@ -78,6 +69,7 @@ class Checked:
     sha256: str
     size: int
     footer: Footer
+    stray_sidecar: bool = False
 
     @property
     def local(self) -> Path:
@@ -104,44 +96,118 @@ class NotChecked:
     why: str
 
 
-def check(
-    area: StagingArea, entry: Entry, *, now: float, state: State = "pending", copy: bool = True
-) -> Checked | NotChecked:
-    """Check one entry of a state folder.
+Result = Checked | NotChecked
+
+
+def check_all(
+    area: StagingArea,
+    entries: Sequence[Entry],
+    *,
+    now: float,
+    state: State = "pending",
+    copy: bool = True,
+) -> list[Result]:
+    """Check entries of a state folder, a few at the same time; results in their order.
 
     Args:
         area: The staging directory.
-        entry: The entry, as it was listed.
+        entries: The entries, as they were listed.
         now: The file server's time, unix seconds.
-        state: The folder it is in.
-        copy: Send a private copy of what another account may still change; False where nothing
+        state: The folder they are in.
+        copy: Send private copies of what another account may still change; False where nothing
             is sent and nothing may be written.
+
+    Raises:
+        NotSetUp, DiskTrouble: The folder itself cannot be opened.
     """
-    try:
-        fd = area.open_shard(state, entry.name)
-    except BadShard as error:
-        return NotChecked(entry, "rejected", error.reason)
-    except DiskTrouble as error:
-        return NotChecked(entry, "wait" if error.errno in _NOT_NOW else "unreadable", str(error))
-    status = os.fstat(fd)
-    young = now - status.st_mtime < GRACE_S
-    try:
-        if copy and _may_change(status):
-            fd = _replaced(fd, outgoing_copy(area, fd, limit=MOST_BYTES))
-        return _checked(area, entry, state, fd, Identity.of(status))
-    except BadShard as error:
-        os.close(fd)
-        return NotChecked(entry, "wait" if young else "rejected", error.reason)
-    except DiskTrouble as error:
-        os.close(fd)
-        if error.errno == errno.EFBIG:
-            return NotChecked(entry, "rejected", f"larger than {MOST_BYTES} bytes")
-        return NotChecked(entry, "wait" if error.errno in _NOT_NOW else "unreadable", str(error))
+    with area.folder(state) as folder:
+        check = _Check(area, folder, now, copy=copy)
+        if len(entries) < _FEW:
+            return [check.entry(entry) for entry in entries]
+        # Parquet is decoded without holding Python's lock.
+        with ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as pool:
+            return list(pool.map(check.entry, entries))
 
 
-def _may_change(status: os.stat_result) -> bool:
-    """Whether another account may still change these bytes."""
-    return status.st_uid != os.geteuid() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+class _Check:
+    """Checks entries of one open folder; used by several threads."""
+
+    def __init__(self, area: StagingArea, folder: Folder, now: float, *, copy: bool) -> None:
+        self._area = area
+        self._folder = folder
+        self._now = now
+        self._copy = copy
+        self._me = os.geteuid()
+
+    def entry(self, entry: Entry) -> Result:
+        """Check one entry. What is wrong with it is in the result, never raised."""
+        try:
+            fd = self._folder.open_regular(entry.name)
+        except BadShard as error:
+            return NotChecked(entry, "rejected", error.reason)
+        except OSError as error:
+            return _not_now(entry, error)
+        status = os.fstat(fd)
+        try:
+            if self._copy and self._may_change(status):
+                fd = _replaced(fd, outgoing_copy(self._area, fd, limit=MOST_BYTES))
+            return self._checked(entry, fd, status)
+        except BadShard as error:
+            os.close(fd)
+            # Also from the future: that is a clock, not an age.
+            young = abs(self._now - status.st_mtime) < GRACE_S
+            return NotChecked(entry, "wait" if young else "rejected", error.reason)
+        except (OSError, DiskTrouble) as error:
+            os.close(fd)
+            return _not_now(entry, error)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def _may_change(self, status: os.stat_result) -> bool:
+        """Whether another account may still change these bytes."""
+        return status.st_uid != self._me or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+    def _checked(self, entry: Entry, fd: int, status: os.stat_result) -> Checked:
+        path = entry.parquet
+        sha256, size, source = _read(fd)
+        footer = check_contents(source, size, path)
+        if footer.path_in_repo != entry.path_in_repo:
+            raise BadShard(path, f"it says of itself that it is {footer.path_in_repo}")
+        stray = self._is_stray(entry, status.st_uid)
+        sidecar = None if stray else self._sidecar(entry)
+        if sidecar is not None:
+            _agree(path, sidecar, footer, sha256, size)
+        return Checked(
+            entry, footer.path_in_repo, Identity.of(status), fd, sha256, size, footer, stray
+        )
+
+    def _is_stray(self, entry: Entry, owner: int) -> bool:
+        """Whether the sidecar is of an account that is neither the shard's nor ours.
+
+        In a sticky folder nobody else can take the name once the shard's own sidecar has it, but
+        anybody can be first.
+        """
+        status = self._folder.status(f"{entry.name}{SIDECAR_SUFFIX}")
+        return status is not None and status.st_uid not in {owner, self._me}
+
+    def _sidecar(self, entry: Entry) -> Sidecar | None:
+        try:
+            return parse_sidecar(self._folder.read(f"{entry.name}{SIDECAR_SUFFIX}", RECORD_LIMIT))
+        except FileNotFoundError:
+            return None
+        except BadShard as error:
+            raise BadShard(entry.parquet, f"its sidecar: {error.reason}") from error
+        except RecordError as error:
+            raise BadShard(entry.parquet, f"its sidecar: {error}") from error
+
+
+def _not_now(entry: Entry, error: OSError | DiskTrouble) -> NotChecked:
+    """What it means that the file system refuses."""
+    if error.errno == errno.EFBIG:
+        return NotChecked(entry, "rejected", f"larger than {MOST_BYTES} bytes")
+    words = str(error) if isinstance(error, DiskTrouble) else (error.strerror or str(error))
+    return NotChecked(entry, "wait" if error.errno in _NOT_NOW else "unreadable", words)
 
 
 def _replaced(old: int, new: int) -> int:
@@ -149,69 +215,13 @@ def _replaced(old: int, new: int) -> int:
     return new
 
 
-def _checked(area: StagingArea, entry: Entry, state: State, fd: int, identity: Identity) -> Checked:
-    path = entry.parquet
-    try:
+def _read(fd: int) -> tuple[str, int, pa.NativeFile]:
+    """SHA-256, size, and the bytes for a reader: of small files the very bytes that were hashed."""
+    if os.fstat(fd).st_size > _AT_ONCE:
         sha256, size = sha256_of(fd, limit=MOST_BYTES)
-    except OSError as error:
-        raise DiskTrouble(path, error) from error
-    with os.fdopen(os.dup(fd), "rb") as file:
-        footer = _contents(file, path)
-    if footer.path_in_repo != entry.path_in_repo:
-        raise BadShard(path, f"it says of itself that it is {footer.path_in_repo}")
-    sidecar = area.read_sidecar(state, entry.name)
-    if sidecar is not None:
-        _agree(path, sidecar, footer, sha256, size)
-    return Checked(entry, footer.path_in_repo, identity, fd, sha256, size, footer)
-
-
-def _contents(file: BinaryIO, path: Path) -> Footer:
-    """The footer of an open parquet file, held against the file's own columns, counts and rows."""
-    try:
-        parquet = pq.ParquetFile(file)
-        schema, metadata = parquet.schema_arrow, parquet.metadata
-        pairs = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
-        footer = parse_footer(pairs)
-        _no_secrets(pairs, schema.names, path)
-        _within_limits(metadata, footer, os.fstat(file.fileno()).st_size, path)
-        _rows(file, pl.DataFrame(schema.empty_table()).schema, footer, path)
-    except _UNREADABLE as error:
-        raise BadShard(path, (str(error).splitlines() or ["unreadable"])[0][:200]) from error
-    return footer
-
-
-def _within_limits(metadata: pq.FileMetaData, footer: Footer, size: int, path: Path) -> None:
-    if metadata.num_rows != footer.n_rows or not 0 < footer.n_rows <= MOST_ROWS:
-        raise BadShard(path, f"{metadata.num_rows} rows where its footer says {footer.n_rows}")
-    unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    if unpacked > MOST_UNPACKED or unpacked > max(SMALL, MOST_UNPACKED_RATIO * size):
-        raise BadShard(path, f"it would unpack to {unpacked} bytes")
-
-
-def _rows(file: BinaryIO, schema: Mapping[str, pl.DataType], footer: Footer, path: Path) -> None:
-    """Known columns have their types, every row its identity, and no text looks like a token."""
-    for name in (*REQUIRED, *IDENTITY):
-        if schema.get(name) != DTYPES[name]:
-            raise BadShard(path, f"column {name} is {schema.get(name, 'missing')}")
-    texts = [name for name, dtype in schema.items() if holds_text(dtype)]
-    file.seek(0)
-    frame = pl.read_parquet(file, columns=list(dict.fromkeys([*IDENTITY, *texts])))
-    wanted = {
-        "run_id": footer.run_id,
-        "geometry_id": footer.geometry.geometry_id,
-        **footer.geometry.as_dict(),
-    }
-    found = frame.select(IDENTITY).unique()
-    if found.height != 1 or found.row(0, named=True) != wanted:
-        raise BadShard(path, "its rows are not of the run and geometry that its footer names")
-    for name in columns_with_secrets(frame.select(texts)):
-        raise BadShard(path, f"column {secrets.scrub(name)} holds what looks like a token")
-
-
-def _no_secrets(pairs: Mapping[str, str], names: Iterable[str], path: Path) -> None:
-    said = [*pairs, *pairs.values(), *names, json.dumps(json.loads(pairs[PROVENANCE_KEY]))]
-    if any(map(secrets.looks_secret, said)):
-        raise BadShard(path, "its metadata holds what looks like a token")
+        return sha256, size, pa.OSFile(str(path_of(fd)))
+    data = os.pread(fd, _AT_ONCE + 1, 0)
+    return hashlib.sha256(data).hexdigest(), len(data), pa.BufferReader(data)
 
 
 def _agree(path: Path, sidecar: Sidecar, footer: Footer, sha256: str, size: int) -> None:

@@ -1,0 +1,623 @@
+"""What may be published: every hostile or broken entry beside two good shards."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.sync_support import (
+    TOKEN,
+    Place,
+    grow_old,
+    in_pairs,
+    name_of,
+    path_of,
+    put,
+    put_bytes,
+    sha256_of_file,
+    shard_bytes,
+    shards_in,
+)
+from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
+from vulcan_cli.staging.aside import entries_aside
+from vulcan_cli.sync import contents
+from vulcan_cli.sync.check import Checked, NotChecked, check_all
+from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.report import SyncReport
+from vulcan_cli.vacua.geometry import file_name
+
+DATA = Path(__file__).parent / "data"
+CHECKOUT = Path(__file__).parents[1]
+OTHER_UID = 12345
+BAD = name_of("bad")
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+not_root = pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+
+
+@pytest.fixture
+def area(tmp_path: Path) -> StagingArea:
+    made = StagingArea(tmp_path / "staging")
+    made.create()
+    return made
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    made = Place("directory", tmp_path)
+    made.folder.mkdir()
+    return made
+
+
+def run(area: StagingArea, place: Place, **options: Any) -> SyncReport:
+    return sync(area, place.open(), SyncOptions(**options))
+
+
+def checked(area: StagingArea, name: str = BAD, **how: Any) -> Checked | NotChecked:
+    """The result for one entry; descriptors are closed."""
+    entries = [entry for entry in area.scan("pending").entries if entry.name == name]
+    (result,) = check_all(area, entries, now=time.time(), **how)
+    if isinstance(result, Checked):
+        result.close()
+    return result
+
+
+def parquet_of(data: bytes) -> pa.Table:
+    return pq.read_table(BytesIO(data))
+
+
+def rewritten(data: bytes, change: Callable[[pa.Table], pa.Table], **how: Any) -> bytes:
+    """A shard with its table changed, and its metadata kept unless the change says otherwise."""
+    table = parquet_of(data)
+    changed = change(table)
+    file = BytesIO()
+    pq.write_table(changed, file, **how)
+    return file.getvalue()
+
+
+def with_column(name: str, cells: pa.Array) -> Callable[[pa.Table], pa.Table]:
+    def change(table: pa.Table) -> pa.Table:
+        if name in table.column_names:
+            return table.set_column(table.column_names.index(name), name, cells)
+        return table.append_column(name, cells)
+
+    return change
+
+
+def with_provenance(**more: Any) -> Callable[[pa.Table], pa.Table]:
+    def change(table: pa.Table) -> pa.Table:
+        metadata = dict(table.schema.metadata)
+        key = b"stringforge.vulcan.provenance"
+        metadata[key] = json.dumps({**json.loads(metadata[key]), **more}).encode()
+        return table.replace_schema_metadata(metadata)
+
+    return change
+
+
+def with_metadata(**more: str) -> Callable[[pa.Table], pa.Table]:
+    def change(table: pa.Table) -> pa.Table:
+        added = {key.encode(): value.encode() for key, value in more.items()}
+        return table.replace_schema_metadata({**table.schema.metadata, **added})
+
+    return change
+
+
+def bomb() -> bytes:
+    """A few kilobytes that unpack to 90 MB."""
+    zeros = pa.array([bytes(30_000_000)] * 3, pa.binary())
+    return rewritten(GOOD, with_column("padding", zeros), compression="zstd", use_dictionary=False)
+
+
+def many_rows() -> bytes:
+    """A file in which run lengths alone stand for many rows."""
+    count = 1_000_000
+
+    def repeated(table: pa.Table) -> pa.Table:
+        slim = table.set_column(0, "flux", pa.array([[1]] * 3, pa.list_(pa.int32())))
+        return with_provenance(n_rows=count)(slim.take(pa.repeat(0, count)))
+
+    return rewritten(GOOD, repeated, compression="zstd")
+
+
+GOOD = shard_bytes("bad")
+
+BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "Parquet file size is 0 bytes"),
+    "html": (
+        lambda: b"<html><body>503 Service Unavailable</body></html>" * 9,
+        "Parquet magic bytes not found in footer. Either the file is corrupted or this is not a "
+        "parquet file.",
+    ),
+    "truncated": (
+        lambda: GOOD[: len(GOOD) // 2],
+        "Parquet magic bytes not found in footer. Either the file is corrupted or this is not a "
+        "parquet file.",
+    ),
+    "no shard": (
+        lambda: rewritten(GOOD, lambda table: table.replace_schema_metadata(None)),
+        "no provenance in the Arrow schema's metadata",
+    ),
+    "unknown schema version": (
+        lambda: rewritten(GOOD, with_provenance(schema_version=99)),
+        "schema version 99, we know 1",
+    ),
+    "rows of another run": (
+        lambda: rewritten(GOOD, with_column("run_id", pa.array(["other"] * 3))),
+        "its rows are not of the run and geometry that its footer names",
+    ),
+    "one row of another run": (
+        lambda: rewritten(GOOD, with_column("run_id", pa.array(["bad", "bad", "other"]))),
+        "its rows are not of the run and geometry that its footer names",
+    ),
+    "one row of no run": (
+        lambda: rewritten(GOOD, with_column("run_id", pa.array(["bad", "bad", None]))),
+        "its rows are not of the run and geometry that its footer names",
+    ),
+    "rows of another geometry": (
+        lambda: rewritten(GOOD, with_column("ks_id", pa.array([7, 8, 7], pa.int32()))),
+        "its rows are not of the run and geometry that its footer names",
+    ),
+    "footer of another run": (
+        lambda: rewritten(GOOD, with_provenance(run_id="other")),
+        "its rows are not of the run and geometry that its footer names",
+    ),
+    "name of another run": (
+        lambda: shard_bytes("other"),
+        f"it says of itself that it is {path_of('other')}",
+    ),
+    "more rows than the footer says": (
+        lambda: rewritten(GOOD, with_provenance(n_rows=2)),
+        "3 rows where its footer says 2",
+    ),
+    "no rows": (
+        lambda: rewritten(GOOD, lambda t: with_provenance(n_rows=0)(t.slice(0, 0))),
+        "0 rows where its footer says 0",
+    ),
+    "a column missing": (
+        lambda: rewritten(GOOD, lambda table: table.drop_columns(["tau_im"])),
+        "0 columns tau_im",
+    ),
+    "a column twice": (
+        lambda: rewritten(GOOD, lambda table: table.append_column("tau_im", table["tau_re"])),
+        "2 columns tau_im",
+    ),
+    "a column of another type": (
+        lambda: rewritten(GOOD, with_column("tau_im", pa.array(["1", "2", "3"]))),
+        "column tau_im is string",
+    ),
+    "a token in the provenance": (
+        lambda: rewritten(GOOD, with_provenance(solver={"name": TOKEN})),
+        "its metadata holds what looks like a token",
+    ),
+    "a token in the metadata": (
+        lambda: rewritten(GOOD, with_metadata(note=f"Bearer {TOKEN}")),
+        "its metadata holds what looks like a token",
+    ),
+    "a token in the name of a column": (
+        lambda: rewritten(GOOD, with_column(TOKEN, pa.array([1, 2, 3]))),
+        "its metadata holds what looks like a token",
+    ),
+    "a token in the name of a field": (
+        lambda: rewritten(GOOD, with_column("x", pa.array([{TOKEN: 1}] * 3))),
+        "its metadata holds what looks like a token",
+    ),
+    "a token in text": (
+        lambda: rewritten(GOOD, with_column("tags", pa.array([None, "a", f"see {TOKEN}"]))),
+        "column tags holds what looks like a token",
+    ),
+    "a token in bytes": (
+        lambda: rewritten(GOOD, with_column("x", pa.array([TOKEN.encode(), b"\xff", None]))),
+        "column x holds what looks like a token",
+    ),
+    "a token in a list of lists": (
+        lambda: rewritten(GOOD, with_column("x", pa.array([[["a"]], None, [[], [TOKEN]]]))),
+        "column x holds what looks like a token",
+    ),
+    "a token in a struct": (
+        lambda: rewritten(GOOD, with_column("x", pa.array([{"a": {"b": TOKEN}}, None, None]))),
+        "column x holds what looks like a token",
+    ),
+    "a token in a map": (
+        lambda: rewritten(
+            GOOD,
+            with_column(
+                "x", pa.array([[("k", TOKEN)], [], None], pa.map_(pa.string(), pa.string()))
+            ),
+        ),
+        "column x holds what looks like a token",
+    ),
+    "a token in a dictionary": (
+        lambda: rewritten(GOOD, with_column("x", pa.array(["a", TOKEN, "a"]).dictionary_encode())),
+        "column x holds what looks like a token",
+    ),
+    "a URL with a password": (
+        lambda: rewritten(GOOD, with_column("tags", pa.array(["https://me:word@host/x"] * 3))),
+        "column tags holds what looks like a token",
+    ),
+    "a bomb of zeros": (bomb, "it would unpack to 90001420 bytes"),
+    "a bomb of run lengths": (many_rows, "it would unpack to 128000000 bytes"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_p15_what_is_no_shard_is_rejected_for_what_is_wrong_with_it(
+    area: StagingArea, what: str
+) -> None:
+    make, why = BROKEN[what]
+    put_bytes(area, BAD, make())
+    result = checked(area)
+    assert isinstance(result, NotChecked)
+    assert (result.verdict, result.why) == ("rejected", why)
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_wrong_with_a_young_file_may_still_come_right(area: StagingArea, what: str) -> None:
+    make, why = BROKEN[what]
+    put_bytes(area, BAD, make(), age_s=0)
+    result = checked(area)
+    assert isinstance(result, NotChecked)
+    assert (result.verdict, result.why) == ("wait", why)
+
+
+def test_a_file_from_the_future_is_not_young_for_ever(area: StagingArea) -> None:
+    put_bytes(area, BAD, b"nothing", age_s=-86_400 * 365)
+    result = checked(area)
+    assert isinstance(result, NotChecked)
+    assert result.verdict == "rejected"
+
+
+def test_a_good_shard_is_taken_at_once_however_young(area: StagingArea) -> None:
+    file = put(area, "bad")
+    result = checked(area)
+    assert isinstance(result, Checked)
+    assert (result.path_in_repo, result.sha256, result.size, result.footer.run_id) == (
+        path_of("bad"),
+        sha256_of_file(file),
+        file.stat().st_size,
+        "bad",
+    )
+
+
+@pytest.mark.parametrize("size", [contents.SMALL, 1])
+def test_a_large_file_is_checked_as_a_small_one(
+    area: StagingArea, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vulcan_cli.sync.check._AT_ONCE", size)
+    file = put(area, "bad")
+    put_bytes(area, name_of("worse"), BROKEN["a token in text"][0]())
+    good, bad = checked(area), checked(area, name_of("worse"))
+    assert isinstance(good, Checked)
+    assert isinstance(bad, NotChecked)
+    assert (good.sha256, good.size) == (sha256_of_file(file), file.stat().st_size)
+    assert bad.why == "column tags holds what looks like a token"
+
+
+def test_a_secret_beyond_the_first_rows_is_found(area: StagingArea) -> None:
+    tags = ["a"] * 200_000 + [TOKEN]
+    data = rewritten(
+        shard_bytes("bad", count=3),
+        lambda table: with_provenance(n_rows=len(tags))(
+            with_column("tags", pa.array(tags))(table.take(pa.repeat(0, len(tags))))
+        ),
+    )
+    put_bytes(area, BAD, data)
+    result = checked(area)
+    assert isinstance(result, NotChecked)
+    assert result.why == "column tags holds what looks like a token"
+
+
+def test_a_file_that_is_too_large_is_not_read(
+    area: StagingArea, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vulcan_cli.sync.check.MOST_BYTES", 1000)
+    monkeypatch.setattr("vulcan_cli.sync.check._AT_ONCE", 0)
+    put_bytes(area, BAD, GOOD)
+    result = checked(area)
+    assert isinstance(result, NotChecked)
+    assert (result.verdict, result.why) == ("rejected", "larger than 1000 bytes")
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_text_may_be_of_either_size_as_the_peer_and_we_write_it(
+    area: StagingArea, kind: pa.DataType
+) -> None:
+    put_bytes(area, BAD, rewritten(GOOD, with_column("run_id", pa.array(["bad"] * 3, kind))))
+    assert isinstance(checked(area), Checked)
+
+
+def test_shards_of_the_peer_pass(tmp_path: Path) -> None:
+    area = StagingArea(tmp_path / "peer")
+    area.create()
+    for file in (DATA / "interop/staging").rglob("*__*"):
+        (area.pending / file.name).write_bytes(file.read_bytes())
+    entries = area.scan("pending").entries
+    assert len(entries) > 3
+    results = check_all(area, entries, now=time.time())
+    assert [type(result) for result in results] == [Checked] * len(entries)
+    for result in results:
+        assert isinstance(result, Checked)
+        result.close()
+
+
+def change_sidecar(file: Path, **change: Any) -> None:
+    sidecar = file.with_name(file.name + SIDECAR_SUFFIX)
+    record = json.loads(sidecar.read_bytes()) | change
+    sidecar.chmod(0o644)
+    sidecar.write_text(json.dumps(record))
+
+
+def instead(path: Path, make: Callable[[], None]) -> None:
+    path.unlink()
+    make()
+
+
+def wrote(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+SIDECARS: dict[str, tuple[Callable[[Path, Path], None], str]] = {
+    "another sha256": (
+        lambda file, _: change_sidecar(file, sha256="0" * 64),
+        "its sidecar says another sha256",
+    ),
+    "another size": (lambda file, _: change_sidecar(file, size=1), "its sidecar says another size"),
+    "another path": (
+        lambda file, _: change_sidecar(file, path_in_repo="../README.md"),
+        "its sidecar says another path_in_repo",
+    ),
+    "another run": (
+        lambda file, _: change_sidecar(file, run_id="else"),
+        "its sidecar says another run_id",
+    ),
+    "another count": (
+        lambda file, _: change_sidecar(file, n_rows=2),
+        "its sidecar says another n_rows",
+    ),
+    "no JSON": (lambda _, meta: wrote(meta, b"\xff{"), "its sidecar: not JSON"),
+    "a list": (lambda _, meta: wrote(meta, b"[]"), "its sidecar: not a JSON object"),
+    "brackets": (
+        lambda _, meta: wrote(meta, b"[" * 500_000),
+        "its sidecar: not JSON",
+    ),
+    "a wrong type": (
+        lambda file, _: change_sidecar(file, n_rows="3"),
+        "its sidecar: n_rows is no whole number",
+    ),
+    "300 MB": (
+        lambda _, meta: os.truncate(meta, 300 << 20),
+        "its sidecar: larger than 1048576 bytes",
+    ),
+    "a link": (
+        lambda _, meta: instead(meta, lambda: meta.symlink_to("/etc/passwd")),
+        "its sidecar: a symbolic link, not a regular file",
+    ),
+    "a FIFO": (
+        lambda _, meta: instead(meta, lambda: os.mkfifo(meta)),
+        "its sidecar: a FIFO, not a regular file",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SIDECARS)
+def test_a_sidecar_that_says_otherwise_rejects_its_shard(area: StagingArea, what: str) -> None:
+    spoil, why = SIDECARS[what]
+    file = put(area, "bad")
+    meta = file.with_name(file.name + SIDECAR_SUFFIX)
+    meta.chmod(0o644)
+    spoil(file, meta)
+    grow_old(file)
+    result = checked(area)
+    assert isinstance(result, NotChecked)
+    assert (result.verdict, result.why) == ("rejected", why)
+
+
+@needs_root
+def test_p8_a_sidecar_that_another_account_put_there_says_nothing(
+    area: StagingArea, place: Place
+) -> None:
+    file = put(area, "bad")
+    sha256 = sha256_of_file(file)
+    meta = file.with_name(file.name + SIDECAR_SUFFIX)
+    meta.unlink()
+    meta.write_text('{"sha256": "lies"}')
+    os.chown(meta, OTHER_UID, OTHER_UID)
+    grow_old(file)
+
+    report = run(area, place)
+    assert (report.n_committed, report.n_rejected, report.exit_code) == (1, 0, 0)
+    assert place.tree() == {path_of("bad"): sha256}
+    assert report.errors == [f"{BAD}: another account put a sidecar beside it; nobody read it"]
+    # The next run writes a true one.
+    put(area, "next")
+    grow_old(area.synced / BAD)
+    run(area, place)
+    assert in_pairs(area.synced)
+    told = json.loads((area.synced / f"{BAD}{SIDECAR_SUFFIX}").read_bytes())
+    assert told["run_id"] == "bad"
+
+
+@needs_root
+def test_p17_what_another_account_may_change_is_sent_as_a_private_copy(area: StagingArea) -> None:
+    file = put(area, "bad")
+    os.chown(file, OTHER_UID, OTHER_UID)
+    entries = area.scan("pending").entries
+    (result,) = check_all(area, entries, now=time.time())
+    assert isinstance(result, Checked)
+    good = file.read_bytes()
+    file.chmod(0o644)
+    file.write_bytes(b"something else")
+    assert (result.local.read_bytes(), result.identity.inode) == (good, file.stat().st_ino)
+    result.close()
+    assert list((area.private / "outgoing").iterdir()) == []
+
+
+def test_p17_a_rehearsal_of_the_check_copies_nothing(area: StagingArea) -> None:
+    put(area, "bad").chmod(0o666)
+    assert isinstance(checked(area, copy=False), Checked)
+    assert not (area.private / "outgoing").exists()
+
+
+def _hostile(area: StagingArea, secret: Path) -> dict[str, str]:
+    """Put every kind of entry into `pending/` that is no shard: name to what is said of it."""
+    pending = area.pending
+    path = area.pending / name_of("link")
+    path.symlink_to(secret)
+    os.link(secret, pending / name_of("hard-link"))
+    os.mkfifo(pending / name_of("fifo"))
+    (pending / name_of("folder")).mkdir()
+    (pending / name_of("folder") / "inside.parquet").write_bytes(b"x")
+    names = {
+        name_of("link"): "a symbolic link, not a regular file",
+        name_of("hard-link"): NOT_PARQUET,
+        name_of("fifo"): "a FIFO, not a regular file",
+        name_of("folder"): "a folder, not a regular file",
+    }
+    for name in FOREIGN:
+        put_bytes(area, name, shard_bytes("bad"))
+        names[name] = f"it says of itself that it is {path_of('bad')}"
+    for what, (make, why) in BROKEN.items():
+        name = name_of(f"broken-{what.replace(' ', '-')}")
+        if "name of another run" not in what:
+            put_bytes(area, name, make())
+            names[name] = why
+    return names
+
+
+NOT_PARQUET = (
+    "Parquet magic bytes not found in footer. Either the file is corrupted or this is not a "
+    "parquet file."
+)
+FOREIGN = (
+    "README.md__x.parquet",
+    "..__..__etc__passwd.parquet",
+    "....__secret.parquet",
+    ".gitattributes.parquet",
+    "__.parquet",
+    ".parquet",
+    "h12_2__h11_3__bucket_99__run_x.parquet",
+    "h12_2__h11_3__bucket_5__run_a__b.parquet",
+    "h12_2__h11_3__bucket_5__run_new\nline.parquet",
+    "h12_2__h11_3__bucket_5__run_\x1b[2J\x1b]0;evil\x07.parquet",
+    "h12_2__h11_3__bucket_5__run_\udcff\udcfe.parquet",
+    f"{'long' * 60}.parquet",
+    "-rf.parquet",
+)
+
+
+def test_p8_one_bad_entry_changes_nothing_for_another(
+    area: StagingArea, place: Place, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"the password\n" * 20)
+    grow_old(secret)
+    good = {path_of(run): sha256_of_file(put(area, run)) for run in ("aaa", "zzz")}
+    bad = _hostile(area, secret)
+
+    report = run(area, place)
+    assert place.tree() == good
+    assert shards_in(area.synced) == {file_name(path): sha for path, sha in good.items()}
+    aside = {each.name: each.why for each in entries_aside(area, "rejected")}
+    assert aside == bad
+    assert (report.n_committed, report.n_rejected, report.n_unreadable) == (2, len(bad), 0)
+    assert (report.n_remaining, report.n_commits, report.exit_code) == (0, 1, 3)
+    assert list(area.pending.iterdir()) == []
+    assert secret.read_bytes() == b"the password\n" * 20
+
+    again = run(area, place)
+    assert (again.n_rejected, again.n_commits, again.exit_code) == (0, 0, 0)
+
+
+@needs_root
+def test_p8_a_device_is_set_aside_unopened(area: StagingArea, place: Place) -> None:
+    os.mknod(area.pending / BAD, stat.S_IFCHR | 0o666, os.makedev(1, 5))
+    put(area, "good")
+    report = run(area, place)
+    assert (report.n_committed, report.n_rejected) == (1, 1)
+    (aside,) = entries_aside(area, "rejected")
+    assert (aside.name, aside.why) == (BAD, "a device, not a regular file")
+
+
+AS_ANOTHER = """
+import encodings.ascii, encodings.latin_1, os, sys
+from pathlib import Path
+from vulcan_cli.hub.directory import DirectoryRepo
+from vulcan_cli.staging.area import StagingArea
+from vulcan_cli.sync.drain import SyncOptions, sync
+uid, staging, repo = sys.argv[1:]
+os.setgid(int(uid))
+os.setuid(int(uid))
+report = sync(StagingArea(Path(staging)), DirectoryRepo(Path(repo)), SyncOptions())
+print(report.n_committed, report.n_rejected, report.n_unreadable, report.exit_code)
+print(*report.errors, sep="\\n")
+"""
+
+
+@pytest.fixture
+def public_tmp() -> Iterator[Path]:
+    """A folder that other accounts may enter, which pytest's own is not."""
+    made = Path(tempfile.mkdtemp())
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@needs_root
+def test_p8_what_cannot_be_read_or_moved_stays_and_is_counted(public_tmp: Path) -> None:
+    """A head node that is not root: mode 000, and a folder of somebody else's."""
+    area, place = StagingArea(public_tmp / "staging"), Place("directory", public_tmp)
+    area.create()
+    place.folder.mkdir()
+    good = sha256_of_file(put(area, "good"))
+    put(area, "mode").chmod(0o000)
+    folder = area.pending / name_of("folder")
+    folder.mkdir(mode=0o755)
+    theirs = {folder, area.pending / name_of("mode")}
+    for path in {area.root, *area.root.rglob("*"), place.folder} - theirs:
+        os.chown(path, OTHER_UID, OTHER_UID)
+    done = subprocess.run(
+        [sys.executable, "-c", AS_ANOTHER, str(OTHER_UID), str(area.root), str(place.folder)],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stderr, done.stdout.splitlines()) == (
+        "",
+        [
+            "1 0 2 6",
+            f"{folder.name}: a folder, not a regular file; it stays: {folder}: Permission denied",
+            f"{name_of('mode')}: Permission denied",
+        ],
+    )
+    assert place.tree() == {path_of("good"): good}
+    left = {path.name for path in area.pending.iterdir()}
+    mode = name_of("mode")
+    assert left == {mode, f"{mode}{SIDECAR_SUFFIX}", folder.name}
+
+
+def test_lone_sidecars_and_foreign_names_are_left_alone(area: StagingArea, place: Place) -> None:
+    put(area, "good")
+    (area.pending / f"{BAD}{SIDECAR_SUFFIX}").write_text("{}")
+    (area.pending / "notes.txt").write_text("mine")
+    (area.pending / ".vsome.tmp").write_text("at work")
+    report = run(area, place)
+    assert (report.n_committed, report.n_remaining, report.exit_code) == (1, 0, 0)
+    assert sorted(path.name for path in area.pending.iterdir()) == [
+        ".vsome.tmp",
+        f"{BAD}{SIDECAR_SUFFIX}",
+        "notes.txt",
+    ]

@@ -1,0 +1,233 @@
+"""From checked shards to commits: upload, a slot, the journal, the request, and what became of it.
+
+What concerns the whole run leaves here as an exception: the run decides whether it waits.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+
+from vulcan_cli.errors import RepoRefuses, TryLater
+from vulcan_cli.hub import repo as hub
+from vulcan_cli.staging.area import StagingArea
+from vulcan_cli.staging.budget import Budget
+from vulcan_cli.staging.journal import BatchRecord, Journal, JournalShard
+from vulcan_cli.sync.check import Checked
+from vulcan_cli.sync.options import SyncOptions
+from vulcan_cli.sync.plan import Search
+from vulcan_cli.sync.review import PROPOSED
+from vulcan_cli.sync.settle import Settler
+from vulcan_cli.sync.timing import Clock
+
+_HOUR = 3600.0
+
+
+class ChangedMeanwhileError(Exception):
+    """The repo or the files are not what they were a moment ago: look again."""
+
+
+class NoSlotError(Exception):
+    """The budget has fewer slots than the next step needs, and this run does not wait."""
+
+
+class StopAskedError(Exception):
+    """The run was asked to end, and nothing is in flight."""
+
+
+class Committer:
+    """Commits of one run to one repo; used under the sync lock.
+
+    Attributes:
+        commits_per_hour: The repo's own limit, once it was heard of.
+    """
+
+    def __init__(
+        self,
+        area: StagingArea,
+        repo: hub.Repo,
+        options: SyncOptions,
+        settler: Settler,
+        *,
+        clock: Clock,
+        still_ours: Callable[[], None],
+        await_slots: Callable[[int], bool],
+    ) -> None:
+        """Bind a committer.
+
+        Args:
+            area: The staging directory.
+            repo: Where shards go.
+            options: How.
+            settler: Settles what was sent.
+            clock: Time.
+            still_ours: Raises `LeaseLost` where the lock was taken from us.
+            await_slots: Makes sure of so many slots before each commit, and tells whether it had
+                to wait; raises `NoSlotError` or `StopAskedError`.
+        """
+        self._area = area
+        self._repo = repo
+        self._options = options
+        self._settler = settler
+        self._clock = clock
+        self._still_ours = still_ours
+        self._await_slots = await_slots
+        self._search: Search[Checked] = Search()
+        self._limit = options.budget
+        self.commits_per_hour: int | None = None
+
+    @property
+    def budget(self) -> Budget:
+        """The commit budget of the repo, no larger than what the repo itself was heard to allow."""
+        options = self._options
+        return Budget(
+            self._area,
+            self._repo.key,
+            self._limit,
+            options.window_s,
+            self._clock.now,
+            with_peer=options.with_peer,
+        )
+
+    def publish(self, shards: Sequence[Checked], head: str) -> None:
+        """Commit shards that the branch, at this head, lacks; find those that the repo refuses.
+
+        Raises:
+            ChangedMeanwhileError: Nothing landed, and it is worth another look.
+            NoSlotError: No slot is free, or too few to find out who is to blame.
+            StopAskedError: The run was asked to end.
+            RepoRefuses: It refuses everything.
+            TryLater: The server has trouble.
+        """
+        parent = self._parent(head)
+        self._search.begin(shards)
+        while (part := self._search.next_batch()) is not None:
+            ahead = self._search.commits_ahead
+            # Begin no search that the budget does not allow to end.
+            if self._await_slots(ahead if ahead <= self._limit else 1):
+                parent = self._parent(self._repo.head(self._options.revision))
+            outcome = self._commit(part, parent)
+            if isinstance(outcome, hub.Refused):
+                guilty = [shard for shard in part if shard.path_in_repo in outcome.culprits]
+                self._search.refused(outcome.reason, guilty)
+                self._settler.done |= {shard.entry.name for shard in self._search.blamed}
+            else:
+                self._search.landed()
+                parent = self._parent(outcome.commit_id)
+        self._check_verdict()
+
+    def to_blame(self, *, at_the_end: bool = False) -> list[tuple[str, str]]:
+        """File names of the shards that the repo refuses, with its words; each only once.
+
+        Args:
+            at_the_end: As for `Search.sentenced`.
+
+        Raises:
+            RepoRefuses: At the end: it refused all that it was offered.
+        """
+        sentenced = self._search.sentenced(at_the_end=at_the_end)
+        self._check_verdict()
+        return [(shard.entry.name, reason) for shard, reason in sentenced]
+
+    def _check_verdict(self) -> None:
+        if self._search.verdict is not None:
+            raise RepoRefuses(f"{self._repo.name} refuses every shard: {self._search.verdict}")
+
+    def _parent(self, head: str) -> str:
+        """What the next commit builds on: the branch, or our pull request once there is one."""
+        return head if self._target == self._options.revision else self._repo.head(self._target)
+
+    @property
+    def _target(self) -> str:
+        """Where the next commit goes: the branch, or our pull request once there is one."""
+        pull_request = self._settler.pull_request if self._options.create_pr else None
+        return pull_request or self._options.revision
+
+    def _commit(self, shards: Sequence[Checked], parent: str) -> hub.Landed | hub.Refused:
+        """One commit request, settled."""
+        additions = tuple(
+            hub.Addition(shard.path_in_repo, shard.local, shard.sha256, shard.size)
+            for shard in shards
+        )
+        revision = self._target
+        proposing = self._options.create_pr and self._settler.pull_request is None
+        uploaded = self._repo.upload(additions, revision, create_pr=proposing)
+        if isinstance(uploaded, hub.Refused):
+            return uploaded
+        if not isinstance(uploaded, hub.Ready):
+            raise self._trouble(uploaded)
+        self._spend()
+        record = BatchRecord(
+            batch=uuid.uuid4().hex,
+            repo=self._repo.key,
+            revision=PROPOSED if proposing else revision,
+            parent=parent,
+            shards=tuple(map(journaled, shards)),
+            created=self._clock.now(),
+        )
+        Journal(self._area).open(record)
+        self._still_ours()
+        commit = hub.Commit(
+            message=f"{self._options.commit_prefix}, {_count(len(shards), 'shard')}",
+            description=f"vulcan batch {record.batch}",
+            parent=parent,
+            additions=additions,
+        )
+        outcome = self._repo.commit(commit, revision, create_pr=proposing)
+        return self._settled(record, shards, outcome)
+
+    def _settled(
+        self, record: BatchRecord, shards: Sequence[Checked], outcome: hub.CommitOutcome
+    ) -> hub.Landed | hub.Refused:
+        """What the repo says became of a request; what the request returned is second."""
+        identities = {shard.entry.name: shard.identity for shard in shards}
+        found = self._settler.settle(record, identities, outcome)
+        if len(found.landed) == len(shards):
+            if isinstance(outcome, hub.Landed):
+                return outcome
+            # The answer was lost. The next commit builds on what is the head now.
+            return hub.Landed(self._repo.head(self._target))
+        if isinstance(outcome, hub.Refused) and not found.landed:
+            return outcome
+        raise self._trouble(outcome)
+
+    def _spend(self) -> None:
+        try:
+            self.budget.spend()
+        except TryLater as full:
+            # Another process took the last slot, or has held the lock for too long.
+            if full.retry_at is None:
+                raise
+            raise NoSlotError from full
+
+    def _trouble(self, outcome: hub.CommitOutcome | hub.UploadOutcome) -> Exception:
+        """What to raise where nothing landed and no shard is to blame."""
+        if isinstance(outcome, hub.Later):
+            self._learn(outcome.commits_per_hour)
+            return outcome.error()
+        if isinstance(outcome, hub.Unknown):
+            return hub.Later(outcome.reason, outcome.trouble, outcome.retry_at).error()
+        return ChangedMeanwhileError()
+
+    def _learn(self, commits_per_hour: int | None) -> None:
+        """Spend no more in this run than the repo says it takes from everybody together."""
+        if commits_per_hour is not None:
+            self.commits_per_hour = commits_per_hour
+            allowed = int(commits_per_hour * self._options.window_s / _HOUR)
+            self._limit = max(1, min(self._limit, allowed))
+
+
+def journaled(shard: Checked) -> JournalShard:
+    """A shard as the journal knows it."""
+    return JournalShard(
+        name=shard.entry.name,
+        path_in_repo=shard.path_in_repo,
+        sha256=shard.sha256,
+        size=shard.size,
+        digest=shard.footer.digest,
+        geometry_id=shard.footer.geometry.geometry_id,
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

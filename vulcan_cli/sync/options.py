@@ -1,0 +1,44 @@
+"""How to sync, and what holds where nobody says otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vulcan_cli.hub.repo import MAIN
+
+DEFAULT_BUDGET = 90
+DEFAULT_WINDOW_S = 3600.0
+DEFAULT_MAX_BATCH = 500
+DEFAULT_MAX_RETRIES = 3
+DEFAULT_PREFIX = "vulcan: forge"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncOptions:
+    """How to sync.
+
+    Attributes:
+        max_batch: Shards in a commit, at most 25,000.
+        budget: Commit requests in a window.
+        window_s: The window, seconds.
+        max_retries: How often something is tried again after a trouble of the server.
+        revision: The branch.
+        commit_prefix: How commit messages begin.
+        create_repo: Make the repo where there is none.
+        create_pr: Propose the shards in one pull request instead of committing them to the branch.
+        wait: Stay until slots open, instead of ending when the budget is used up.
+        fail_exhausted: Move a batch to `failed/` when the server's trouble outlasts all retries.
+        with_peer: Whether the peer commits to this repo from here too.
+    """
+
+    max_batch: int = DEFAULT_MAX_BATCH
+    budget: int = DEFAULT_BUDGET
+    window_s: float = DEFAULT_WINDOW_S
+    max_retries: int = DEFAULT_MAX_RETRIES
+    revision: str = MAIN
+    commit_prefix: str = DEFAULT_PREFIX
+    create_repo: bool = False
+    create_pr: bool = False
+    wait: bool = False
+    fail_exhausted: bool = False
+    with_peer: bool = True
