@@ -1,0 +1,1 @@
+"""How fast vulcan is beside the peer, measured in pairs."""

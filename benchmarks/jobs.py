@@ -1,0 +1,254 @@
+"""The jobs: what each program has to run, and what we want to be better by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.environments import Environment
+
+GEOMETRY = {"h11": 272, "h12": 2, "ks_id": 1, "triang_id": 0}
+_GEOMETRY_TEXT = ",".join(f"{key}={value}" for key, value in GEOMETRY.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a run finds its data, and a folder of its own to write to."""
+
+    data: Path
+    scratch: Path
+
+
+Command = Callable[[Environment, Places], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job for both programs, each as a whole process.
+
+    Attributes:
+        what: What is done, in a few words.
+        needs: Kinds of data, as `benchmarks.data` makes them.
+        peer: The peer's command.
+        ours: Ours.
+        faster: How many times as fast we want to be.
+        memory: The most memory we want to need, as a part of the peer's; None for no goal.
+        slow: Whether a run takes many seconds, so that fewer are made.
+    """
+
+    what: str
+    needs: tuple[tuple[str, ...], ...] = ()
+    peer: Command
+    ours: Command
+    faster: float
+    memory: float | None = None
+    slow: bool = False
+
+
+def _script(text: str, *data: str) -> Command:
+    """A Python script that finds its data folders, then its scratch folder, in `sys.argv`."""
+
+    def command(environment: Environment, places: Places) -> Sequence[str]:
+        given = [str(places.data / name) for name in data]
+        return [environment.python, "-c", text, *given, str(places.scratch)]
+
+    return command
+
+
+def _vulcan(*arguments: str) -> Command:
+    """Our command; `{data}` and `{scratch}` stand for folders."""
+
+    def command(environment: Environment, places: Places) -> Sequence[str]:
+        return [
+            environment.vulcan,
+            *(each.format(data=places.data, scratch=places.scratch) for each in arguments),
+        ]
+
+    return command
+
+
+_STAGE_ONE = f"""
+import sys
+import pandas
+from stringforge.vulcan import Vulcan
+
+vulcan = Vulcan(repo="owner/name", staging_dir=sys.argv[2])
+vulcan.write(pandas.read_parquet(sys.argv[1]), geometry={GEOMETRY})
+"""
+
+_STAGE_MANY = """
+import sys
+{imports}
+
+vulcan = Vulcan(repo="owner/name", staging_dir=sys.argv[2])
+rows = {read}(sys.argv[1])
+for number in range(1000):
+    vulcan.write(rows, geometry={{"h11": 272, "h12": 2, "ks_id": number}})
+"""
+
+_READ = """
+import sys
+from {package} import FeatureSpec, Vulcan, VulcanMLView, VulcanReader
+
+reader = VulcanReader.from_local(sys.argv[1])
+{text}
+"""
+
+
+def _read(text: str, data: str) -> tuple[Command, Command]:
+    """The same script for both classes."""
+    peer, ours = (
+        _script(_READ.format(package=package, text=text), data)
+        for package in ("stringforge.vulcan", "vulcan_cli")
+    )
+    return peer, ours
+
+
+_CATALOG = _read("assert len(reader.catalog()) == 10_000", "synced-10000-8")
+_ALL_SMALL = _read("assert len(reader.query()) == 80_000", "synced-10000-8")
+_ALL_LARGE = _read("assert len(reader.query()) == 1_000_000", "synced-1000-1000")
+_TRAIN = _read(
+    """
+spec = FeatureSpec(features=["flux", "moduli_re", "moduli_im", "tau_re", "tau_im"],
+                   list_max_len=12)
+rows = VulcanMLView(reader, feature_spec=spec).as_dataframe("train")
+assert 700_000 < len(rows) < 900_000
+""",
+    "synced-1000-1000",
+)
+
+JOBS: dict[str, Job] = {
+    "worker": Job(
+        what="a worker stages 1,000 rows",
+        needs=(("rows", "1000"),),
+        peer=_script(_STAGE_ONE, "rows-1000"),
+        ours=_vulcan(
+            "stage", "{data}/rows-1000", "-g", _GEOMETRY_TEXT, "--staging-dir", "{scratch}"
+        ),
+        faster=2,
+        memory=1 / 2,
+    ),
+    "worker-class": Job(
+        what="the same through class `Vulcan`",
+        needs=(("rows", "1000"),),
+        peer=_script(_STAGE_ONE, "rows-1000"),
+        ours=_script(
+            _STAGE_ONE.replace("import pandas\n", "import polars\n")
+            .replace("pandas.", "polars.")
+            .replace("stringforge.vulcan", "vulcan_cli"),
+            "rows-1000",
+        ),
+        faster=2,
+        memory=1 / 2,
+    ),
+    "help": Job(
+        what="`vulcan --help`; the peer, which has no command, is imported",
+        peer=_script("import stringforge.vulcan"),
+        ours=_vulcan("--help"),
+        faster=3,
+    ),
+    "stage-1000": Job(
+        what="stage 1,000 shards of 1,000 rows in one process",
+        needs=(("rows", "1000"),),
+        peer=_script(
+            _STAGE_MANY.format(
+                imports="import pandas\nfrom stringforge.vulcan import Vulcan",
+                read="pandas.read_parquet",
+            ),
+            "rows-1000",
+        ),
+        ours=_script(
+            _STAGE_MANY.format(
+                imports="import polars\nfrom vulcan_cli import Vulcan",
+                read="polars.read_parquet",
+            ),
+            "rows-1000",
+        ),
+        faster=3,
+        slow=True,
+    ),
+    "stage-million": Job(
+        what="stage one shard of 1 M rows",
+        needs=(("rows", "1000000"),),
+        peer=_script(_STAGE_ONE, "rows-1000000"),
+        ours=_vulcan(
+            "stage", "{data}/rows-1000000", "-g", _GEOMETRY_TEXT, "--staging-dir", "{scratch}"
+        ),
+        faster=6,
+        memory=1 / 2,
+    ),
+    "status": Job(
+        what="status with 100,000 pending",
+        needs=(("pending", "100000"),),
+        peer=_script(
+            """
+import sys
+from stringforge.vulcan import Vulcan
+
+vulcan = Vulcan(repo="owner/name", staging_dir=sys.argv[1])
+assert len(vulcan.list_pending()) == 100_000
+vulcan.remaining_budget()
+""",
+            "pending-100000",
+        ),
+        ours=_vulcan("status", "--staging-dir", "{data}/pending-100000", "--repo", "owner/name"),
+        faster=6,
+        memory=1 / 4,
+    ),
+    "catalog": Job(
+        what="catalog of 10,000 shards, first time",
+        needs=(("synced", "10000", "8"),),
+        peer=_CATALOG[0],
+        ours=_CATALOG[1],
+        faster=6,
+    ),
+    "one": Job(
+        what="one of 10,000 shards, fresh process (`vulcan query --ks-id`)",
+        needs=(("synced", "10000", "8"),),
+        peer=_read("assert len(reader.query(ks_id=4711)) == 8", "synced-10000-8")[0],
+        ours=_vulcan(
+            *("query", "--ks-id", "4711", "--staging-dir", "{data}/synced-10000-8"),
+            *("--source", "synced"),
+        ),
+        faster=100,
+    ),
+    "all-small": Job(
+        what="all rows of 10,000 shards of 8 rows",
+        needs=(("synced", "10000", "8"),),
+        peer=_ALL_SMALL[0],
+        ours=_ALL_SMALL[1],
+        faster=15,
+        slow=True,
+    ),
+    "all-large": Job(
+        what="all rows of 1,000 shards of 1,000 rows, in memory",
+        needs=(("synced", "1000", "1000"),),
+        peer=_ALL_LARGE[0],
+        ours=_ALL_LARGE[1],
+        faster=8,
+        slow=True,
+    ),
+    "all-large-file": Job(
+        what="the same, streamed to a parquet file (`vulcan query -o`)",
+        needs=(("synced", "1000", "1000"),),
+        peer=_read("reader.query().to_parquet(sys.argv[2] + '.parquet')", "synced-1000-1000")[0],
+        ours=_vulcan(
+            *("query", "--staging-dir", "{data}/synced-1000-1000", "--source", "synced"),
+            *("-o", "{scratch}.parquet"),
+        ),
+        faster=8,
+        memory=1 / 3,
+        slow=True,
+    ),
+    "train": Job(
+        what="train split of 1 M rows, three list columns padded to 12",
+        needs=(("synced", "1000", "1000"),),
+        peer=_TRAIN[0],
+        ours=_TRAIN[1],
+        faster=20,
+        memory=1 / 3,
+        slow=True,
+    ),
+}
+"""All jobs, by the names that the command takes."""
