@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
@@ -21,6 +22,7 @@ from vulcan_cli.hub.huggingface import HubRepo
 from vulcan_cli.hub.repo import Repo
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.intake import stage
+from vulcan_cli.staging.ledger import Ledger
 from vulcan_cli.sync.timing import Clock
 from vulcan_cli.vacua.geometry import Geometry, file_name
 from vulcan_cli.vacua.prepare import Run, prepare
@@ -195,3 +197,63 @@ def open_hub(hub: LocalHub, token: str | None = WRITE, **more: Any) -> Repo:
         cache_dir=hub.root.parent / "cache",
         **more,
     )
+
+
+class Killed(BaseException):
+    """A process that ends at this very point, as far as one process can play that."""
+
+
+class Hooked:
+    """A repo with somebody at its door: told the name of each method before and after its call."""
+
+    def __init__(
+        self,
+        repo: Repo,
+        *,
+        before: Callable[[str], None] = lambda _: None,
+        after: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._repo = repo
+        self._before = before
+        self._after = after
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._repo, name)
+        if not callable(found):
+            return found
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            self._before(name)
+            result = found(*arguments, **options)
+            self._after(name)
+            return result
+
+        return call
+
+
+def on_call(name: str, number: int, act: Callable[[], None]) -> Callable[[str], None]:
+    """A hook that acts at the so-manieth call of a method, counted from 1."""
+    calls = itertools.count(1)
+
+    def hook(called: str) -> None:
+        if called == name and next(calls) == number:
+            act()
+
+    return hook
+
+
+def kill() -> None:
+    raise Killed
+
+
+def everything(root: Path) -> dict[str, bytes | None]:
+    """Every path below a folder, with the bytes of the regular files."""
+    return {
+        str(path.relative_to(root)): path.read_bytes() if path.is_file() else None
+        for path in sorted(root.rglob("*"))
+    }
+
+
+def ledger_of(area: StagingArea) -> list[tuple[str, str, str, str]]:
+    """Path, SHA-256, repo and branch of each line of the ledger, sorted."""
+    return sorted((e.path, e.sha256, e.repo, e.revision) for e in Ledger(area).entries())

@@ -156,6 +156,7 @@ class Committer:
             return uploaded
         if not isinstance(uploaded, hub.Ready):
             raise self._trouble(uploaded)
+        self._still_ours()
         self._spend()
         record = BatchRecord(
             batch=uuid.uuid4().hex,

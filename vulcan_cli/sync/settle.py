@@ -172,8 +172,11 @@ class Settler:
         confirmed = [
             shard for shard, result in zip(shards, moved, strict=True) if self._moved(result)
         ]
+        if identities is None:
+            # A run that died may have come as far as this.
+            confirmed = self._not_written_down(confirmed, revision)
         self._report.n_committed += len(confirmed)
-        self._write_down(confirmed, head, revision, again=identities is None)
+        self._write_down(confirmed, head, revision)
 
     def in_conflict(self, shards: Sequence[JournalShard]) -> None:
         """Set aside shards whose path holds other content in the repo."""
@@ -233,19 +236,19 @@ class Settler:
             self._report.errors.append(f"{name} is in the repo, but cannot be moved to synced/")
         return result.outcome in ("moved", "gone", "altered")
 
-    def _write_down(
-        self, shards: Sequence[JournalShard], head: str, revision: str, *, again: bool
-    ) -> None:
-        """Write shards into the ledger; after a crash, those that are not there yet."""
-        known: set[tuple[str, str]] = set()
-        if again:
-            paths = set(_paths(shards))
-            known = {
-                (entry.path, entry.sha256)
-                for entry in Ledger(self._area).entries()
-                if entry.path in paths
-                and (entry.repo, entry.revision) == (self._repo.key, revision)
-            }
+    def _not_written_down(
+        self, shards: Sequence[JournalShard], revision: str
+    ) -> list[JournalShard]:
+        """Those of some shards that are not in the ledger."""
+        paths = set(_paths(shards))
+        known = {
+            (entry.path, entry.sha256)
+            for entry in Ledger(self._area).entries()
+            if entry.path in paths and (entry.repo, entry.revision) == (self._repo.key, revision)
+        }
+        return [shard for shard in shards if (shard.path_in_repo, shard.sha256) not in known]
+
+    def _write_down(self, shards: Sequence[JournalShard], head: str, revision: str) -> None:
         moment = self._now()
         Ledger(self._area).append(
             LedgerEntry(
@@ -260,7 +263,6 @@ class Settler:
                 geometry_id=shard.geometry_id,
             )
             for shard in shards
-            if (shard.path_in_repo, shard.sha256) not in known
         )
 
     def _identities(self, shards: Sequence[JournalShard]) -> dict[str, Identity]:
