@@ -16,7 +16,7 @@ from vulcan_cli.errors import Conflict, InputRefused, Problem, UsageError
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.publish import Publication, Published
 from vulcan_cli.vacua.geometry import file_name
-from vulcan_cli.vacua.prepare import Prepared, Run, prepare
+from vulcan_cli.vacua.prepare import Prepared, Run, check_run, prepare
 from vulcan_cli.vacua.shard import Shard, digest_of_rows
 
 Read = Callable[[], pl.DataFrame]
@@ -116,12 +116,17 @@ def validate(
 
 def _validate(inputs: Iterable[tuple[str, Read]], run: Run, now: datetime) -> list[Prepared]:
     prepared: list[Prepared] = []
-    problems: list[Problem] = []
+    of_run = check_run(run)
+    problems = list(of_run)
     for name, read in inputs:
         try:
             made = prepare(read(), run, now=now)
         except InputRefused as refusal:
-            problems += [replace(problem, source=name) for problem in refusal.problems]
+            problems += [
+                replace(problem, source=name)
+                for problem in refusal.problems
+                if problem not in of_run
+            ]
         else:
             doubts = tuple(replace(doubt, source=name) for doubt in made.doubts)
             prepared.append(replace(made, doubts=doubts))

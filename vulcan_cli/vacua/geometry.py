@@ -51,9 +51,7 @@ class Geometry:
 
     def __post_init__(self) -> None:
         problems = [
-            Problem(
-                f"must be from {ABSENT} to {LARGEST_KEY}", f"geometry key {key}", None, str(value)
-            )
+            Problem(f"{key} must be from {ABSENT} to {LARGEST_KEY}", value=str(value))
             for key, value in self.as_dict().items()
             if not ABSENT <= value <= LARGEST_KEY
         ]
@@ -74,7 +72,7 @@ class Geometry:
             InputRefused: An unknown key, or a value that is no integer in range.
         """
         problems = [
-            Problem(f"unknown geometry key; known are {', '.join(KEYS)}", None, None, repr(key))
+            Problem(f"there is no such key; keys are {', '.join(KEYS)}", value=repr(key))
             for key in keys
             if key not in KEYS
         ]
@@ -82,9 +80,7 @@ class Geometry:
         for key in (key for key in KEYS if keys.get(key) is not None):
             number = _integer(keys[key])
             if number is None:
-                problems.append(
-                    Problem("must be an integer", f"geometry key {key}", None, repr(keys[key]))
-                )
+                problems.append(Problem(f"{key} must be an integer", value=repr(keys[key])))
             else:
                 values[key] = number
         if problems:
@@ -103,10 +99,10 @@ class Geometry:
             key, equals, value = (piece.strip() for piece in part.partition("="))
             if not equals or not value:
                 raise InputRefused(
-                    Problem("a geometry is written key=value,key=value", None, None, repr(part))
+                    Problem("a geometry is written key=value,key=value", value=repr(part))
                 )
             if key in keys:
-                raise InputRefused(Problem("geometry key given twice", None, None, key))
+                raise InputRefused(Problem(f"{key} is given twice"))
             keys[key] = value
         return cls.from_mapping(keys)
 

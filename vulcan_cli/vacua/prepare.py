@@ -74,6 +74,13 @@ class Prepared:
     doubts: tuple[Problem, ...]
 
 
+def check_run(run: Run) -> tuple[Problem, ...]:
+    """What is wrong with the description of a run, whatever its rows are."""
+    findings = Findings()
+    _described(run, findings)
+    return tuple(findings.problems)
+
+
 def prepare(frame: pl.DataFrame, run: Run, *, now: datetime) -> Prepared:
     """Make shards of an input.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import polars as pl
 
@@ -74,6 +75,9 @@ class Shard:
 
         The metadata stands twice: inside the Arrow schema, where readers through pyarrow find
         it, and beside it, where it is read without decoding that schema.
+
+        Raises:
+            OSError: The file does not take it.
         """
         metadata = {
             VERSION_KEY: str(SCHEMA_VERSION),
@@ -83,7 +87,34 @@ class Shard:
             WRITER_KEY: vulcan_cli.__version__,
         }
         arrow_schema = arrow_ipc.schema_message(self.frame.schema, metadata)
-        self.frame.write_parquet(file, metadata={arrow_ipc.KEY: arrow_schema, **metadata})
+        passing = _Passing(file)
+        out = cast("IO[bytes]", passing)
+        try:
+            self.frame.write_parquet(out, metadata={arrow_ipc.KEY: arrow_schema, **metadata})
+        except pl.exceptions.PolarsError:
+            if passing.error is not None:
+                raise passing.error from None
+            raise
+
+
+class _Passing(RawIOBase):
+    """Passes bytes on, and keeps the error of a file that refuses them: Polars loses it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self.error: OSError | None = None
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]
+        try:
+            self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+        return len(data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

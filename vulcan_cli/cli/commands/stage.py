@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,11 +31,12 @@ from vulcan_cli.cli.options import (
 )
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.tree import Example
-from vulcan_cli.errors import UsageError
+from vulcan_cli.errors import InputRefused, UsageError
 from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
     from vulcan_cli.staging.intake import Intake, Read, StagedShard
+    from vulcan_cli.vacua.geometry import Geometry
     from vulcan_cli.vacua.inputs import Format
 
 EXAMPLES = (
@@ -83,7 +85,6 @@ def stage(
     from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
     from vulcan_cli.staging.intake import stage as stage_inputs  # noqa: PLC0415
     from vulcan_cli.staging.intake import validate  # noqa: PLC0415
-    from vulcan_cli.vacua.geometry import Geometry  # noqa: PLC0415
     from vulcan_cli.vacua.prepare import Run  # noqa: PLC0415
 
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
@@ -91,7 +92,7 @@ def stage(
     out.notices(settings.notices)
     area = StagingArea(settings.require_staging_dir())
     run = Run(
-        geometry=None if geometry is None else Geometry.parse(geometry),
+        geometry=None if geometry is None else _geometry(geometry),
         tadpole_charge=tadpole_charge,
         solver=_pairs("--solver", solver),
         provenance=_pairs("--provenance", provenance),
@@ -102,7 +103,10 @@ def stage(
         max_rows=max_rows,
         strict=strict,
     )
-    reads = [_reader(name, _format(format_)) for name in inputs or ["-"]]
+    names = inputs or ["-"]
+    if names.count("-") > 1:
+        raise UsageError("standard input can be read only once")
+    reads = [_reader(name, _format(format_)) for name in names]
     work = validate if dry_run else stage_inputs
     _tell(out, work(area, reads, run, now=datetime.now(UTC)))
 
@@ -116,9 +120,13 @@ def _tell(out: Output, taken: Intake) -> None:
         else:
             out.line(str(shard.parquet_path))
         if shard.status == "already-staged":
-            out.say(f"{shard.run_id} is there already, in {shard.where}")
-    for conflict in taken.conflicts:
-        raise conflict
+            place = "the repo" if shard.where == "repo" else f"{shard.where}/"
+            out.say(f"{shard.run_id} is in {place} already")
+    if taken.conflicts:
+        *others, last = taken.conflicts
+        for conflict in others:
+            out.warn(str(conflict))
+        raise last
 
 
 def _document(shard: StagedShard) -> dict[str, object]:
@@ -142,9 +150,22 @@ def _reader(name: str, input_format: Format) -> tuple[str, Read]:
         data = sys.stdin.buffer.read()
         return "standard input", partial(inputs.read_bytes, data, input_format, name=name)
     path = Path(name)
-    if not path.is_file():
+    # Also a pipe is a file, such as the shell's <(...).
+    if path.is_dir():
+        raise UsageError(f"{name} is a folder; name the files in it")
+    if not path.exists():
         raise UsageError(f"there is no file {name}")
     return name, partial(inputs.read_file, path, input_format)
+
+
+def _geometry(text: str) -> Geometry:
+    from vulcan_cli.vacua.geometry import Geometry  # noqa: PLC0415
+
+    try:
+        return Geometry.parse(text)
+    except InputRefused as refusal:
+        problems = (replace(problem, source="--geometry") for problem in refusal.problems)
+        raise InputRefused(*problems) from None
 
 
 def _format(text: str) -> Format:
