@@ -78,12 +78,12 @@ def test_a_file_of_most_bytes_is_read_but_not_kept(tmp_path: Path) -> None:
     source = put(tmp_path, vacua(2), "a", h11=2)
     memory = Memory(5)
 
-    memory.load("small", str(source.file), MOST_BYTES)
-    memory.load("large", str(source.file), MOST_BYTES + 1)
+    memory.load("small", source.file, MOST_BYTES)
+    memory.load("large", source.file, MOST_BYTES + 1)
 
     assert memory.get("large") is None
     assert memory.get("small") is not None
-    memory.load("other", str(source.file), 1)
+    memory.load("other", source.file, 1)
     assert memory.get("small") is None
 
 

@@ -13,6 +13,7 @@ import polars as pl
 from vulcan_cli.dataset.footers import FooterReader
 from vulcan_cli.errors import BadShard, TryLater
 from vulcan_cli.hub.repo import Repo
+from vulcan_cli.vacua.geometry import KEYS
 
 AT_ONCE = 8
 """Files that are brought at the same time."""
@@ -51,15 +52,17 @@ class Away:
         Raises:
             VulcanError: The repo cannot be read, or no longer has one of them.
         """
-        rows = list(shards.select("path_in_repo", "sha256", "n_rows").iter_rows())
+        rows = list(shards.select("path_in_repo", "sha256", "n_rows", *KEYS).iter_rows())
         if len(rows) < 2:
             return [self._bring(*row) for row in rows]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return list(pool.map(lambda row: self._bring(*row), rows))
 
-    def _bring(self, path: str, sha256: str | None, n_rows: int) -> Path | BadShard:
+    def _bring(self, path: str, sha256: str | None, n_rows: int, *keys: int) -> Path | BadShard:
         try:
-            file = self.repo.fetch(path, self.commit, sha256=sha256)
+            # What stands in a folder is the truth there, whoever put it.
+            wanted = sha256 if self.repo.is_remote else None
+            file = self.repo.fetch(path, self.commit, sha256=wanted)
             seen = FooterReader().read(file)
         except BadShard as error:
             return BadShard(Path(path), error.reason)
@@ -67,6 +70,6 @@ class Away:
             raise TryLater(f"{self.repo.name} at {self.commit[:12]} gives no {path}") from error
         if seen.footer.path_in_repo != path:
             return BadShard(Path(path), f"its footer says that it is {seen.footer.path_in_repo}")
-        if seen.n_rows != n_rows:
+        if (seen.n_rows, *seen.footer.geometry.as_dict().values()) != (n_rows, *keys):
             return BadShard(Path(path), "the catalog of its repo says something else of it")
         return file

@@ -131,7 +131,7 @@ class Catalog:
         Raises:
             VulcanError: What is away cannot be reached.
         """
-        wanted = self.rows.select("path_in_repo", "file", "sha256", "n_rows")
+        wanted = self.rows.select("path_in_repo", "file", "sha256", "n_rows", *KEYS)
         found: list[Path | BadShard | None] = [None] * len(wanted)
         of_away: dict[str, list[int]] = {}
         for number, (path, file) in enumerate(wanted.select("path_in_repo", "file").iter_rows()):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from pathlib import Path
 
 import polars as pl
 
 from vulcan_cli.dataset.catalog import Catalog
+from vulcan_cli.errors import BadShard
 
 MOST_BYTES = 32 * 1024 * 1024
 """Bytes of files that a memory holds at most; their rows take about four times as much."""
@@ -32,7 +34,7 @@ class Memory:
         self._held.move_to_end(path_in_repo)
         return self._held[path_in_repo][0]
 
-    def load(self, path_in_repo: str, file: str, n_bytes: int) -> pl.DataFrame:
+    def load(self, path_in_repo: str, file: Path, n_bytes: int) -> pl.DataFrame:
         """All rows of a shard; do not change them in place.
 
         Args:
@@ -57,16 +59,27 @@ class Memory:
 
     def rows(self, shards: Catalog, schema: pl.Schema) -> pl.LazyFrame | None:
         """All rows of the shards under one schema; None where they do not fit, or one is bad."""
-        paths, files, sizes = (shards.rows[name] for name in ("path_in_repo", "file", "bytes"))
+        paths, sizes = (shards.rows[name] for name in ("path_in_repo", "bytes"))
         if len(paths) > self._size or sizes.sum() > MOST_BYTES:
             return None
         try:
-            parts = [
-                _under(self.load(*shard), schema) for shard in zip(paths, files, sizes, strict=True)
-            ]
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+            self._load_all(shards.where(~pl.col("path_in_repo").is_in(list(self._held))))
+            parts = [_under(self._held[path][0], schema) for path in paths]
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, BadShard):
             return None
         return (pl.concat(parts) if parts else pl.DataFrame(schema=schema)).lazy()
+
+    def _load_all(self, shards: Catalog) -> None:
+        """Load shards; those that are away are brought together.
+
+        Raises:
+            BadShard: One of them is none.
+        """
+        told = shards.rows.select("path_in_repo", "bytes").iter_rows()
+        for file, (path, n_bytes) in zip(shards.files(), told, strict=True):
+            if isinstance(file, BadShard):
+                raise file
+            self.load(path, file, n_bytes)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -7,7 +7,7 @@ out and noted; so nothing that stands in one file can fail a query.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +30,7 @@ from vulcan_cli.vacua.schema import DTYPES
 # What one batch holds at most: enough to keep every core busy, little enough to hold in memory.
 _BATCH_FILES = 256
 _BATCH_ROWS = 50_000
+_FIRST_BROUGHT = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,28 +149,46 @@ def _scan(shards: Catalog, schema: pl.Schema, unreadable: dict[Path, BadShard]) 
     ) -> Iterator[pl.DataFrame]:
         wanted = list(schema) if names is None else names
         reader = _Reader(schema, wanted, predicate, unreadable)
-        yield from reader.read_all(_batches(shards, schema, reader.columns), n_rows)
+        batches = _batches(shards, schema, reader.columns, unreadable)
+        yield from reader.read_all(batches, n_rows)
 
     return register_io_source(batches, schema=schema, is_pure=True)
 
 
-def _batches(shards: Catalog, schema: pl.Schema, columns: Sequence[str]) -> Iterator[_Batch]:
-    """Consecutive shards that one scan can read."""
+def _batches(
+    shards: Catalog, schema: pl.Schema, columns: Sequence[str], unreadable: dict[Path, BadShard]
+) -> Iterator[_Batch]:
+    """Consecutive shards that one scan can read; what is away and comes as no shard is noted."""
     stored = [
         None if all(held.get(name, schema[name]) == schema[name] for name in columns) else held
         for held in shards.schemas
     ]
     batch, n_rows = _Batch([], None), 0
-    for file, number, rows in shards.rows.select("file", SCHEMA, "n_rows").iter_rows():
+    for file, number, rows in _located(shards):
+        if isinstance(file, BadShard):
+            unreadable[file.path] = file
+            continue
         full = len(batch.files) == _BATCH_FILES or n_rows + rows > _BATCH_ROWS
         if batch.files and (full or batch.stored is not stored[number]):
             yield batch
             batch, n_rows = _Batch([], None), 0
         batch = batch._replace(stored=stored[number])
-        batch.files.append(file)
+        batch.files.append(str(file))
         n_rows += rows
     if batch.files:
         yield batch
+
+
+def _located(shards: Catalog) -> Iterator[tuple[Path | BadShard, int, int]]:
+    """A local file, the number of the schema and of the rows of each shard."""
+    # What is away is brought in parts that grow, as a limit may stop the reading soon.
+    start, size = 0, _FIRST_BROUGHT if shards.away else _BATCH_FILES
+    while start < shards.rows.height:
+        part = replace(shards, rows=shards.rows.slice(start, size))
+        told = part.rows.select(SCHEMA, "n_rows").iter_rows()
+        for file, (number, rows) in zip(part.files(), told, strict=True):
+            yield file, number, rows
+        start, size = start + size, min(2 * size, _BATCH_FILES)
 
 
 class _Reader:

@@ -158,10 +158,13 @@ class VulcanReader:
         """
         rows = self._memory.get(path_in_repo)
         if rows is None:
-            shards = self.shards().rows.filter(path_in_repo=path_in_repo)
-            if shards.is_empty():
+            shard = self.shards().where(pl.col("path_in_repo") == path_in_repo)
+            if shard.rows.is_empty():
                 raise FileNotFoundError(f"there is no shard {path_in_repo}")
-            rows = self._memory.load(*shards.select("path_in_repo", "file", "bytes").row(0))
+            (file,) = shard.files()
+            if isinstance(file, BadShard):
+                raise file
+            rows = self._memory.load(path_in_repo, file, shard.rows["bytes"][0])
         # A clone shares the cells, but columns that the caller adds or drops are its own.
         return rows.clone()
 

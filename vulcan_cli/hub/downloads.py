@@ -1,7 +1,7 @@
 """Downloads on this machine, in the layout that the Hub's own client keeps and reads.
 
-Below the folder of a repo, `blobs/` holds content under the name that the Hub gives it (its SHA-256
-in LFS), `snapshots/<commit>/` the files of a commit as links to it, and `refs/` what a branch was
+Below the folder of a repo, `blobs/` holds content under its SHA-256 (as the Hub names what is in
+LFS), `snapshots/<commit>/` the files of a commit as links to it, and `refs/` what a branch was
 when it was last seen (https://huggingface.co/docs/huggingface_hub/guides/manage-cache). Content
 that came with one commit is found for every other that has it, by its SHA-256, without a question.
 """
@@ -19,8 +19,6 @@ from vulcan_cli.files import Folder, open_regular, replace_durably, sha256_of
 
 SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 COMMIT_ID = re.compile(r"[0-9a-f]{40}", re.ASCII)
-
-_BLOB_NAME = re.compile(r"[0-9a-f]{40,64}", re.ASCII)
 
 
 class Downloads:
@@ -52,15 +50,12 @@ class Downloads:
             return None
         return file
 
-    def keep(
-        self, path: str, commit: str, name: str, content: Iterable[bytes], sha256: str | None
-    ) -> Path:
+    def keep(self, path: str, commit: str, content: Iterable[bytes], sha256: str | None) -> Path:
         """Keep what is being downloaded.
 
         Args:
             path: Its path in the repo.
             commit: The commit it is read at.
-            name: What the Hub calls the content.
             content: The bytes.
             sha256: What it must be; None for anything.
 
@@ -81,9 +76,8 @@ class Downloads:
             if found != (sha256 or found):
                 raise BadShard(Path(path), "it came with another SHA-256 than it should have")
             os.fchmod(fd, 0o644)
-            blob = name if _BLOB_NAME.fullmatch(name) else found
-            folder.rename_over(temporary, folder, blob)
-        self._link(file, blob)
+            folder.rename_over(temporary, folder, found)
+        self._link(file, found)
         return file
 
     def last_seen(self, revision: str) -> str | None:

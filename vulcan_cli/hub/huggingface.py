@@ -305,18 +305,12 @@ class HubRepo:
         if offline or problem_of(path) is not None:
             raise FileNotFoundError(errno.ENOENT, f"not in {self._id}", path)
         with self._asking(revision, path), self._open(path, revision) as response:
-            said = _first(response, "x-linked-etag") or _first(response, "etag")
             commit = _first(response, "x-repo-commit")
             if not COMMIT_ID.fullmatch(commit):
                 raise ValueError("the commit that a file is of is missing")
             self._downloads.remember(revision, commit)
-            return self._downloads.keep(
-                path,
-                commit,
-                said.removeprefix("W/").strip('"'),
-                self._whole(path, commit, response),
-                sha256,
-            )
+            content = self._whole(path, commit, response)
+            return self._downloads.keep(path, commit, content, sha256)
 
     def read(self, path: str, revision: str, *, start: int, length: int) -> Part:
         """See `Repo.read`; by an HTTP range."""
