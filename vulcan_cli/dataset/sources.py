@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from vulcan_cli.dataset.catalog import Catalog, Source
+from vulcan_cli.dataset.local_catalog import Held, read_state
 from vulcan_cli.errors import NotSetUp, TryLater, UsageError, VulcanError
 from vulcan_cli.hub.repo import MAIN, Repo
 from vulcan_cli.quantities import counted
-from vulcan_cli.staging.area import StagingArea, State
-from vulcan_cli.staging.ledger import Ledger
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.vacua.geometry import SHARD_PATH
 
 Place = Literal["auto", "synced", "staged", "repo"]
@@ -61,22 +61,15 @@ def locate(
         raise NotSetUp("staging_dir", "there is no staging directory to read")
     if revision != MAIN:
         raise UsageError(f"a revision is one of the repo; say source repo to read {revision}")
-    synced = _in_state(area, "synced")
     if place == "staged":
-        pending = _in_state(area, "pending")
-        joined = Catalog.joined((synced, pending))
+        # Pending first: what moves on meanwhile is found in one of them.
+        pending = read_state(area, "pending").catalog
+        joined = Catalog.joined((read_state(area, "synced").catalog, pending))
         return Found(joined, f"pending and synced of {area.root}")
+    synced = read_state(area, "synced")
     if place == "synced":
-        return Found(synced, f"synced of {area.root}")
+        return Found(synced.catalog, f"synced of {area.root}")
     return _with_trimmed(area, synced, repos)
-
-
-def _in_state(area: StagingArea, state: State) -> Catalog:
-    return Catalog.read(
-        Source(entry.path_in_repo, entry.parquet, state)
-        for entry in area.scan(state).entries
-        if entry.has_parquet and entry.path_in_repo is not None
-    )
 
 
 def _in_repos(repos: Sequence[Repo], revision: str) -> Found:
@@ -90,19 +83,18 @@ def _in_repos(repos: Sequence[Repo], revision: str) -> Found:
     return Found(Catalog.read(sources), " and ".join(heads))
 
 
-def _with_trimmed(area: StagingArea, synced: Catalog, repos: Sequence[Repo]) -> Found:
+def _with_trimmed(area: StagingArea, synced: Held, repos: Sequence[Repo]) -> Found:
     """What stands in `synced/`, and what the ledger knows of that was trimmed since."""
-    here = set(synced.rows["path_in_repo"])
-    home = {entry.path: entry.repo for entry in Ledger(area).entries() if entry.path not in here}
+    home = synced.trimmed
     described = f"synced of {area.root}"
     if not home:
-        return Found(synced, described)
+        return Found(synced.catalog, described)
     count = counted(len(home), "trimmed shard")
     try:
         sources = _of_repos(home, {repo.key: repo for repo in repos})
     except VulcanError as error:
         raise TryLater(f"{count} can only be read from the repo: {error}") from error
-    joined = Catalog.joined((synced, Catalog.read(sources)))
+    joined = Catalog.joined((synced.catalog, Catalog.read(sources)))
     return Found(joined, f"{described}, and {count} of the repo")
 
 

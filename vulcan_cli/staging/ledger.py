@@ -106,6 +106,16 @@ class Ledger:
                 if entry is not None:
                     yield entry
 
+    def size(self) -> int:
+        """Its bytes; 0 where there is none. It only ever grows."""
+        fd = self._open()
+        if fd is None:
+            return 0
+        try:
+            return os.fstat(fd).st_size
+        finally:
+            os.close(fd)
+
     def _open(self) -> int | None:
         try:
             folder = self._area.folder(PRIVATE)

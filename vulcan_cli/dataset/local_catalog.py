@@ -1,0 +1,322 @@
+"""The catalog of a state folder: a cache of the folder, kept in `_vulcan/`, never the truth.
+
+What is stored is believed shard by shard, while name, size, time and inode are as they were. Before
+a folder is listed for storing, its own modification time gets a fraction of a second that nobody
+else will set; while it has that time, no name in it came, went or was replaced, and one look at the
+folder is enough.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from vulcan_cli.dataset import catalog_words
+from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Source
+from vulcan_cli.dataset.catalog_store import BAD, IDENTITY, ROWS, TRIMMED, Stored, load, store
+from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
+from vulcan_cli.files import DAY, Folder, is_temporary
+from vulcan_cli.staging.area import (
+    PRIVATE,
+    SHARD_SUFFIX,
+    STATES,
+    StagingArea,
+    State,
+    disk_trouble,
+)
+from vulcan_cli.staging.ledger import Ledger
+from vulcan_cli.vacua.geometry import KEYS, path_of_file_name
+
+_SECOND_NS = 10**9
+
+# How far the clock that stamps files may be ahead of the one that stamps the ledger.
+_SKEW_S = 300
+
+_LISTED = {name: ROWS[name] for name in IDENTITY}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """What a state folder holds.
+
+    Attributes:
+        catalog: One row for each shard.
+        trimmed: Paths that the ledger knows and `synced/` lacks, each with the key of its repo.
+    """
+
+    catalog: Catalog
+    trimmed: Mapping[str, str]
+
+
+def read_state(area: StagingArea, state: State) -> Held:
+    """The catalog of a state folder as it is now.
+
+    What came or went since it was stored is read anew. The result is stored where `_vulcan`
+    belongs to this account.
+
+    Raises:
+        NotSetUp: There is no such folder.
+        DiskTrouble: It cannot be read.
+    """
+    stored = _load(area, state)
+    with area.folder(state) as folder, disk_trouble(folder.path):
+        if _is_current(area, state, folder, stored):
+            return _held(stored, state, folder, ())
+        return _heal(area, state, folder, stored)
+
+
+def keep(area: StagingArea) -> None:
+    """Bring the stored catalogs up to date: for those who change things, under the sync lock.
+
+    What goes wrong is left to the next reader.
+    """
+    for state in STATES:
+        with (
+            contextlib.suppress(NotSetUp, DiskTrouble),
+            area.folder(state) as folder,
+            disk_trouble(folder.path),
+        ):
+            stored = _load(area, state)
+            if not _is_current(area, state, folder, stored):
+                _heal(area, state, folder, stored)
+
+
+def _is_current(area: StagingArea, state: State, folder: Folder, stored: Stored) -> bool:
+    unchanged = stored.stamp == _stamp_of(folder)
+    return unchanged and (state != "synced" or stored.ledger == Ledger(area).size())
+
+
+def _heal(area: StagingArea, state: State, folder: Folder, stored: Stored) -> Held:
+    """Take in what changed, and store it where that is ours to do."""
+    with _place(area) as place:
+        stamp = None if place is None else _set_stamp(folder)
+        # Before the listing: what it tells of was moved here before.
+        ledger = Ledger(area).size()
+        listing = _listing(folder)
+        fresh, for_now = _read_new(folder, state, _new_in(listing, stored))
+        kept = Stored(
+            # What could not be read may be readable soon, without any change of the folder.
+            None if for_now else stamp,
+            ledger,
+            stored.rows.join(listing, on=IDENTITY, how="semi"),
+            stored.bad.join(listing, on=IDENTITY, how="semi"),
+            schemas=stored.schemas,
+        )
+        healed = _united(kept, fresh)
+        if state == "synced":
+            healed = _with_ledger(area, healed)
+        if place is not None:
+            # The answer is right without it.
+            with contextlib.suppress(OSError):
+                _store(place, state, healed)
+    return _held(healed, state, folder, for_now)
+
+
+def _load(area: StagingArea, state: State) -> Stored:
+    try:
+        with area.folder(PRIVATE, catalog_words.FOLDER) as place:
+            return load(place, f"{state}.arrow")
+    except (NotSetUp, DiskTrouble, OSError):
+        return Stored()
+
+
+@contextmanager
+def _place(area: StagingArea) -> Iterator[Folder | None]:
+    """The folder of catalogs, where it is this account's to write in."""
+    with contextlib.ExitStack() as stack:
+        yield _open_place(area, stack)
+
+
+def _open_place(area: StagingArea, stack: contextlib.ExitStack) -> Folder | None:
+    try:
+        root = stack.enter_context(area.folder())
+        if not _is_ours(root):
+            return None
+        private = stack.enter_context(root.make_child(PRIVATE))
+        if not _is_ours(private):
+            return None
+        return stack.enter_context(private.make_child(catalog_words.FOLDER))
+    except (NotSetUp, DiskTrouble, OSError):
+        return None
+
+
+def _is_ours(folder: Folder) -> bool:
+    return os.fstat(folder.fd).st_uid == os.geteuid()
+
+
+def _stamp_of(folder: Folder) -> tuple[int, int]:
+    status = os.fstat(folder.fd)
+    return status.st_ino, status.st_mtime_ns
+
+
+def _set_stamp(folder: Folder) -> tuple[int, int] | None:
+    """Give the folder a time of our own; None where it does not take it to the nanosecond."""
+    status = os.fstat(folder.fd)
+    own = status.st_mtime_ns // _SECOND_NS * _SECOND_NS + secrets.randbelow(_SECOND_NS)
+    try:
+        os.utime(folder.fd, ns=(status.st_atime_ns, own))
+    except OSError:
+        return None
+    stamp = (status.st_ino, own)
+    return stamp if _stamp_of(folder) == stamp else None
+
+
+def _listing(folder: Folder) -> pl.DataFrame:
+    """Names that could be shards', with what makes each file this one; columns `IDENTITY`."""
+    found = []
+    for entry in folder.scan():
+        name = entry.name
+        # Names of shards are ASCII; others cannot even be text.
+        if name.endswith(SHARD_SUFFIX) and name.isascii():
+            try:
+                status = entry.stat()
+            except OSError:
+                found.append((name, -1, -1, 0))
+            else:
+                found.append((name, status.st_size, status.st_mtime_ns, status.st_ino))
+    columns = zip(*found, strict=True) if found else ([] for _ in _LISTED)
+    return pl.DataFrame(
+        [
+            pl.Series(name, values, dtype=dtype)
+            for (name, dtype), values in zip(_LISTED.items(), columns, strict=True)
+        ]
+    )
+
+
+def _new_in(listing: pl.DataFrame, stored: Stored) -> pl.DataFrame:
+    for known in (stored.rows, stored.bad):
+        listing = listing.join(known, on=IDENTITY, how="anti")
+    return listing.sort("name")
+
+
+def _read_new(
+    folder: Folder, state: State, new: pl.DataFrame
+) -> tuple[Stored, tuple[BadShard, ...]]:
+    """Read footers; what cannot be read now but perhaps later is told apart."""
+    files = {
+        name: Source(path, folder.path / name, state)
+        for name in new["name"]
+        if (path := path_of_file_name(name)) is not None
+    }
+    found = Catalog.read(files.values())
+    rows = found.rows.with_columns(_NAME).join(
+        new.select("name", "mtime_ns", "inode"), on="name", how="left", maintain_order="left"
+    )
+    lasting = {b.path.name: b.reason for b in found.bad if not isinstance(b.__cause__, OSError)}
+    bad = new.filter(pl.col("name").is_in(list(lasting))).with_columns(
+        pl.col("name").replace_strict(lasting, return_dtype=pl.String).alias("reason")
+    )
+    for_now = tuple(each for each in found.bad if each.path.name not in lasting)
+    return Stored(
+        rows=rows.select(list(ROWS)), bad=bad.select(list(BAD)), schemas=found.schemas
+    ), for_now
+
+
+_NAME = pl.col("path_in_repo").str.replace_all("/", "__", literal=True).alias("name")
+
+
+def _united(kept: Stored, fresh: Stored) -> Stored:
+    """Both together, with the schemas that are still in use."""
+    schemas = [*kept.schemas, *(each for each in fresh.schemas if each not in kept.schemas)]
+    place = pl.Series([schemas.index(each) for each in fresh.schemas], dtype=pl.UInt32)
+    moved = fresh.rows.with_columns(place.gather(fresh.rows[SCHEMA]).alias(SCHEMA))
+    rows = pl.concat([kept.rows, moved]).sort("path_in_repo")
+    used = rows[SCHEMA].unique(maintain_order=True)
+    numbers = pl.Series(range(len(used)), dtype=pl.UInt32)
+    renumbered = pl.col(SCHEMA).replace_strict(used, numbers, return_dtype=pl.UInt32)
+    return replace(
+        kept,
+        rows=rows.with_columns(renumbered),
+        bad=pl.concat([kept.bad, fresh.bad]).sort("name"),
+        schemas=tuple(schemas[number] for number in used),
+    )
+
+
+def _with_ledger(area: StagingArea, stored: Stored) -> Stored:
+    """With what the ledger knows: SHA-256, and which shards were here."""
+    known = _ledger(area)
+    rows = stored.rows.join(
+        known, on=("path_in_repo", "bytes"), how="left", maintain_order="left"
+    ).with_columns(
+        # What was written later is another file of that name.
+        pl.when(pl.col("mtime_ns") // _SECOND_NS <= pl.col("until")).then("known").alias("sha256")
+    )
+    trimmed = known.join(stored.rows, on="path_in_repo", how="anti").select(list(TRIMMED))
+    return replace(stored, rows=rows.select(list(ROWS)), trimmed=trimmed.sort("path_in_repo"))
+
+
+def _ledger(area: StagingArea) -> pl.DataFrame:
+    """The latest entry of each path."""
+    entries = [(e.path, e.repo, e.size, e.sha256, int(e.time)) for e in Ledger(area).entries()]
+    types = {**TRIMMED, "bytes": pl.Int64(), "known": pl.String(), "until": pl.Int64()}
+    return (
+        pl.DataFrame(entries, schema=types, orient="row")
+        .unique("path_in_repo", keep="last")
+        .with_columns(pl.col("until") + _SKEW_S)
+    )
+
+
+def _store(place: Folder, state: State, stored: Stored) -> None:
+    _tidy(place)
+    store(place, f"{state}.arrow", stored)
+    place.replace(catalog_words.file_name(state), _words(stored))
+
+
+def _tidy(place: Folder) -> None:
+    """Drop what a killed run left."""
+    old = [entry.name for entry in place.scan() if is_temporary(entry.name)]
+    for name in old:
+        status = place.status(name)
+        if status is not None and place.server_time() - status.st_mtime > DAY:
+            place.discard(name)
+
+
+def _words(stored: Stored) -> bytes:
+    totals = {
+        "shards": stored.rows.height,
+        "rows": int(stored.rows["n_rows"].sum()),
+        "bytes": int(stored.rows["bytes"].sum()),
+        "bad": stored.bad.height,
+        "stamp": stored.stamp,
+    }
+    counted = [
+        stored.rows[name].value_counts().select(_word(name, pl.col(name)))
+        for name in ("run_id", "geometry_id", *KEYS)
+    ]
+    columns: dict[str, int] = {}
+    for number, n_shards in stored.rows[SCHEMA].value_counts().iter_rows():
+        for name in filter(str.isprintable, stored.schemas[number]):
+            columns[name] = columns.get(name, 0) + n_shards
+    of_columns = pl.DataFrame(
+        {"column": list(columns), "count": list(columns.values())},
+        schema={"column": pl.String, "count": pl.Int64},
+    )
+    counted.append(of_columns.select(_word("column", pl.col("column"))))
+    words = pl.concat(counted).to_series().sort()
+    return catalog_words.text_of(totals, words)
+
+
+def _word(key: str, values: pl.Expr) -> pl.Expr:
+    return pl.format("{}={}\t{}", pl.lit(key), values, pl.col("count")).alias("word")
+
+
+def _held(stored: Stored, state: State, folder: Folder, for_now: tuple[BadShard, ...]) -> Held:
+    """What is stored, for those who ask."""
+    rows = stored.rows.with_columns(
+        (pl.col("mtime_ns") // 1000).cast(COLUMNS["time"]).alias("time"),
+        pl.lit(state).alias("state"),
+        (pl.lit(f"{folder.path}{os.sep}") + pl.col("name")).alias("file"),
+    )
+    lasting = [
+        BadShard(folder.path / name, reason)
+        for name, reason in stored.bad.select("name", "reason").iter_rows()
+    ]
+    bad = sorted([*lasting, *for_now], key=lambda each: each.path.name)
+    catalog = Catalog(rows.select(*COLUMNS, SCHEMA), stored.schemas, tuple(bad))
+    return Held(catalog, dict(stored.trimmed.iter_rows()))
