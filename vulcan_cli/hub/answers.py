@@ -93,6 +93,11 @@ def culprits(text: str, additions: Iterable[Addition]) -> tuple[str, ...]:
     return () if len(named) == len(given) > 1 else named
 
 
+def is_lost_upload(reason: str) -> bool:
+    """Whether a refusal says that content which was sent is not there: no fault of the content."""
+    return "LFS pointer" in reason and "does not exist" in reason
+
+
 def error_of(answer: Answer, repo: str, revision: str, now: float) -> VulcanError:
     """The error that an answer to a plain question is."""
     status = answer.status

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from vulcan_cli.errors import RepoRefuses, TryLater
 from vulcan_cli.hub import repo as hub
+from vulcan_cli.hub.answers import is_lost_upload
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.journal import BatchRecord, Journal, JournalShard
@@ -74,6 +75,7 @@ class Committer:
         self._await_slots = await_slots
         self._search: Search[Checked] = Search()
         self._limit = options.budget
+        self._sent_again: set[str] = set()
         self.commits_per_hour: int | None = None
 
     @property
@@ -109,6 +111,7 @@ class Committer:
             outcome = self._commit(part, parent)
             if isinstance(outcome, hub.Refused):
                 guilty = [shard for shard in part if shard.path_in_repo in outcome.culprits]
+                self._send_again(outcome, guilty or part)
                 self._search.refused(outcome.reason, guilty)
                 self._settler.done |= {shard.entry.name for shard in self._search.blamed}
             else:
@@ -128,6 +131,13 @@ class Committer:
         sentenced = self._search.sentenced(at_the_end=at_the_end)
         self._check_verdict()
         return [(shard.entry.name, reason) for shard, reason in sentenced]
+
+    def _send_again(self, refused: hub.Refused, shards: Sequence[Checked]) -> None:
+        """Where content was lost on its way, send it once more before anybody is to blame."""
+        names = {shard.entry.name for shard in shards}
+        if is_lost_upload(refused.reason) and not names <= self._sent_again:
+            self._sent_again |= names
+            raise ChangedMeanwhileError
 
     def _check_verdict(self) -> None:
         if self._search.verdict is not None:

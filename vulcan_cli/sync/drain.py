@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+from vulcan_cli.dataset.local_catalog import keep
 from vulcan_cli.errors import (
     DiskTrouble,
     RateLimited,
@@ -112,6 +113,7 @@ def sync(
             report.errors.append(str(error))
         listed = area.scan("pending").entries
         left = {entry.name for entry in listed if entry.has_parquet and wanted(entry)}
+        keep(area)
     report.n_remaining = len(left)
     report.n_in_review = len(left & drain.in_review)
     report.next_slot_at = drain.budget.next_slot_at()
@@ -352,13 +354,15 @@ class _Drain:
 
     def _persist(self, ask: Callable[[], None]) -> None:
         """Ask until there is an answer, or patience ends."""
+        troubles = self._troubles
         while True:
             try:
                 ask()
             except TryLater as later:
                 self._wait_out(later)
             else:
-                self._troubles = 0
+                # An answer to this question ends no other trouble.
+                self._troubles = troubles
                 return
 
     def _wait_out(self, later: TryLater, batch: Sequence[Entry] = ()) -> None:
