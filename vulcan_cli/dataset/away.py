@@ -25,17 +25,20 @@ class Away:
     Attributes:
         repo: The repo.
         commit: The id of the commit.
+        is_cached: Only what is on this machine can be read, as it was last seen.
     """
 
-    def __init__(self, repo: Repo, commit: str) -> None:
+    def __init__(self, repo: Repo, commit: str, *, is_cached: bool = False) -> None:
         """Bind; nothing is asked.
 
         Args:
             repo: The repo.
             commit: The id of the commit.
+            is_cached: Only what is on this machine can be read, as it was last seen.
         """
         self.repo = repo
         self.commit = commit
+        self.is_cached = is_cached
 
     @property
     def name(self) -> str:
@@ -67,7 +70,8 @@ class Away:
         except BadShard as error:
             return BadShard(Path(path), error.reason)
         except FileNotFoundError as error:
-            raise TryLater(f"{self.repo.name} at {self.commit[:12]} gives no {path}") from error
+            why = "is not on this machine" if self.is_cached else "is gone since it was listed"
+            raise TryLater(f"{path} of {self.repo.name} {why}") from error
         if seen.footer.path_in_repo != path:
             return BadShard(Path(path), f"its footer says that it is {seen.footer.path_in_repo}")
         if (seen.n_rows, *seen.footer.geometry.as_dict().values()) != (n_rows, *keys):

@@ -112,7 +112,7 @@ def read_repo(
         VulcanError: The repo cannot be read.
     """
     snapshot = repo.snapshot(revision)
-    away = Away(repo, snapshot.head)
+    away = Away(repo, snapshot.head, is_cached=snapshot.is_cached)
     noted = _read_notes(repo, snapshot.head)
     if noted is not None:
         return _placed(_among(noted, only), away)
@@ -136,7 +136,11 @@ def read_head(repo: Repo, commit: str) -> Head | None:
     Raises:
         VulcanError: The repo cannot be read.
     """
-    data = read_own(repo, HEAD_PATH, commit)
+    return parse_head(read_own(repo, HEAD_PATH, commit))
+
+
+def parse_head(data: bytes | None) -> Head | None:
+    """The head file out of its bytes; None for what is none."""
     try:
         return None if data is None else _parse_head(data)
     except (ValueError, TypeError, KeyError):
@@ -210,7 +214,7 @@ def matching(known: Sequence[Catalog], listed: Sequence[Listed]) -> Catalog:
         if name not in {"path_in_repo", "bytes", "sha256"}
     )
     blank = Catalog(unread.select(*COLUMNS, SCHEMA))
-    return Catalog.joined([*(_read_only(frame) for frame in frames), blank])
+    return Catalog.joined([*(read_only(frame) for frame in frames), blank])
 
 
 def unread(catalog: Catalog) -> list[Listed]:
@@ -321,7 +325,7 @@ def _all_rows(repo: Repo, commit: str, head: Head) -> Catalog | None:
 def _complete(known: Catalog, away: Away, progress: Progress) -> Catalog:
     """All rows, footers read where they are not known."""
     missing = unread(known)
-    found = _placed(_read_only(known), away)
+    found = _placed(read_only(known), away)
     if not missing:
         return found
     return Catalog.joined((found, read_footers(away, missing, progress)))
@@ -334,7 +338,8 @@ def _among(catalog: Catalog, paths: Set[str] | None) -> Catalog:
     return catalog.where(pl.col("path_in_repo").is_in(sorted(paths)))
 
 
-def _read_only(catalog: Catalog) -> Catalog:
+def read_only(catalog: Catalog) -> Catalog:
+    """The shards whose footers were read."""
     return catalog.where(pl.col("n_rows").is_not_null())
 
 
@@ -374,4 +379,8 @@ def _write_notes(repo: Repo, commit: str, catalog: Catalog) -> None:
 
 def describe(found: Mapping[str, Away]) -> str:
     """Which repos at which commits, in words."""
-    return " and ".join(f"{away.repo.name} at {away.commit[:12]}" for away in found.values())
+    return " and ".join(
+        f"{away.repo.name} at {away.commit[:12]}"
+        + (", as last seen from this machine" if away.is_cached else "")
+        for away in found.values()
+    )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from vulcan_cli.dataset.catalog import Catalog, Source
+from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.local_catalog import Held, read_state
+from vulcan_cli.dataset.repo_catalog import Progress, describe, read_repo
 from vulcan_cli.errors import NotSetUp, TryLater, UsageError, VulcanError
 from vulcan_cli.hub.repo import MAIN, Repo
 from vulcan_cli.quantities import counted
 from vulcan_cli.staging.area import StagingArea
-from vulcan_cli.vacua.geometry import SHARD_PATH
 
 Place = Literal["auto", "synced", "staged", "repo"]
 """`synced`: what the repo has confirmed, as it stands here. `staged`: pending and synced. `repo`:
@@ -35,7 +34,12 @@ class Found:
 
 
 def locate(
-    area: StagingArea | None, repos: Sequence[Repo], place: Place, *, revision: str = MAIN
+    area: StagingArea | None,
+    repos: Sequence[Repo],
+    place: Place,
+    *,
+    revision: str = MAIN,
+    progress: Progress = lambda *_: None,
 ) -> Found:
     """Find the shards of a question.
 
@@ -44,6 +48,7 @@ def locate(
         repos: The repos that are set, if any; several are one dataset.
         place: Where to look.
         revision: The branch or commit of each repo.
+        progress: Told how many footers of shards in a repo were read, and of how many.
 
     Raises:
         NotSetUp: What `place` needs is missing.
@@ -56,7 +61,7 @@ def locate(
         if not repos:
             missing = "staging_dir" if place == "auto" else "repo"
             raise NotSetUp(missing, "there is neither a staging directory nor a repo to read")
-        return _in_repos(repos, revision)
+        return _in_repos(repos, revision, progress)
     if area is None:
         raise NotSetUp("staging_dir", "there is no staging directory to read")
     if revision != MAIN:
@@ -69,21 +74,17 @@ def locate(
     synced = read_state(area, "synced")
     if place == "synced":
         return Found(synced.catalog, f"synced of {area.root}")
-    return _with_trimmed(area, synced, repos)
+    return _with_trimmed(area, synced, repos, progress)
 
 
-def _in_repos(repos: Sequence[Repo], revision: str) -> Found:
-    sources: list[Source] = []
-    heads = []
-    for repo in repos:
-        head = repo.head(revision)
-        paths = sorted(file.path for file in repo.files(head) if SHARD_PATH.fullmatch(file.path))
-        sources += _fetched(repo, paths, head)
-        heads.append(f"{repo.name} at {head[:12]}")
-    return Found(Catalog.read(sources), " and ".join(heads))
+def _in_repos(repos: Sequence[Repo], revision: str, progress: Progress) -> Found:
+    found = Catalog.joined([read_repo(repo, revision, progress) for repo in repos])
+    return Found(found, describe(found.away))
 
 
-def _with_trimmed(area: StagingArea, synced: Held, repos: Sequence[Repo]) -> Found:
+def _with_trimmed(
+    area: StagingArea, synced: Held, repos: Sequence[Repo], progress: Progress
+) -> Found:
     """What stands in `synced/`, and what the ledger knows of that was trimmed since."""
     home = synced.trimmed
     described = f"synced of {area.root}"
@@ -91,35 +92,31 @@ def _with_trimmed(area: StagingArea, synced: Held, repos: Sequence[Repo]) -> Fou
         return Found(synced.catalog, described)
     count = counted(len(home), "trimmed shard")
     try:
-        sources = _of_repos(home, {repo.key: repo for repo in repos})
+        trimmed = _of_repos(home, {repo.key: repo for repo in repos}, progress)
     except VulcanError as error:
         raise TryLater(f"{count} can only be read from the repo: {error}") from error
-    joined = Catalog.joined((synced.catalog, Catalog.read(sources)))
+    joined = Catalog.joined((synced.catalog, *trimmed))
     return Found(joined, f"{described}, and {count} of the repo")
 
 
-def _of_repos(home: Mapping[str, str], repos: Mapping[str, Repo]) -> tuple[Source, ...]:
-    """Fetch paths, each from the repo of its key.
+def _of_repos(
+    home: Mapping[str, str], repos: Mapping[str, Repo], progress: Progress
+) -> list[Catalog]:
+    """The shards at some paths, each in the repo of its key.
 
     Raises:
         NotSetUp: That repo is not set.
+        TryLater: A repo no longer has one of them.
     """
-    sources: list[Source] = []
+    found = []
     for key in sorted(set(home.values())):
         if key not in repos:
             raise NotSetUp("repo", f"the repo {key} is not set")
-        repo = repos[key]
-        paths = sorted(path for path, of in home.items() if of == key)
-        sources += _fetched(repo, paths, repo.head())
-    return tuple(sources)
-
-
-def _fetched(repo: Repo, paths: Sequence[str], revision: str) -> tuple[Source, ...]:
-    sources = []
-    for path in paths:
-        try:
-            file: Path = repo.fetch(path, revision)
-        except FileNotFoundError as error:
-            raise TryLater(f"{repo.name} no longer has {path}") from error
-        sources.append(Source(path, file, "repo"))
-    return tuple(sources)
+        paths = {path for path, of in home.items() if of == key}
+        catalog = read_repo(repos[key], progress=progress, only=paths)
+        told = {*catalog.rows["path_in_repo"], *(str(shard.path) for shard in catalog.bad)}
+        missing = sorted(paths - told)
+        if missing:
+            raise TryLater(f"{repos[key].name} no longer has {missing[0]}")
+        found.append(catalog)
+    return found
