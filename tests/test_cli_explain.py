@@ -21,6 +21,8 @@ ERRORS: tuple[VulcanError, ...] = (
     errors.NotSetUp("repo", "no repo is set"),
     errors.Denied("this token may not write to a/b"),
     errors.RepoMissing("a/b"),
+    errors.RepoMissing("a/b", "dev"),
+    errors.RepoMissing("file:///a/b"),
     errors.RepoRefuses("a/b refuses every shard: too large"),
     errors.TryLater("not now"),
     errors.Unreachable("no answer", retry_at=0.0),
@@ -93,6 +95,48 @@ def test_the_words_for_a_person() -> None:
             "  next: vulcan sync --dry-run",
         ],
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "typed", "next_"),
+    [
+        (
+            errors.InputRefused(Problem("is empty")),
+            "stage 'my results.csv' -g h11=3",
+            "vulcan stage --dry-run 'my results.csv' -g h11=3",
+        ),
+        (
+            errors.InputRefused(Problem("is empty")),
+            "stage a.csv --dry-run",
+            "vulcan stage a.csv --dry-run",
+        ),
+        (
+            errors.RepoMissing("file:///a/repo"),
+            "sync --repo ./repo -q",
+            "vulcan sync --create-repo --repo ./repo -q",
+        ),
+        (
+            errors.RepoMissing("file:///a/re po"),
+            "query --repo './re po'",
+            "vulcan sync --repo 'file:///a/re po' --create-repo",
+        ),
+        (errors.Unreachable("no answer"), "query --count", "vulcan query --count"),
+        (errors.NotSetUp("repo", "no repo is set"), "sync -q", "vulcan sync -q"),
+        (errors.NotSetUp("staging_dir", "none is set"), "stage a.csv", "vulcan stage a.csv"),
+    ],
+)
+def test_the_next_command_is_made_of_the_one_that_was_typed(
+    error: VulcanError, typed: str, next_: str
+) -> None:
+    assert explain(error, "vulcan stage", shlex.split(typed)).next[-1] == next_
+
+
+def test_what_is_missing_of_a_repo() -> None:
+    here, there = errors.RepoMissing("file:///a/repo"), errors.RepoMissing("a/b")
+    assert str(here) == "there is no repo file:///a/repo"
+    assert str(there) == "there is no repo a/b, or this token may not see it"
+    assert str(errors.RepoMissing("a/b", "dev")) == "a/b has no branch or commit dev"
+    assert explain(there).next == ("hf auth whoami", "vulcan sync --repo a/b --create-repo")
 
 
 def test_a_time_to_come_back_is_told() -> None:

@@ -153,7 +153,7 @@ NOBODY = "Invalid username or password."
         (answer(403, "read only"), Denied, "a/b does not let this token: read only"),
         (answer(403, "ask", "GatedRepo"), Denied, "a/b does not let this token: ask"),
         (answer(404), RepoMissing, NOWHERE),
-        (answer(404, "", "RevisionNotFound"), RepoMissing, NOWHERE.replace("a/b", "a/b@dev")),
+        (answer(404, "", "RevisionNotFound"), RepoMissing, "a/b has no branch or commit dev"),
         (answer(429, LIMIT), RateLimited, LIMIT),
         (answer(502), ServerTrouble, "HTTP 502"),
         (answer(402, "pay"), RepoRefuses, "a/b refuses: pay"),

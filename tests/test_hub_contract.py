@@ -278,7 +278,7 @@ def test_what_is_not_there_is_said(place: Place, tmp_path: Path) -> None:
     ):
         with pytest.raises(RepoMissing) as error:
             call()
-        assert error.value.repo == f"{repo.name}@nobranch"
+        assert (error.value.repo, error.value.revision) == (repo.name, "nobranch")
 
 
 def test_a_repo_that_is_missing_is_made_only_when_asked(place: Place, tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_a_repo_that_is_missing_is_made_only_when_asked(place: Place, tmp_path: 
     ):
         with pytest.raises(RepoMissing) as error:
             call()
-        assert error.value.repo == repo.name
+        assert (error.value.repo, error.value.revision) == (repo.name, None)
     repo.preflight(create=True)
     repo.preflight(create=True)
     landed(repo.commit(commit_of(repo, new)))

@@ -137,17 +137,24 @@ class Denied(VulcanError):
 
 
 class RepoMissing(VulcanError):
-    """There is no such repo, or it is hidden from this token.
+    """There is no such repo, or it is hidden from this token; or it has no such revision.
 
     Attributes:
-        repo: The repo as it was given.
+        repo: The repo as it was given; a folder begins with `file:`.
+        revision: The branch or commit that it has not; None where the repo itself is missing.
     """
 
     exit_code = 4
 
-    def __init__(self, repo: str) -> None:
+    def __init__(self, repo: str, revision: str | None = None) -> None:
         self.repo = repo
-        super().__init__(f"there is no repo {repo}, or this token may not see it")
+        self.revision = revision
+        missing = f"there is no repo {repo}"
+        if revision is not None:
+            missing = f"{repo} has no branch or commit {revision}"
+        elif not repo.startswith("file:"):
+            missing += ", or this token may not see it"
+        super().__init__(missing)
 
 
 class RepoRefuses(VulcanError):

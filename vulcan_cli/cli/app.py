@@ -127,11 +127,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = _run(words)
     except BaseException as error:
-        code = _caught(error, output, _command_of(words))
+        code = _caught(error, output, words)
     try:
         output.finish()
     except DiskTrouble as error:
-        code = code or _caught(error, output, PROGRAM)
+        code = code or _caught(error, output, [])
     return code
 
 
@@ -142,12 +142,14 @@ def _run(words: list[str]) -> int:
 
         return answer(program(), request)
     color = None if read_display().color else False
-    with program().make_context(PROGRAM, words, color=color) as context:
+    # A command may have to say what to type next while it goes on.
+    with program().make_context(PROGRAM, list(words), color=color, obj=words) as context:
         return context.command.invoke(context) or 0
 
 
-def _caught(error: BaseException, output: Output, command: str) -> int:
-    """Say what went wrong; the exit status."""
+def _caught(error: BaseException, output: Output, words: list[str]) -> int:
+    """Say what went wrong with a command line; the exit status."""
+    command = _command_of(words)
     match error:
         case typer.Exit():
             return error.exit_code
@@ -162,7 +164,8 @@ def _caught(error: BaseException, output: Output, command: str) -> int:
         case typer.TyperException():
             explanation = explain.usage(_usage_sentence(error), command)
         case _:
-            explanation = explain.explain(error, command)
+            typed = words if command != PROGRAM else []
+            explanation = explain.explain(error, command, typed)
     output.trace(error)
     output.explain(explanation)
     return explanation.exit_code

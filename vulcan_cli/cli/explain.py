@@ -6,7 +6,8 @@ Each class in `vulcan_cli.errors` has its entry in `_ADVICE`; a test holds that.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,27 +86,56 @@ _NOTHING_CHANGED = "nothing was changed"
 _IN_PENDING = "every shard that is not yet confirmed is still in pending/"
 
 
-def _not_set_up(error: errors.NotSetUp) -> _Advice:
+def _not_set_up(error: errors.NotSetUp, typed: Sequence[str]) -> _Advice:
     commands = {
-        "staging_dir": ("export VULCAN_STAGING_DIR=/shared/folder", "vulcan status"),
-        "repo": ("export VULCAN_REPO=owner/name", "vulcan sync --dry-run"),
+        "staging_dir": (
+            "export VULCAN_STAGING_DIR=/shared/folder",
+            _typed(typed) or "vulcan status",
+        ),
+        "repo": ("export VULCAN_REPO=owner/name", _typed(typed) or "vulcan sync --dry-run"),
         "token": ("hf auth login",),
     }
     return _Advice(_NOTHING_CHANGED, commands.get(error.setting, (f"{_COMMAND} --help",)))
 
 
-def _later(error: errors.TryLater) -> _Advice:
+def _later(error: errors.TryLater, typed: Sequence[str]) -> _Advice:
+    again = _typed(typed) or "vulcan sync"
     if error.retry_at is None:
-        return _Advice(_IN_PENDING, ("vulcan sync",))
+        return _Advice(_IN_PENDING, (again,))
     moment = datetime.datetime.fromtimestamp(error.retry_at, datetime.UTC)
-    return _Advice(_IN_PENDING, (f"vulcan sync  # after {moment:%Y-%m-%d %H:%M:%S} UTC",))
+    return _Advice(_IN_PENDING, (f"{again}  # after {moment:%Y-%m-%d %H:%M:%S} UTC",))
 
 
-def _at_work(_: errors.SyncAtWork) -> _Advice:
+def _refused(_: errors.InputRefused, typed: Sequence[str]) -> _Advice:
+    is_stage = list(typed[:1]) == ["stage"]
+    check = _typed(typed, "--dry-run") if is_stage else "vulcan stage INPUT --dry-run"
+    return _Advice("nothing was staged", (check,))
+
+
+def _repo_missing(error: errors.RepoMissing, typed: Sequence[str]) -> _Advice:
+    if error.revision is not None:
+        return _Advice(_IN_PENDING, (f"{_COMMAND} --help",))
+    create = f"vulcan sync --repo {shlex.quote(error.repo)} --create-repo"
+    if list(typed[:1]) == ["sync"]:
+        create = _typed(typed, "--create-repo")
+    is_folder = error.repo.startswith("file:")
+    return _Advice(_IN_PENDING, (create,) if is_folder else ("hf auth whoami", create))
+
+
+def _at_work(*_: object) -> _Advice:
     return _Advice("that sync goes on, and so do the workers", ("vulcan status",))
 
 
-_ADVICE: Mapping[type[VulcanError], _Advice | Callable[[Any], _Advice]] = {
+def _typed(words: Sequence[str], option: str | None = None) -> str:
+    """A command line as it was typed, or with one option more; empty where nothing is known."""
+    if not words:
+        return ""
+    command, *rest = words
+    more = [option] if option is not None and option not in rest else []
+    return shlex.join(["vulcan", command, *more, *rest])
+
+
+_ADVICE: Mapping[type[VulcanError], _Advice | Callable[[Any, Sequence[str]], _Advice]] = {
     errors.VulcanError: _Advice(
         "shards already staged are not touched by this", (f"VULCAN_DEBUG=1 {_COMMAND} ...",)
     ),
@@ -117,7 +147,7 @@ _ADVICE: Mapping[type[VulcanError], _Advice | Callable[[Any], _Advice]] = {
         _NOTHING_CHANGED, ("vulcan stage INPUT --set NAME=VALUE",)
     ),
     errors.UnknownColumn: _Advice(_NOTHING_CHANGED, ("vulcan query --limit 1 --json",)),
-    errors.InputRefused: _Advice("nothing was staged", ("vulcan stage INPUT --dry-run",)),
+    errors.InputRefused: _refused,
     errors.BadShard: _Advice(
         "the file is left as it is, and other shards are not concerned", ("vulcan status",)
     ),
@@ -126,7 +156,7 @@ _ADVICE: Mapping[type[VulcanError], _Advice | Callable[[Any], _Advice]] = {
     ),
     errors.NotSetUp: _not_set_up,
     errors.Denied: _Advice(_IN_PENDING, ("hf auth login", "vulcan sync")),
-    errors.RepoMissing: _Advice(_IN_PENDING, ("hf auth whoami", "vulcan sync --repo OWNER/NAME")),
+    errors.RepoMissing: _repo_missing,
     errors.RepoRefuses: _Advice(_IN_PENDING, ("vulcan sync --repo OWNER/NAME",)),
     errors.TryLater: _later,
     errors.Unreachable: _later,
@@ -146,17 +176,20 @@ def advised_errors() -> frozenset[type[VulcanError]]:
     return frozenset(_ADVICE)
 
 
-def explain(error: BaseException, command: str = "vulcan") -> Explanation:
+def explain(
+    error: BaseException, command: str = "vulcan", typed: Sequence[str] = ()
+) -> Explanation:
     """Say what happened, what is safe, and what to type next.
 
     Args:
         error: What was raised.
         command: The command that was typed, without its options.
+        typed: The whole command line behind `vulcan`, where the next one can be made from it.
     """
     known = as_ours(error)
     advice = next(_ADVICE[kind] for kind in type(known).__mro__ if kind in _ADVICE)
     if callable(advice):
-        advice = advice(known)
+        advice = advice(known, typed)
     problems = known.problems if isinstance(known, errors.InputRefused) else ()
     return Explanation(
         kind=type(known).__name__,

@@ -102,7 +102,7 @@ def error_of(answer: Answer, repo: str, revision: str, now: float) -> VulcanErro
     """The error that an answer to a plain question is."""
     status = answer.status
     if answer.code == "RevisionNotFound":
-        return RepoMissing(f"{repo}@{revision}")
+        return RepoMissing(repo, revision)
     if answer.code == "RepoNotFound" or status == 404:
         return RepoMissing(repo)
     if status == 401 and answer.words != BAD_CREDENTIALS and not answer.code:

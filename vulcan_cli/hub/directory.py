@@ -114,7 +114,7 @@ class DirectoryRepo:
         """See `Repo.preflight`. `create` makes the folder and those above it."""
         self._refuse_pull_request(wanted=create_pr)
         if revision != MAIN:
-            raise RepoMissing(f"{self.name}@{revision}")
+            raise RepoMissing(self.name, revision)
         if create and not self.root.exists():
             with self._edge():
                 self.root.mkdir(parents=True, exist_ok=True)
@@ -171,7 +171,7 @@ class DirectoryRepo:
             self._carry_out_all(root)
             newest = newest_record(root)
             if revision != MAIN:
-                raise RepoMissing(f"{self.name}@{revision}")
+                raise RepoMissing(self.name, revision)
             if commit.parent != (NO_COMMIT if newest is None else newest.id):
                 return Stale()
             return self._decide(root, commit, 1 if newest is None else newest.number + 1)
@@ -304,7 +304,7 @@ class DirectoryRepo:
         with ours_to_read(root, "commits") as commits:
             if commits is not None and number_of(commits, revision) is not None:
                 return revision
-        raise RepoMissing(f"{self.name}@{revision}")
+        raise RepoMissing(self.name, revision)
 
     def _paths_at(self, root: Folder, revision: str) -> set[str] | None:
         """What was there at an older commit; None for the newest, which is what stands there."""
@@ -313,7 +313,7 @@ class DirectoryRepo:
         with ours_to_read(root, "commits") as commits:
             last = None if commits is None else number_of(commits, revision)
             if commits is None or last is None:
-                raise RepoMissing(f"{self.name}@{revision}")
+                raise RepoMissing(self.name, revision)
             numbers = range(1, last_number(commits) + 1)
             added = {n: read_record(commits, n).files for n in numbers}
         replaced = {file.path for n in numbers[last:] for file in added[n] if file.replaces}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -56,6 +56,7 @@ _LATER = 5
 
 
 def sync(
+    context: typer.Context,
     *,
     staging_dir: StagingDir = None,
     repo: Repos = None,
@@ -118,7 +119,7 @@ def sync(
         reports = _rounds(area, settings, options, out, every=every, max_duration=max_duration)
     code = 0
     for report in reports:
-        _tell(out, report)
+        _tell(out, report, context.obj)
         late = error_on_remaining and report.n_remaining > 0
         code = report.exit_code or (_LATER if late else 0)
     if code:
@@ -162,14 +163,14 @@ def _rounds(
     return rounds(run, every_s=every_s, clock=clock, stopping=stopping)
 
 
-def _tell(out: Output, report: SyncReport) -> None:
+def _tell(out: Output, report: SyncReport, typed: Sequence[str]) -> None:
     from vulcan_cli.quantities import format_moment  # noqa: PLC0415
 
     for error in report.errors:
         if report.stopped is None or error != str(report.stopped):
             out.warn(error)
     if report.stopped is not None:
-        out.explain(explain(report.stopped, "vulcan sync"))
+        out.explain(explain(report.stopped, "vulcan sync", typed))
     if report.n_remaining and report.next_slot_at is not None:
         out.say(f"the next commit may be at {format_moment(report.next_slot_at)}")
     if out.as_json:
