@@ -495,9 +495,50 @@ Fractions = Annotated[
 ]
 
 Salt = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--salt", metavar="TEXT", help="Another salt, another assignment.", rich_help_panel=SPLIT
+    ),
+]
+
+GroupedBy = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        metavar="WHAT",
+        help="geometry, or polytope: all triangulations of one h11, h12, ks_id in one split.",
+        rich_help_panel=SPLIT,
+    ),
+]
+
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        "--folds",
+        metavar="K",
+        min=2,
+        help="K splits of one size for cross-validation: fold0, fold1 and so on.",
+        rich_help_panel=SPLIT,
+    ),
+]
+
+Freeze = Annotated[
+    Path | None,
+    typer.Option(
+        "--freeze",
+        metavar="FILE",
+        help="Write down which split each geometry is in.",
+        rich_help_panel=SPLIT,
+    ),
+]
+
+Frozen = Annotated[
+    Path | None,
+    typer.Option(
+        "--frozen",
+        metavar="FILE",
+        help="Leave geometries where that file has them; only new ones are drawn.",
+        rich_help_panel=SPLIT,
     ),
 ]
 

@@ -64,13 +64,14 @@ def write_splits(
 
 
 def _description(splits: Splits, counts: Mapping[str, int], shards: Catalog) -> dict[str, object]:
-    geometries = shards.rows["geometry_id"].unique()
-    of_split = splits.of_all(geometries)
+    geometries = shards.rows.unique("geometry_id")
+    of_split = splits.of_shards(geometries)
     return {
         "vulcan_version": vulcan_cli.__version__,
         "splits": list(splits.names),
         "fractions": list(splits.fractions),
         "salt": splits.salt,
+        "group_by": splits.group_by,
         "rows": dict(counts),
         "geometries": {name: int((of_split == name).sum()) for name in splits.names},
         "catalog_sha256": _catalog_digest(shards),

@@ -9,6 +9,7 @@ import polars as pl
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.features import FeatureSpec
 from vulcan_cli.dataset.filters import Filters
+from vulcan_cli.dataset.groups import torn_polytopes
 from vulcan_cli.dataset.query import Query, query
 from vulcan_cli.dataset.splits import Splits, assignments
 from vulcan_cli.errors import BadShard
@@ -33,15 +34,25 @@ class SplitView:
 
     def assigned(self) -> pl.DataFrame:
         """One row per geometry with matching rows: `geometry_id`, `split`, `n_rows`."""
+        return assignments(self.counted(), self.splits)
+
+    def counted(self) -> pl.DataFrame:
+        """Rows of the catalog with matching rows, `n_rows` saying how many; maybe one a geometry.
+
+        Rows of files are looked at only where the filters say something of them.
+        """
         answer = self._ask(self.catalog)
-        counted = (
-            answer.rows.group_by("geometry_id")
-            .agg(pl.len().alias("n_rows"))
-            .collect(engine="streaming")
-            if self._looks_at_rows
-            else answer.shards.rows
-        )
-        return assignments(counted, self.splits)
+        shards = answer.shards.rows
+        if not self._looks_at_rows:
+            return shards
+        counted = answer.rows.group_by("geometry_id").agg(pl.len().alias("n_rows"))
+        of_geometry = shards.drop("n_rows").unique("geometry_id", keep="first")
+        return of_geometry.join(counted.collect(engine="streaming"), on="geometry_id")
+
+    def torn(self) -> int:
+        """How many polytopes have triangulations in more than one split."""
+        shards = self.catalog.where(self.filters.on_shards()).rows
+        return torn_polytopes(shards, self.splits.of_shards(shards))
 
     def rows(self, name: str) -> pl.LazyFrame:
         """The rows of one split, or its features.
@@ -77,7 +88,7 @@ class SplitView:
     def _rows_of(self, name: str) -> pl.LazyFrame:
         """The rows of one split, with the columns and types that every split has."""
         everything = query(self.catalog, self.filters).rows.collect_schema()
-        of_shard = self.splits.of_all(self.catalog.rows["geometry_id"])
+        of_shard = self.splits.of_shards(self.catalog.rows)
         shards = self.catalog.where(pl.lit(of_shard == name))
         rows = self._ask(shards, columns=tuple(everything)).rows
         held = rows.collect_schema()

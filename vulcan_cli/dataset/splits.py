@@ -2,17 +2,20 @@
 
 Each geometry draws one number in [0, 1) from SHA-256 over the salt and its id; the number decides.
 So all rows of a geometry stand in one split, on every machine, whatever else is in the dataset.
+Where geometries are grouped, the id of their group takes the place of their own.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import accumulate
 
 import polars as pl
 
+from vulcan_cli.dataset.groups import GroupBy, check_group_by, group_ids
 from vulcan_cli.errors import UsageError
 
 DEFAULT_SPLITS = ("train", "val", "test")
@@ -38,35 +41,63 @@ class Splits:
         names: One name for each split, in the order in which the fractions are stacked.
         fractions: The share of geometries wanted in each; non-negative, sum 1.
         salt: Another salt is another draw; the empty one is the default.
+        group_by: What stays together: the rows of a geometry, or of all geometries of a polytope.
+        frozen: Splits that were written down before, by id of the group; they are not drawn again.
 
     Raises:
-        UsageError: Names and fractions do not make splits.
+        UsageError: Names and fractions do not make splits, or something is frozen in another.
     """
 
     names: tuple[str, ...] = DEFAULT_SPLITS
     fractions: tuple[float, ...] = DEFAULT_FRACTIONS
     salt: str = ""
+    group_by: GroupBy = "geometry"
+    frozen: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         object.__setattr__(self, "fractions", tuple(float(f) for f in self.fractions))
         _check_names(self.names)
         _check_fractions(self.fractions, count=len(self.names))
+        check_group_by(self.group_by)
+        for name in sorted({*self.frozen.values()} - {*self.names}):
+            raise UsageError(f"{name!r} is frozen, but the splits are {', '.join(self.names)}")
+
+    @classmethod
+    def folds(cls, number: int, *, salt: str = "", group_by: GroupBy = "geometry") -> Splits:
+        """Splits of one size for cross-validation: `fold0`, `fold1` and so on.
+
+        Raises:
+            UsageError: Fewer than two.
+        """
+        if number < 2:
+            raise UsageError(f"cross-validation needs at least 2 folds, not {number}")
+        names = tuple(f"fold{place}" for place in range(number))
+        return cls(names, (1 / number,) * number, salt, group_by)
 
     def check_name(self, name: str) -> None:
         """Raise UsageError where no split is called `name`."""
         if name not in self.names:
             raise UsageError(f"there is no split {name!r}: choose from {', '.join(self.names)}")
 
-    def of(self, geometry_id: str) -> str:
-        """The split of one geometry."""
-        return self._at(uniform(geometry_id, salt=self.salt))
+    def of(self, group_id: str) -> str:
+        """The split of one group: of a geometry, unless geometries are grouped further."""
+        held = self.frozen.get(group_id)
+        return self._at(uniform(group_id, salt=self.salt)) if held is None else held
 
-    def of_all(self, geometry_ids: pl.Series) -> pl.Series:
-        """The split of each entry, named `split`; one hash for each distinct geometry."""
-        distinct = geometry_ids.unique().drop_nulls()
+    def of_all(self, group_ids: pl.Series) -> pl.Series:
+        """The split of each entry, named `split`; one hash for each distinct group."""
+        distinct = group_ids.unique().drop_nulls()
         found = pl.Series(map(self.of, distinct), dtype=pl.String)
-        return geometry_ids.replace_strict(distinct, found, return_dtype=pl.String).alias("split")
+        return group_ids.replace_strict(distinct, found, return_dtype=pl.String).alias("split")
+
+    def of_shards(self, shards: pl.DataFrame) -> pl.Series:
+        """The split of each shard, named `split`.
+
+        Args:
+            shards: A catalog's rows; `geometry_id` and, where they are grouped, keys are read.
+        """
+        return self.of_all(group_ids(shards, self.group_by))
 
     def _at(self, number: float) -> str:
         for name, bound in zip(self.names, accumulate(self.fractions), strict=True):
@@ -90,11 +121,15 @@ def assignments(shards: pl.DataFrame, splits: Splits) -> pl.DataFrame:
     """One row per geometry: `geometry_id`, `split`, `n_rows`, in the order of the ids.
 
     Args:
-        shards: A catalog's rows; `geometry_id` and `n_rows` are read.
+        shards: A catalog's rows; `geometry_id`, `n_rows` and what `Splits.of_shards` needs.
         splits: How to split them.
     """
-    geometries = shards.group_by("geometry_id").agg(pl.col("n_rows").sum()).sort("geometry_id")
-    return geometries.insert_column(1, splits.of_all(geometries["geometry_id"]))
+    return (
+        shards.with_columns(splits.of_shards(shards))
+        .group_by("geometry_id")
+        .agg(pl.col("split").first(), pl.col("n_rows").sum())
+        .sort("geometry_id")
+    )
 
 
 @dataclass(frozen=True, slots=True)

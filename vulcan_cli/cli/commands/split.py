@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import typer
 
@@ -18,7 +19,11 @@ from vulcan_cli.cli.options import (
     FilterRunId,
     FilterSolverName,
     FilterTriangId,
+    Folds,
     Fractions,
+    Freeze,
+    Frozen,
+    GroupedBy,
     IsIsd,
     IsSusy,
     Json,
@@ -50,11 +55,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vulcan_cli.dataset.features import FeatureSpec
+    from vulcan_cli.dataset.groups import GroupBy
     from vulcan_cli.dataset.split_view import SplitView
-    from vulcan_cli.dataset.splits import Splits
+    from vulcan_cli.dataset.splits import Share, Splits
 
 EXAMPLES = (
     Example("Which geometry is in which split", "vulcan split"),
+    Example(
+        "All triangulations of a polytope in one split, written down once",
+        "vulcan split --group-by polytope --freeze splits.json",
+    ),
+    Example(
+        "Geometries that came since are dealt out, the rest stays",
+        "vulcan split --frozen splits.json",
+    ),
     Example("The training rows", "vulcan split train -o train.parquet"),
     Example(
         "All splits as files, lists cut to 12",
@@ -69,7 +83,11 @@ def split(
     *,
     splits: SplitNames = None,
     fractions: Fractions = None,
-    salt: Salt = "",
+    salt: Salt = None,
+    group_by: GroupedBy = None,
+    folds: Folds = None,
+    freeze: Freeze = None,
+    frozen: Frozen = None,
     features: FeatureNames = None,
     list_max_len: ListMaxLen = None,
     list_fill: ListFill = 0.0,
@@ -101,13 +119,17 @@ def split(
 
     Without a name, the split of every geometry is printed. With one, the rows of that split. The
     split of a geometry hangs on its id and the salt alone, so it never changes as shards come.
+    `--freeze` writes the splits down; a later `--frozen` keeps them whatever else changes.
     """
     from vulcan_cli.dataset.split_view import SplitView  # noqa: PLC0415
 
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = load_settings(staging_dir=staging_dir, repo=repo)
     out.notices(settings.notices)
-    chosen = _splits(splits, fractions, salt)
+    typed = _Typed(splits, fractions, salt, group_by, folds)
+    chosen = _splits(typed) if frozen is None else _frozen_splits(typed, frozen)
+    if freeze is not None:
+        _check_freeze(freeze, frozen)
     if name is not None:
         chosen.check_name(name)
         if out_dir is not None:
@@ -139,24 +161,73 @@ def split(
     else:
         _tell_cut(view, name, out)
         hand_over(view.rows(name), out, file=output, wanted=format_)
+    if freeze is not None:
+        _freeze(view, freeze, out)
     tell_bad(out, view.bad)
     if view.bad:
         raise typer.Exit(BAD_SHARDS)
 
 
-def _splits(names: str | None, fractions: str | None, salt: str) -> Splits:
+class _Typed(NamedTuple):
+    """The options that say how to split, as they were typed."""
+
+    names: str | None
+    fractions: str | None
+    salt: str | None
+    group_by: str | None
+    folds: int | None
+
+
+def _splits(typed: _Typed) -> Splits:
+    """The splits that were typed, with defaults for the rest."""
     from vulcan_cli.dataset.splits import (  # noqa: PLC0415
         DEFAULT_FRACTIONS,
         DEFAULT_SPLITS,
         Splits,
     )
 
-    shares = split_names(fractions)
+    group_by = cast("GroupBy", typed.group_by or "geometry")
+    if typed.folds is not None:
+        if typed.names is not None or typed.fractions is not None:
+            raise UsageError("--folds names and sizes the splits: no --splits, no --fractions")
+        return Splits.folds(typed.folds, salt=typed.salt or "", group_by=group_by)
+    names = split_names(typed.names) or DEFAULT_SPLITS
+    return Splits(names, _numbers(typed.fractions) or DEFAULT_FRACTIONS, typed.salt or "", group_by)
+
+
+def _frozen_splits(typed: _Typed, file: Path) -> Splits:
+    """The splits of a file; fractions and salt that are typed count for new geometries."""
+    from vulcan_cli.dataset.frozen import read_frozen  # noqa: PLC0415
+
+    held = read_frozen(file)
+    if typed.names is not None or typed.folds is not None:
+        raise UsageError(f"{file} says which splits there are: no --splits, no --folds")
+    if typed.group_by not in {None, held.group_by}:
+        raise UsageError(f"{file} is grouped by {held.group_by}: no other --group-by")
+    fractions = _numbers(typed.fractions) or held.fractions
+    salt = held.salt if typed.salt is None else typed.salt
+    return replace(held, fractions=fractions, salt=salt)
+
+
+def _numbers(fractions: str | None) -> tuple[float, ...] | None:
     try:
-        numbers = DEFAULT_FRACTIONS if shares is None else tuple(map(float, shares))
+        return tuple(map(float, split_names(fractions) or ())) or None
     except ValueError as error:
         raise UsageError(f"--fractions are numbers, such as 0.8,0.1,0.1: {error}") from error
-    return Splits(split_names(names) or DEFAULT_SPLITS, numbers, salt)
+
+
+def _check_freeze(target: Path, frozen: Path | None) -> None:
+    """Raise UsageError before any work where the file is there and was not read."""
+    if target.exists() and (frozen is None or not target.samefile(frozen)):
+        raise UsageError(f"{target} is there already: --frozen {target} keeps to it")
+
+
+def _freeze(view: SplitView, target: Path, out: Output) -> None:
+    from vulcan_cli.dataset.frozen import freeze  # noqa: PLC0415
+
+    number = freeze(target, view.splits, view.catalog.rows)
+    what = "geometry" if view.splits.group_by == "geometry" else "group"
+    out.say(f"{counted(number, what)} frozen in {target}")
 
 
 def _spec(
@@ -173,6 +244,7 @@ def _spec(
 
 def _write(view: SplitView, folder: Path, out: Output) -> None:
     from vulcan_cli.dataset.split_files import write_splits  # noqa: PLC0415
+    from vulcan_cli.dataset.splits import shares  # noqa: PLC0415
 
     names = view.splits.names
     rows = {name: view.rows(name) for name in names}
@@ -181,6 +253,7 @@ def _write(view: SplitView, folder: Path, out: Output) -> None:
         _tell_cut(view, name, out)
         out.line(f"{name}\t{counts[name]}")
     out.say(f"written to {folder}")
+    _warn(view, shares(view.assigned(), view.splits), out)
 
 
 def _tell_cut(view: SplitView, name: str, out: Output) -> None:
@@ -192,14 +265,38 @@ def _tell_assignments(view: SplitView, out: Output) -> None:
     from vulcan_cli.dataset.splits import shares  # noqa: PLC0415
 
     assigned = view.assigned()
+    found = shares(assigned, view.splits)
     if out.as_json:
-        out.json({"geometries": assigned.to_dicts()})
+        out.json({"geometries": assigned.to_dicts(), "splits": [asdict(each) for each in found]})
     else:
         out.line("geometry_id\tsplit\tn_rows")
         out.lines("\t".join(map(str, row)) for row in assigned.iter_rows())
-    for share in shares(assigned, view.splits):
+    for share in found:
         out.say(
             f"{share.name}: {counted(share.geometries, 'geometry')}, "
             f"{counted(share.n_rows, 'row')}, "
             f"{share.of_rows:.1%} of rows where {share.wanted:.1%} is wanted"
+        )
+    _warn(view, found, out)
+
+
+def _warn(view: SplitView, found: tuple[Share, ...], out: Output) -> None:
+    """Say which splits came out otherwise than wanted, and what to do."""
+    from vulcan_cli.dataset.split_advice import better_salt, is_empty, off  # noqa: PLC0415
+
+    wrong = off(found)
+    for share in wrong:
+        out.warn(f"{share.name} is {'empty' if is_empty(share) else 'far from what is wanted'}")
+    if wrong and not view.splits.frozen:
+        better = better_salt(view.counted(), view.splits)
+        if better is not None:
+            of_rows = ", ".join(f"{share.name} {share.of_rows:.1%}" for share in better[1])
+            out.warn(f"--salt {better[0]} draws {of_rows}")
+        if len({*view.splits.fractions}) > 1:
+            out.warn("--folds 5 uses every geometry, each once to test and otherwise to train")
+    torn = view.torn() if view.splits.group_by == "geometry" else 0
+    if torn:
+        out.warn(
+            f"triangulations of {counted(torn, 'polytope')} stand in more than one split: "
+            "--group-by polytope keeps them together"
         )

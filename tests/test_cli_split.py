@@ -1,0 +1,227 @@
+"""`vulcan split`: what it prints, warns of, writes down and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.cli_in_process import run, run_binary
+from tests.cli_support import Ran, vulcan
+from tests.dataset_support import put, vacua
+from vulcan_cli.dataset.splits import Splits
+from vulcan_cli.vacua.geometry import Geometry
+
+
+@pytest.fixture
+def cwd(tmp_path: Path) -> Path:
+    """Ten triangulations of five polytopes and a geometry without a `ks_id` in `spool/synced`."""
+    synced = tmp_path / "spool/synced"
+    for name in ("pending", "synced", "failed"):
+        (tmp_path / "spool" / name).mkdir(parents=True)
+    for number in range(10):
+        keys = {"h11": 3, "h12": 2, "ks_id": number // 2, "triang_id": number % 2}
+        put(synced, vacua(5 + number), f"r{number}", **keys)
+    put(synced, vacua(4), "none", h11=3, h12=2)
+    return tmp_path
+
+
+def split(cwd: Path, *words: str | Path) -> Ran:
+    return run("split", *words, "--staging-dir", "spool", cwd=cwd)
+
+
+def printed(ran: Ran) -> dict[str, tuple[str, int]]:
+    """What a table of assignments says of each geometry."""
+    head, *lines = ran.out.splitlines()
+    assert head == "geometry_id\tsplit\tn_rows"
+    cells = [line.split("\t") for line in lines]
+    assert [ids for ids, _, _ in cells] == sorted(ids for ids, _, _ in cells)
+    return {geometry_id: (name, int(n_rows)) for geometry_id, name, n_rows in cells}
+
+
+def twin(number: int) -> str:
+    return Geometry(h11=3, h12=2, ks_id=number // 2, triang_id=number % 2).geometry_id
+
+
+def test_every_geometry_is_printed_with_a_summary_and_warnings(cwd: Path) -> None:
+    ran = vulcan("split", "--staging-dir", "spool", home=cwd)
+
+    assert ran.code == 0
+    sizes = {**{twin(n): 5 + n for n in range(10)}, Geometry(h11=3, h12=2).geometry_id: 4}
+    assert printed(ran) == {each: (Splits().of(each), sizes[each]) for each in sizes}
+    assert ran.err == (
+        "read synced of spool\n"
+        "train: 9 geometries, 81 rows, 81.8% of rows where 80.0% is wanted\n"
+        "val: 1 geometry, 4 rows, 4.0% of rows where 10.0% is wanted\n"
+        "test: 1 geometry, 14 rows, 14.1% of rows where 10.0% is wanted\n"
+        "vulcan: val is far from what is wanted\n"
+        "vulcan: --salt 14 draws train 80.8%, val 10.1%, test 9.1%\n"
+        "vulcan: --folds 5 uses every geometry, each once to test and otherwise to train\n"
+        "vulcan: triangulations of 1 polytope stand in more than one split: "
+        "--group-by polytope keeps them together\n"
+    )
+
+
+def test_json_has_geometries_and_splits(cwd: Path) -> None:
+    document = split(cwd, "--json", "--h11", "4").document()
+    assert document == {
+        "geometries": [],
+        "splits": [
+            {"name": "train", "wanted": 0.8, "geometries": 0, "n_rows": 0, "of_rows": 0.0},
+            {"name": "val", "wanted": 0.1, "geometries": 0, "n_rows": 0, "of_rows": 0.0},
+            {"name": "test", "wanted": 0.1, "geometries": 0, "n_rows": 0, "of_rows": 0.0},
+        ],
+    }
+
+
+def test_rows_are_counted_where_a_condition_looks_at_them(cwd: Path) -> None:
+    ran = split(cwd, "--where", "flux[1] >= 12", "--group-by", "polytope")
+
+    assert {key: n_rows for key, (_, n_rows) in printed(ran).items()} == {twin(8): 1, twin(9): 2}
+
+
+def test_triangulations_stay_together_and_the_rest_stays_where_it_was(cwd: Path) -> None:
+    alone = Geometry(h11=3, h12=2).geometry_id
+    for salt in map(str, range(8)):
+        found = printed(split(cwd, "--group-by", "polytope", "--salt", salt))
+        for number in range(10):
+            polytope = Geometry(h11=3, h12=2, ks_id=number // 2).geometry_id
+            assert found[twin(number)][0] == Splits(salt=salt).of(polytope)
+        assert found[alone][0] == Splits(salt=salt).of(alone)
+
+
+def test_rows_of_grouped_splits_are_those_assigned(cwd: Path) -> None:
+    options = ("--group-by", "polytope", "--fractions", "0.5,0.25,0.25")
+    found = printed(split(cwd, *options))
+    seen: dict[str, tuple[str, int]] = {}
+    for name in ("train", "val", "test"):
+        code, out, _ = run_binary("split", name, *options, "--staging-dir", "spool", cwd=cwd)
+        assert code == 0
+        rows = pl.read_parquet(out).group_by("geometry_id").len()
+        seen |= {geometry_id: (name, number) for geometry_id, number in rows.iter_rows()}
+    assert seen == found
+
+
+def test_folds_are_splits_of_one_size(cwd: Path) -> None:
+    names = ",".join(f"fold{n}" for n in range(4))
+    wanted = split(cwd, "--splits", names, "--fractions", "0.25,0.25,0.25,0.25")
+
+    assert split(cwd, "--folds", "4").out == wanted.out
+    assert {name for name, _ in printed(wanted).values()} <= set(names.split(","))
+
+
+def test_a_frozen_assignment_outlives_other_salts_and_takes_in_what_is_new(cwd: Path) -> None:
+    first = split(cwd, "--freeze", "splits.json")
+    before = printed(first)
+    assert first.err.splitlines()[-1] == "11 geometries frozen in splits.json"
+    document = json.loads((cwd / "splits.json").read_text())
+    assert document == {
+        "splits": ["train", "val", "test"],
+        "fractions": [0.8, 0.1, 0.1],
+        "salt": "",
+        "group_by": "geometry",
+        "assignments": {geometry_id: name for geometry_id, (name, _) in before.items()},
+    }
+    put(cwd / "spool/synced", vacua(3), "new", h11=9)
+    new = Geometry(h11=9).geometry_id
+
+    frozen = ("--frozen", "splits.json", "--salt", "x", "--fractions", "0,1,0")
+    after = printed(split(cwd, *frozen, "--freeze", "splits.json"))
+
+    assert after == {**before, new: ("val", 3)}
+    assert printed(split(cwd, "--frozen", "splits.json")) == after
+    again = json.loads((cwd / "splits.json").read_text())
+    assert again["assignments"] == {**document["assignments"], new: "val"}
+
+
+def test_a_frozen_polytope_takes_its_new_triangulations(cwd: Path) -> None:
+    split(cwd, "--group-by", "polytope", "--freeze", "splits.json")
+    put(cwd / "spool/synced", vacua(3), "new", h11=3, h12=2, ks_id=1, triang_id=7)
+
+    found = printed(split(cwd, "--frozen", "splits.json", "--salt", "another"))
+
+    late = Geometry(h11=3, h12=2, ks_id=1, triang_id=7).geometry_id
+    assert found[late][0] == found[twin(2)][0] == found[twin(3)][0]
+
+
+def test_freezing_again_forgets_nothing(cwd: Path) -> None:
+    split(cwd, "--freeze", "splits.json")
+    held = (cwd / "splits.json").read_bytes()
+    for shard in (cwd / "spool/synced").iterdir():
+        shard.unlink()
+
+    assert split(cwd, "--frozen", "splits.json", "--freeze", "splits.json").code == 0
+    assert (cwd / "splits.json").read_bytes() == held
+
+
+def test_an_empty_split_is_told_with_a_salt_that_fills_it(cwd: Path) -> None:
+    ran = split(cwd, "--salt", "4", "--group-by", "polytope")
+
+    assert ran.err == (
+        "read synced of spool\n"
+        "train: 10 geometries, 95 rows, 96.0% of rows where 80.0% is wanted\n"
+        "val: 1 geometry, 4 rows, 4.0% of rows where 10.0% is wanted\n"
+        "test: 0 geometries, 0 rows, 0.0% of rows where 10.0% is wanted\n"
+        "vulcan: train is far from what is wanted\n"
+        "vulcan: val is far from what is wanted\n"
+        "vulcan: test is empty\n"
+        "vulcan: --salt 20 draws train 80.8%, val 4.0%, test 15.2%\n"
+        "vulcan: --folds 5 uses every geometry, each once to test and otherwise to train\n"
+    )
+    advised = split(cwd, "--salt", "20", "--group-by", "polytope")
+    assert "train: 8 geometries, 80 rows, 80.8% of rows where 80.0% is wanted" in (
+        advised.err.splitlines()
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--group-by", "h11"], "geometries are grouped by geometry or polytope, not h11"),
+        (
+            ["--folds", "3", "--fractions", "0.5,0.5"],
+            "--folds names and sizes the splits: no --splits, no --fractions",
+        ),
+        (["--frozen", "nowhere"], "nowhere is not there; --freeze writes one"),
+        (["--freeze", "there"], "there is there already: --frozen there keeps to it"),
+        (
+            ["--frozen", "held", "--freeze", "there"],
+            "there is there already: --frozen there keeps to it",
+        ),
+        (
+            ["--frozen", "held", "--folds", "3"],
+            "held says which splits there are: no --splits, no --folds",
+        ),
+        (
+            ["--frozen", "held", "--group-by", "polytope"],
+            "held is grouped by geometry: no other --group-by",
+        ),
+        (["--frozen", "there"], "there is no file of frozen splits: it lacks splits"),
+        (["--frozen", "list"], "list is no file of frozen splits: it holds no JSON object"),
+        (
+            ["--frozen", "text"],
+            "text is no file of frozen splits: Expecting value: line 1 column 1 (char 0)",
+        ),
+        (
+            ["--frozen", "other"],
+            "other is no file of frozen splits: 'c' is frozen, but the splits are a, b",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_done(
+    cwd: Path, words: list[str], sentence: str
+) -> None:
+    held = {"splits": ["a", "b"], "fractions": [0.5, 0.5], "salt": "", "group_by": "geometry"}
+    (cwd / "held").write_text(json.dumps({**held, "assignments": {}}))
+    (cwd / "other").write_text(json.dumps({**held, "assignments": {"0" * 16: "c"}}))
+    (cwd / "there").write_text("{}")
+    (cwd / "list").write_text("[]")
+    (cwd / "text").write_text("geometry_id split")
+
+    ran = split(cwd, *words)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.splitlines()[0] == f"vulcan: {sentence}"
+    assert (cwd / "there").read_text() == "{}"
