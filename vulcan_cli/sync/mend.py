@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from vulcan_cli.dataset.local_catalog import keep
 from vulcan_cli.errors import DiskTrouble
 from vulcan_cli.staging.area import STATES, StagingArea
 from vulcan_cli.staging.aside import set_aside
@@ -46,6 +47,7 @@ def mend(area: StagingArea, findings: Iterable[Finding]) -> frozenset[Finding]:
                 (moved,) = move(area, [Moving(_name(each))], "failed", "pending", check=lock.check)
                 if moved.outcome in ("moved", "gone"):
                     mended.add(each)
+        keep(area)
     return frozenset(mended)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from vulcan_cli.dataset.local_catalog import keep
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.aside import read_reason
 from vulcan_cli.staging.lock import SyncLock
@@ -55,6 +56,7 @@ def retry_failed(
         return tuple(chosen)
     with SyncLock(area) as lock:
         moved = retry(area, [shard.name for shard in chosen], check=lock.check)
+        keep(area)
     return tuple(
         Retried(shard.name, shard.path_in_repo, shard.reason, result.outcome)
         for shard, result in zip(chosen, moved, strict=True)

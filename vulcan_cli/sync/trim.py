@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vulcan_cli.dataset.local_catalog import keep
 from vulcan_cli.errors import UsageError
 from vulcan_cli.hub.repo import LOOK_UP_LIMIT, MAIN, Repo
 from vulcan_cli.staging.area import Entry, StagingArea
@@ -75,6 +76,7 @@ def trim_synced(
         for batch in batches(due, LOOK_UP_LIMIT):
             lock.check()
             trimmed += _trim(area, repo, batch, revision)
+        keep(area)
     return tuple(trimmed)
 
 
