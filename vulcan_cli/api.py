@@ -21,7 +21,6 @@ from vulcan_cli.hub.repo import MAIN, Repo
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.intake import StagedShard, stage
-from vulcan_cli.sync.drain import SyncOptions, rehearse, sync
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.vacua.geometry import Geometry
 from vulcan_cli.vacua.inputs import from_frame
@@ -235,6 +234,9 @@ class Vulcan:
         Raises:
             SyncAtWork: Another sync is at work.
         """
+        # A worker only writes: it need not wait for what a sync needs.
+        from vulcan_cli.sync.drain import SyncOptions, rehearse, sync  # noqa: PLC0415
+
         target = repo or self.repo
         opened = self._open(target, token)
         options = SyncOptions(
