@@ -1,0 +1,426 @@
+"""P16: a marked token through the error paths of every command, and then a search of everything.
+
+Searched are stdout and stderr with tracebacks on, every file of the staging directory, the repo and
+the Hub client's cache, and every byte that went to the Hub but `Authorization`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import polars as pl
+import pytest
+
+from tests.cli_support import Ran, clean, vulcan
+from tests.hubserver import Fault, HubProcess, Token
+from tests.staging_tools import tree
+from tests.vacua_support import REAL, rows
+from vulcan_cli.staging.area import StagingArea
+
+MARK = "Xk7Marked"
+TOKEN = f"hf_{MARK}0123456789abcdefgh"
+URL = f"https://alice:{TOKEN}@hub.example/alice/vacua"
+REPO = "alice/vacua"
+GEOMETRY = "h11=272,h12=2,ks_id=1,triang_id=0"
+VACUA = REAL / "model_h12-2_1_batch0.parquet"
+
+
+class Recorder:
+    """A way to a server that keeps every byte sent to it."""
+
+    def __init__(self, url: str) -> None:
+        address = urlsplit(url)
+        self._server = (address.hostname or "", address.port or 80)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._sent: list[bytearray] = []
+        self._connections: list[threading.Thread] = []
+        self._thread = threading.Thread(target=self._accept)
+        self._thread.start()
+
+    def sent(self) -> bytes:
+        """All that was sent, without the headers that carry the token."""
+        lines = b"\n".join(bytes(each) for each in self._sent).split(b"\n")
+        return b"\n".join(line for line in lines if not line.lower().startswith(b"authorization:"))
+
+    def close(self) -> None:
+        # Closing alone would leave the thread in `accept`.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+        for each in self._connections:
+            each.join()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            kept = bytearray()
+            self._sent.append(kept)
+            self._connections.append(threading.Thread(target=self._serve, args=(client, kept)))
+            self._connections[-1].start()
+
+    def _serve(self, client: socket.socket, kept: bytearray) -> None:
+        with client, socket.create_connection(self._server) as server:
+            back = threading.Thread(target=_pass_on, args=(server, client, bytearray()))
+            back.start()
+            _pass_on(client, server, kept)
+            back.join()
+
+
+def _pass_on(source: socket.socket, target: socket.socket, kept: bytearray) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            kept += data
+            target.sendall(data)
+    for end in (source, target):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[HubProcess]:
+    with HubProcess(tmp_path / "hub") as hub:
+        hub.set_token(TOKEN, Token("marked", "alice", "write"))
+        hub.create_repo(REPO)
+        yield hub
+
+
+@pytest.fixture
+def recorder(hub: HubProcess) -> Iterator[Recorder]:
+    recorder = Recorder(hub.url)
+    yield recorder
+    recorder.close()
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    """A staging directory with a shard."""
+    root = tmp_path / "spool"
+    StagingArea(root).create(shared=True)
+    words = ("stage", VACUA, "-g", GEOMETRY, "--staging-dir", root, "--quiet")
+    assert vulcan(*words, home=tmp_path).code == 0
+    return root
+
+
+def online(recorder: Recorder, tmp_path: Path) -> dict[str, str]:
+    return {
+        "HF_ENDPOINT": recorder.url,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HOME": str(tmp_path / "hf"),
+        "VULCAN_TOKEN": TOKEN,
+        "VULCAN_REPO": REPO,
+        "VULCAN_STAGING_DIR": str(tmp_path / "spool"),
+        "VULCAN_DEBUG": "1",
+    }
+
+
+def leaks(ran: Ran) -> bool:
+    return MARK in ran.out or MARK in ran.err
+
+
+def files_with_mark(*folders: Path) -> list[str]:
+    return [
+        f"{folder.name}/{path}"
+        for folder in folders
+        for path, data in tree(folder).items()
+        if MARK.encode() in data or MARK in path
+    ]
+
+
+STAGE = ("stage", str(VACUA), "-g", GEOMETRY)
+REFUSED = (
+    ("stage", str(VACUA), "-g", f"h11={TOKEN}"),
+    (*STAGE, "--solver", f"name={TOKEN}"),
+    (*STAGE, "--solver", f"{TOKEN}=1"),
+    (*STAGE, "--solver", f"name={URL}"),
+    (*STAGE, "--provenance", f"git_sha={TOKEN}"),
+    (*STAGE, "--provenance", f"note=Bearer {MARK}secret"),
+    (*STAGE, "--provenance", f"seed={TOKEN}"),
+    (*STAGE, "--provenance", TOKEN),
+    (*STAGE, "--set", f"who={TOKEN}", "--template", "{who}"),
+    (*STAGE, "--project", TOKEN),
+    (*STAGE, "--template", f"{{{TOKEN}}}"),
+    (*STAGE, "--template", TOKEN),
+    (*STAGE, "--run-id", TOKEN),
+    (*STAGE, "--format", TOKEN),
+    (*STAGE, "--max-rows", TOKEN),
+    ("stage", TOKEN, "-g", GEOMETRY),
+    (*STAGE, f"--{TOKEN}"),
+    ("sync", "--repo", URL),
+    ("sync", "--repo", TOKEN),
+    ("sync", "--repo", f"file://{TOKEN}/x"),
+    ("sync", "--repo", f"./{TOKEN}"),
+    ("sync", "--repo", "./repo", "--create-repo", "--commit-prefix", TOKEN),
+    ("sync", "--repo", "./repo", "--create-repo", "--revision", TOKEN),
+    ("sync", "--window-s", TOKEN),
+    ("sync", "--budget", TOKEN),
+    ("status", "--repo", URL),
+    ("status", "--staging-dir", f"/{TOKEN}"),
+    ("retry-failed", "--staging-dir", f"/{TOKEN}"),
+    ("trim-synced", "--older-than", TOKEN),
+    ("trim-synced", "--repo", URL, "--older-than", "1d"),
+    ("unlock", TOKEN),
+    ("unlock", "--staging-dir", f"/{TOKEN}"),
+    ("verify", "--repo", URL),
+    ("verify", "--staging-dir", f"/{TOKEN}"),
+    ("init", f"/dev/null/{TOKEN}"),
+    ("init", "spool", "--group", TOKEN),
+    ("query", "--source", "staged", "--where", TOKEN),
+    ("query", "--source", "staged", "--where", f"tau_im > '{TOKEN}'"),
+    ("query", "--source", "staged", "--columns", TOKEN),
+    ("query", "--source", "staged", "--h11", TOKEN),
+    ("query", "--source", TOKEN),
+    ("query", "--source", "staged", "--format", TOKEN),
+    ("query", "--source", "staged", "-o", f"/{TOKEN}/x.parquet"),
+    ("query", "--repo", URL, "--source", "repo"),
+    ("split", "--source", "staged", "--fractions", TOKEN),
+    ("split", "--source", "staged", TOKEN),
+    ("split", "--source", "staged", "--out-dir", f"/dev/null/{TOKEN}"),
+    (TOKEN,),
+)
+
+
+EVERY_COMMAND = """
+import json, os, sys
+from vulcan_cli.cli.app import main
+for number, words in enumerate(json.load(sys.stdin)):
+    for fd in (1, 2):
+        to = os.open(f"{number}.{fd}", os.O_WRONLY | os.O_CREAT, 0o600)
+        os.dup2(to, fd)
+        os.close(to)
+    main(words)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    open(f"{number}.code", "w").close()
+"""
+"""Runs many command lines in one process, each with files for its stdout and stderr."""
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_p16_no_option_says_or_writes_what_looks_like_a_token(
+    tmp_path: Path, spool: Path, *, as_json: bool
+) -> None:
+    said = tmp_path / "said"
+    said.mkdir()
+    work = tmp_path / "work"
+    work.mkdir()
+    lines = [[*words, "--json"] if as_json else list(words) for words in REFUSED]
+    done = subprocess.run(
+        [sys.executable, "-c", EVERY_COMMAND],
+        input=json.dumps(lines),
+        text=True,
+        env=clean(tmp_path, VULCAN_STAGING_DIR=str(spool), VULCAN_DEBUG="1"),
+        cwd=said,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0
+    assert [number for number in range(len(lines)) if not (said / f"{number}.code").exists()] == []
+    talk = {number: (said / f"{number}.2").read_text() for number in range(len(lines))}
+    assert [lines[number] for number, text in talk.items() if not text] == []
+    found = {path.split(".")[0] for path, data in tree(said).items() if MARK.encode() in data}
+    assert [lines[int(number)] for number in sorted(found)] == []
+    assert files_with_mark(spool) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("VULCAN_STAGING_DIR", f"/nowhere/{TOKEN}"),
+        ("VULCAN_REPO", URL),
+        ("VULCAN_REPO", TOKEN),
+        ("VULCAN_BUDGET", TOKEN),
+        ("VULCAN_WINDOW_S", TOKEN),
+        ("VULCAN_PROJECT", TOKEN),
+        ("VULCAN_TOKEN", f"{TOKEN} and more"),
+        ("VULCAN_TOKEN_FILE", f"/nowhere/{TOKEN}"),
+        ("HF_ENDPOINT", f"http://alice:{TOKEN}@127.0.0.1:9"),
+    ],
+)
+def test_p16_no_variable_is_said(tmp_path: Path, spool: Path, name: str, value: str) -> None:
+    env = {
+        "VULCAN_STAGING_DIR": str(spool),
+        "VULCAN_REPO": REPO,
+        "VULCAN_TOKEN": TOKEN,
+        "VULCAN_DEBUG": "1",
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "HF_HOME": str(tmp_path / "hf"),
+    }
+    if name == "VULCAN_TOKEN_FILE":
+        env["VULCAN_TOKEN"] = ""
+    ran = vulcan("sync", "--max-retries", "0", home=tmp_path, env=env | {name: value})
+    assert (ran.code in {4, 5}, leaks(ran)) == (True, False), ran
+    assert files_with_mark(spool) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'token = "{TOKEN}"',
+        f'repo = "{URL}"',
+        f'project = "{TOKEN}"',
+        f'"{TOKEN}" = 1',
+        f'budget = "{TOKEN}"',
+        f"# {TOKEN}\nrepo = [",
+    ],
+)
+def test_p16_no_settings_file_is_said(tmp_path: Path, spool: Path, text: str) -> None:
+    (tmp_path / "vulcan.toml").write_text(text)
+    env = {"VULCAN_STAGING_DIR": str(spool), "VULCAN_DEBUG": "1"}
+    ran = vulcan(*STAGE, home=tmp_path, env=env)
+    assert (ran.code, leaks(ran)) == (4, False), ran
+    assert files_with_mark(spool) == []
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"tags": ["fine", TOKEN]},
+        {"extra_data": ["{}", f'{{"auth": "Bearer {MARK}abcdef"}}']},
+        {"note": ["see", URL]},
+        {"notes": [["fine"], ["deep", TOKEN]]},
+        {TOKEN: [1, 2]},
+        {"tau_im": ["3.0", TOKEN]},
+        {"created_at": ["2026-01-01", TOKEN]},
+        {"h11": ["272", TOKEN]},
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_p16_no_input_with_what_looks_like_a_token_is_staged(
+    tmp_path: Path, spool: Path, columns: dict[str, list[object]], ending: str
+) -> None:
+    frame = rows(2, **columns)
+    file = tmp_path / f"input.{ending}"
+    if ending == "parquet":
+        frame.write_parquet(file)
+    else:
+        lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
+        text = frame.with_columns(
+            pl.col(name).map_elements(lambda cell: str(cell.to_list()).replace("'", '"'), pl.String)
+            for name in lists
+        )
+        text.write_csv(file)
+    before = tree(spool)
+    env = {"VULCAN_STAGING_DIR": str(spool), "VULCAN_DEBUG": "1"}
+    words = () if "h11" in columns else ("-g", GEOMETRY)
+    ran = vulcan("stage", file, *words, home=tmp_path, env=env)
+    assert (ran.code, leaks(ran)) == (3, False), ran
+    assert tree(spool) == before
+
+
+ECHO = {"error": f"token {TOKEN} is no good; Bearer {MARK}0123456789"}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ("/api/datasets", 401),
+        ("/api/", 403),
+        ("/api/datasets", 404),
+        ("/preupload/", 422),
+        ("/commit/", 400),
+        ("/commit/", 429),
+        ("/commit/", 500),
+        ("/_lfs/", 403),
+    ],
+)
+def test_p16_a_hub_that_repeats_the_token_is_not_repeated(
+    tmp_path: Path,
+    spool: Path,
+    hub: HubProcess,
+    recorder: Recorder,
+    fault: tuple[str, int],
+) -> None:
+    path, status = fault
+    headers = {"X-Error-Message": f"no {TOKEN}", "X-Request-Id": TOKEN}
+    hub.add_faults(
+        Fault("status", path=path, status=status, body=ECHO, headers=headers, times=None)
+    )
+    env = online(recorder, tmp_path)
+    ran = vulcan("sync", "--max-retries", "0", "-v", home=tmp_path, env=env)
+    assert hub.fault_hits()[0] > 0
+    assert (ran.code in {3, 4, 5}, leaks(ran)) == (True, False), ran
+    assert files_with_mark(spool) == []
+    assert MARK.encode() not in recorder.sent()
+
+
+def test_p16_no_reader_repeats_what_the_hub_repeats(
+    tmp_path: Path, spool: Path, hub: HubProcess, recorder: Recorder
+) -> None:
+    env = online(recorder, tmp_path)
+    assert vulcan("sync", home=tmp_path, env=env).code == 0
+    commands = {
+        401: (("query", "--source", "repo", "--count"), ("verify", "--repo", REPO)),
+        403: (("split", "--source", "repo"), ("trim-synced", "--keep-bytes", "0")),
+    }
+    for status, lines in commands.items():
+        hub.add_faults(Fault("status", path="/api/", status=status, body=ECHO, times=None))
+        for words in lines:
+            ran = vulcan(*words, home=tmp_path, env=env)
+            assert (ran.code in {4, 5}, leaks(ran)) == (True, False), ran
+        hub.clear_faults()
+    assert files_with_mark(spool, tmp_path / "hf") == []
+    assert MARK.encode() not in recorder.sent()
+
+
+def test_p16_all_that_reaches_the_hub_is_free_of_it_but_one_header(
+    tmp_path: Path, spool: Path, hub: HubProcess, recorder: Recorder
+) -> None:
+    (spool / "pending" / f"{TOKEN}.parquet").write_bytes(b"PAR1")
+    env = online(recorder, tmp_path)
+    for words in (
+        ("sync", "-v"),
+        ("status",),
+        ("query", "--source", "repo", "--format", "csv"),
+        ("split", "--source", "repo"),
+        ("verify", "--repo", REPO),
+        ("trim-synced", "--keep-bytes", "0"),
+    ):
+        ran = vulcan(*words, home=tmp_path, env=env)
+        assert (ran.code in {0, 3}, leaks(ran)) == (True, False), ran
+    assert len(hub.attempts(REPO)) == 1
+    assert b"POST /api/datasets/alice/vacua/commit/" in recorder.sent()
+    assert MARK.encode() not in recorder.sent()
+    assert MARK not in str([hub.commits(REPO), hub.tree(REPO)])
+
+
+def test_p16_a_shard_with_what_looks_like_a_token_is_set_aside(
+    tmp_path: Path, spool: Path, hub: HubProcess, recorder: Recorder
+) -> None:
+    (good,) = (spool / "pending").glob("*.parquet")
+    metadata = pl.read_parquet_metadata(good)
+    with_token = pl.read_parquet(good).with_columns(tags=pl.lit(TOKEN))
+    bad = good.with_name(good.name.replace("run_2", "run_3"))
+    with_token.write_parquet(bad, metadata=metadata)
+    age(bad)
+    ran = vulcan("sync", home=tmp_path, env=online(recorder, tmp_path))
+    assert (ran.code, leaks(ran)) == (3, False), ran
+    assert hub.tree(REPO).keys() >= {good.name.replace("__", "/")}
+    assert MARK.encode() not in recorder.sent()
+    (left,) = files_with_mark(spool)
+    assert left.startswith("spool/_vulcan/rejected/")
+
+
+def age(path: Path) -> None:
+    """Make a file older than the minute for which it may still be in the making."""
+    os.utime(path, (path.stat().st_mtime - 600,) * 2)
+
+
+def test_the_recorder_sees_a_token_where_there_is_one(tmp_path: Path, recorder: Recorder) -> None:
+    env = online(recorder, tmp_path)
+    words = ("query", "--source", "repo", "--count", "--revision", f"{MARK}-branch")
+    assert vulcan(*words, home=tmp_path, env=env).code != 0
+    assert MARK.encode() in recorder.sent()
