@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from vulcan_cli.cli.suggest import values_of
+
 WHERE = "Where"
 """The heading of options that say where shards stand and go."""
 
@@ -251,6 +253,15 @@ CreateRepo = Annotated[
     ),
 ]
 
+CreatePr = Annotated[
+    bool,
+    typer.Option(
+        "--create-pr",
+        help="Propose the shards in a pull request; they wait in review until the branch has them.",
+        rich_help_panel=COMMITS,
+    ),
+]
+
 NoReserve = Annotated[
     bool,
     typer.Option(
@@ -330,44 +341,85 @@ FilterH11 = Annotated[
         "--h11",
         metavar="N",
         help="A value, several (3,5) or a range (3..7).",
+        autocompletion=values_of("h11", listed=True),
         rich_help_panel=FILTER,
     ),
 ]
 
 FilterH12 = Annotated[
     list[str] | None,
-    typer.Option("--h12", metavar="N", help="Likewise.", rich_help_panel=FILTER),
+    typer.Option(
+        "--h12",
+        metavar="N",
+        help="Likewise.",
+        autocompletion=values_of("h12", listed=True),
+        rich_help_panel=FILTER,
+    ),
 ]
 
 FilterKsId = Annotated[
     list[str] | None,
-    typer.Option("--ks-id", metavar="N", help="Likewise.", rich_help_panel=FILTER),
+    typer.Option(
+        "--ks-id",
+        metavar="N",
+        help="Likewise.",
+        autocompletion=values_of("ks_id", listed=True),
+        rich_help_panel=FILTER,
+    ),
 ]
 
 FilterTriangId = Annotated[
     list[str] | None,
-    typer.Option("--triang-id", metavar="N", help="Likewise.", rich_help_panel=FILTER),
+    typer.Option(
+        "--triang-id",
+        metavar="N",
+        help="Likewise.",
+        autocompletion=values_of("triang_id", listed=True),
+        rich_help_panel=FILTER,
+    ),
 ]
 
 FilterConifoldId = Annotated[
     list[str] | None,
-    typer.Option("--conifold-id", metavar="N", help="Likewise.", rich_help_panel=FILTER),
+    typer.Option(
+        "--conifold-id",
+        metavar="N",
+        help="Likewise.",
+        autocompletion=values_of("conifold_id", listed=True),
+        rich_help_panel=FILTER,
+    ),
 ]
 
 FilterCicyId = Annotated[
     list[str] | None,
-    typer.Option("--cicy-id", metavar="N", help="Likewise.", rich_help_panel=FILTER),
+    typer.Option(
+        "--cicy-id",
+        metavar="N",
+        help="Likewise.",
+        autocompletion=values_of("cicy_id", listed=True),
+        rich_help_panel=FILTER,
+    ),
 ]
 
 FilterRunId = Annotated[
     list[str] | None,
-    typer.Option("--run-id", metavar="ID", help="A run; repeatable.", rich_help_panel=FILTER),
+    typer.Option(
+        "--run-id",
+        metavar="ID",
+        help="A run; repeatable.",
+        autocompletion=values_of("run_id"),
+        rich_help_panel=FILTER,
+    ),
 ]
 
 FilterGeometryId = Annotated[
     list[str] | None,
     typer.Option(
-        "--geometry-id", metavar="ID", help="A geometry; repeatable.", rich_help_panel=FILTER
+        "--geometry-id",
+        metavar="ID",
+        help="A geometry; repeatable.",
+        autocompletion=values_of("geometry_id"),
+        rich_help_panel=FILTER,
     ),
 ]
 
@@ -400,9 +452,39 @@ Where = Annotated[
     ),
 ]
 
+WhereShards = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="SQL",
+        help="A condition on columns of the catalog, such as n_rows > 1000.",
+        rich_help_panel=FILTER,
+    ),
+]
+
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="A,B",
+        help="Sum shards, rows and bytes over columns of the catalog, such as h12,h11.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+CountShards = Annotated[
+    bool, typer.Option("--count", help="Only the number of shards.", rich_help_panel=OUTPUT)
+]
+
 Columns = Annotated[
     str | None,
-    typer.Option("--columns", metavar="A,B", help="Columns of the result.", rich_help_panel=OUTPUT),
+    typer.Option(
+        "--columns",
+        metavar="A,B",
+        help="Columns of the result.",
+        autocompletion=values_of("column", listed=True),
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 Sort = Annotated[
@@ -411,6 +493,7 @@ Sort = Annotated[
         "--sort",
         metavar="A,-B",
         help="Columns to sort by; - before a name descends.",
+        autocompletion=values_of("column", listed=True, signed=True),
         rich_help_panel=OUTPUT,
     ),
 ]
@@ -555,7 +638,11 @@ OutDir = Annotated[
 FeatureNames = Annotated[
     str | None,
     typer.Option(
-        "--features", metavar="A,B", help="Columns that make the features.", rich_help_panel=SPLIT
+        "--features",
+        metavar="A,B",
+        help="Columns that make the features.",
+        autocompletion=values_of("column", listed=True),
+        rich_help_panel=SPLIT,
     ),
 ]
 

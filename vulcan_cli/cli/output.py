@@ -172,14 +172,14 @@ class Output:
         return text
 
     @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    def progress(self, what: str, total: int) -> Iterator[Callable[..., None]]:
         """Show how far a long work is, on a terminal's stderr.
 
         Yields:
-            What to call with the number of things just done.
+            What to call with the number of things just done, and a note to show, if there is one.
         """
         if self.quiet or not self._display.motion or not _is_terminal(self._stderr):
-            yield lambda _: None
+            yield lambda *_: None
             return
         bar = _Bar(printable(what), total, self._display)
         try:
@@ -257,15 +257,15 @@ class _Bar:
         self._done = 0
         self._since = time.monotonic()
         self._stop: Callable[[], None] | None = None
-        self._update: Callable[[int], None] | None = None
+        self._update: Callable[[int, str], None] | None = None
 
-    def advance(self, n: int) -> None:
-        """Note that so many more things are done."""
+    def advance(self, n: int, note: str = "") -> None:
+        """Note that so many more things are done, and what else there is to say."""
         self._done += n
         if self._update is None and time.monotonic() - self._since >= PROGRESS_AFTER_S:
             self._start()
         if self._update is not None:
-            self._update(self._done)
+            self._update(self._done, printable(note))
 
     def stop(self) -> None:
         """Take the bar away."""
@@ -288,13 +288,14 @@ class _Bar:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
             console=Console(stderr=True, no_color=not self._display.color),
             transient=True,
         )
         bar.start()
-        task = bar.add_task("", total=self._total)
+        task = bar.add_task("", total=self._total, note="")
         self._stop = bar.stop
-        self._update = lambda done: bar.update(task, completed=done)
+        self._update = lambda done, note: bar.update(task, completed=done, note=escape(note))
 
 
 def prepare_streams() -> None:

@@ -29,6 +29,8 @@ class SyncReport:
         pull_request: Number of the pull request that this run made or added to, if any.
         next_slot_at: When the next commit is possible, unix seconds; None where it is now.
         stopped: What ended the run early; None where nothing did.
+        n_bytes: Bytes of the shards that the repo has confirmed in this run.
+        n_slots: Slots of the commit budget that were free before the batch at hand.
     """
 
     n_committed: int = 0
@@ -44,6 +46,8 @@ class SyncReport:
     pull_request: int | None = None
     next_slot_at: float | None = None
     stopped: VulcanError | None = None
+    n_bytes: int = field(default=0, compare=False)
+    n_slots: int = field(default=0, compare=False)
 
     @property
     def exit_code(self) -> int:
@@ -73,6 +77,7 @@ def together(reports: Sequence[SyncReport]) -> SyncReport:
         n_conflicts=sum(report.n_conflicts for report in reports),
         n_unreadable=sum(report.n_unreadable for report in reports),
         n_in_review=sum(report.n_in_review for report in reports),
+        n_bytes=sum(report.n_bytes for report in reports),
         next_slot_at=min(slots) if len(slots) == len(reports) else None,
         stopped=min(stopped, key=lambda error: _WORST_FIRST.index(error.exit_code), default=None),
     )

@@ -176,6 +176,7 @@ class Settler:
             # A run that died may have come as far as this.
             confirmed = self._not_written_down(confirmed, revision)
         self._report.n_committed += len(confirmed)
+        self._report.n_bytes += sum(shard.size for shard in confirmed)
         self._write_down(confirmed, head, revision)
 
     def in_conflict(self, shards: Sequence[JournalShard]) -> None:

@@ -13,6 +13,7 @@ from vulcan_cli.cli.options import (
     Branch,
     CommitBudget,
     CommitPrefix,
+    CreatePr,
     CreateRepo,
     DryRun,
     ErrorOnRemaining,
@@ -34,13 +35,14 @@ from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import open_configured
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
-from vulcan_cli.quantities import parse_duration
+from vulcan_cli.quantities import counted, parse_duration
 from vulcan_cli.settings import Settings, load_settings, read_endpoint
 
 if TYPE_CHECKING:
     from vulcan_cli.staging.area import StagingArea
     from vulcan_cli.sync.drain import SyncOptions
     from vulcan_cli.sync.report import SyncReport
+    from vulcan_cli.sync.timing import Clock
 
 EXAMPLES = (
     Example("From cron on a node with network", "vulcan sync --repo owner/name --quiet"),
@@ -67,6 +69,7 @@ def sync(
     revision: Branch = "main",
     commit_prefix: CommitPrefix = None,
     create_repo: CreateRepo = False,
+    create_pr: CreatePr = False,
     fail_exhausted: FailExhausted = False,
     wait: Wait = False,
     every: Every = None,
@@ -110,6 +113,7 @@ def sync(
         revision=revision,
         commit_prefix=settings.commit_prefix,
         create_repo=create_repo,
+        create_pr=create_pr,
         wait=wait,
         fail_exhausted=fail_exhausted,
     )
@@ -157,7 +161,9 @@ def _rounds(
 
     def run() -> SyncReport:
         with out.progress("shards", area.counts("pending").shards) as advance:
-            return sync_all(area, repos, options, stopping=stopping, progress=_counter(advance))
+            return sync_all(
+                area, repos, options, stopping=stopping, progress=_counter(advance, clock)
+            )
 
     every_s = None if every is None else parse_duration(every)
     return rounds(run, every_s=every_s, clock=clock, stopping=stopping)
@@ -171,6 +177,9 @@ def _tell(out: Output, report: SyncReport, typed: Sequence[str]) -> None:
             out.warn(error)
     if report.stopped is not None:
         out.explain(explain(report.stopped, "vulcan sync", typed))
+    if report.n_in_review:
+        number = "" if report.pull_request is None else f", pull request {report.pull_request}"
+        out.say(f"{counted(report.n_in_review, 'shard')} in review{number}")
     if report.n_remaining and report.next_slot_at is not None:
         out.say(f"the next commit may be at {format_moment(report.next_slot_at)}")
     if out.as_json:
@@ -189,22 +198,36 @@ def _document(report: SyncReport) -> dict[str, object]:
         "rejected": report.n_rejected,
         "conflicts": report.n_conflicts,
         "remaining": report.n_remaining,
+        "in_review": report.n_in_review,
+        "pull_request": report.pull_request,
         "commits": report.commit_oids,
         "errors": report.errors,
         "next_slot_at": report.next_slot_at,
     }
 
 
-def _counter(advance: Callable[[int], None]) -> Callable[[SyncReport, int], None]:
-    """Turn how many are left into steps of a progress bar."""
+def _counter(advance: Callable[..., None], clock: Clock) -> Callable[[SyncReport, int], None]:
+    """Turn how many entries are left into steps of a progress bar, with what else is to say."""
+    began = clock.now()
     last: list[int] = []
 
-    def count(_: SyncReport, waiting: int) -> None:
-        if last:
-            advance(last[0] - waiting)
+    def count(report: SyncReport, waiting: int) -> None:
+        done = last[0] - waiting if last else 0
         last[:] = [waiting]
+        advance(done, _note(report, clock.now() - began))
 
     return count
+
+
+def _note(report: SyncReport, seconds: float) -> str:
+    """Bytes, rate, and what the budget allows: `45 MB, 3 MB/s, 87 slots left`."""
+    from vulcan_cli.quantities import format_moment, format_size  # noqa: PLC0415
+
+    rate = format_size(int(report.n_bytes / max(seconds, 1)))
+    slots = f"{counted(report.n_slots, 'slot')} left"
+    if report.next_slot_at is not None:
+        slots = f"next slot at {format_moment(report.next_slot_at)}"
+    return f"{format_size(report.n_bytes)}, {rate}/s, {slots}"
 
 
 def _asked_by_sigterm() -> Callable[[], bool]:
