@@ -38,7 +38,7 @@ def main() -> None:
         print(_machine())
         print(f"\n{_HEAD}", flush=True)
         for name in arguments.names:
-            rounds = 1 if arguments.quick else 3 if JOBS[name].slow else 7
+            rounds = arguments.rounds or (3 if JOBS[name].slow else 7)
             pair = _measure(JOBS[name], programs, Places(data, scratch / name), rounds)
             print(_row(JOBS[name], *pair), flush=True)
     finally:
@@ -50,7 +50,13 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.run", description="Time vulcan beside the peer, in pairs."
     )
-    parser.add_argument("--quick", action="store_true", help="one pair of runs for each job")
+    parser.add_argument(
+        "--quick",
+        action="store_const",
+        dest="rounds",
+        const=1,
+        help="one pair of runs for each job, after one to warm up; else 7, or 3 of slow jobs",
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"out of {', '.join(JOBS)}")
     arguments = parser.parse_args()
     arguments.names = arguments.names or list(JOBS)
@@ -67,6 +73,8 @@ def _measure(
     numbers = count()
 
     def next_of(command: Command, environment: Environment) -> list[str]:
+        for name in job.forgets:
+            shutil.rmtree(places.data / name, ignore_errors=True)
         scratch = places.scratch / str(next(numbers))
         return list(command(environment, Places(places.data, scratch)))
 
