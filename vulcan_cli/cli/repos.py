@@ -31,10 +31,12 @@ def _open(text: str, *, to_write: bool) -> Repo:
     if is_directory(text):
         return open_repo(text)
     secret = find_token()
+    token = None if secret is None else secret.reveal()
+    # First of all the name must be one: nobody needs a token for a folder that lacks its ./
+    opened = open_repo(text, Login(token=token, endpoint=read_endpoint()))
     if secret is None and to_write:
         raise NotSetUp("token", f"there is no token to write to {text} with")
-    token = None if secret is None else secret.reveal()
-    return open_repo(text, Login(token=token, endpoint=read_endpoint()))
+    return opened
 
 
 def locate_shards(settings: Settings, source: str, revision: str) -> Found:
