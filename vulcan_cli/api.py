@@ -12,7 +12,9 @@ import polars as pl
 
 from vulcan_cli import settings
 from vulcan_cli.dataset.features import FeatureSpec
-from vulcan_cli.dataset.reader import DEFAULT_CACHE_SIZE, VulcanMLView, VulcanReader
+from vulcan_cli.dataset.groups import GroupBy
+from vulcan_cli.dataset.ml_view import VulcanMLView
+from vulcan_cli.dataset.reader import DEFAULT_CACHE_SIZE, VulcanReader
 from vulcan_cli.dataset.sources import locate
 from vulcan_cli.dataset.splits import DEFAULT_FRACTIONS, DEFAULT_SPLITS
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
@@ -58,10 +60,10 @@ class Vulcan:
     (1, 0, 89)
     >>> vulcan.query(ks_id=7, is_susy=True)["flux"].to_list()
     [[1, 0, 0, 2, -1, 0, 0, 3]]
-    >>> view = vulcan.ml_view(feature_spec=FeatureSpec(features=["flux"], list_max_len=4))
+    >>> view = vulcan.ml_view(feature_spec=FeatureSpec(features=["flux"], list_max_len=9))
     >>> split = view.split_assignments()["split"].item()
     >>> view.as_dataframe(split)["flux"].to_list()
-    [[1, 0, 0, 2]]
+    [[1, 0, 0, 2, -1, 0, 0, 3, 0]]
 
     Attributes:
         repo: The repo, as `owner/name`, `file:///folder` or a path.
@@ -210,6 +212,7 @@ class Vulcan:
         budget: int | None = None,
         max_batch: int = 500,
         max_retries: int = 3,
+        create_pr: bool = False,
         revision: str | None = None,
         commit_prefix: str = "vulcan: forge",
         dry_run: bool = False,
@@ -223,6 +226,7 @@ class Vulcan:
             budget: Commit requests in a window.
             max_batch: Shards in a commit.
             max_retries: How often a batch is tried again.
+            create_pr: Propose the shards in a pull request instead.
             revision: The branch.
             commit_prefix: How commit messages begin.
             dry_run: Only count, and reserve the slots.
@@ -247,6 +251,7 @@ class Vulcan:
             revision=revision or MAIN,
             commit_prefix=commit_prefix,
             create_repo=create_repo,
+            create_pr=create_pr,
             with_peer=target == self.repo,
         )
         if dry_run:
@@ -275,6 +280,9 @@ class Vulcan:
         splits: Sequence[str] | None = None,
         salt: str = "",
         feature_spec: FeatureSpec | None = None,
+        group_by: GroupBy = "geometry",
+        folds: int | None = None,
+        frozen: Path | str | None = None,
     ) -> VulcanMLView:
         """Published rows in splits; see `VulcanMLView`."""
         return VulcanMLView(
@@ -283,6 +291,9 @@ class Vulcan:
             splits=splits or DEFAULT_SPLITS,
             salt=salt,
             feature_spec=feature_spec,
+            group_by=group_by,
+            folds=folds,
+            frozen=frozen,
         )
 
     @property
