@@ -5,8 +5,9 @@ Everything here is a Polars expression: it runs inside the scan, in parallel, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 
@@ -22,12 +23,25 @@ _CUT = "\0cut "
 _NOT_FEATURES = frozenset({"run_id", "geometry_id", "created_at", *KEYS})
 
 
+class ListsCutShort(UserWarning):
+    """Lists are longer than the length that was asked for: their ends are left out."""
+
+
+class _Parts(NamedTuple):
+    """The two columns of a complex feature."""
+
+    re: str
+    im: str
+
+
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
     """Which columns make the features, and how lists are cut to one length.
 
     Attributes:
-        features: Columns, in this order; None: all but run id, time and geometry.
+        features: Columns, in this order; None: all but run id, time and geometry. `moduli` and
+            `tau`, as every name that is no column while `<name>_re` and `<name>_im` are two, is
+            complex: an array of `[re, im]`, or of as many of them as `list_max_len` says.
         list_max_len: The length of every list: longer ones are cut, shorter ones filled, a null
             list is all fill. None leaves lists as they are.
         list_fill: What fills them. 0 stands for the zero of each type (0, 0.0, False, empty text).
@@ -65,14 +79,19 @@ class FeatureSpec:
             chosen = list(self.features)
         if self.keep_geometry_id and "geometry_id" not in chosen:
             chosen.append("geometry_id")
-        check_columns(chosen, available)
+        check_columns([name for name in chosen if not _parts(name, available)], available)
         return chosen
+
+    def complex_features(self, available: Set[str]) -> frozenset[str]:
+        """The features that stand for two columns each."""
+        return frozenset(name for name in self.features or () if _parts(name, available))
 
     def select(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         """The features of `rows`; where `list_max_len` is given, lists become arrays of it.
 
         Raises:
-            UsageError: A feature is not there, or `list_fill` is no value of a list's type.
+            UsageError: A feature is not there, `list_fill` is no value of a list's type, or a
+                complex one is a list and has no length.
         """
         return rows.select(self._features(rows.collect_schema()))
 
@@ -96,34 +115,82 @@ class FeatureSpec:
         return frame, {name.removeprefix(_CUT): count for name, count in counts.items() if count}
 
     def _features(self, schema: pl.Schema) -> list[pl.Expr]:
-        return [self._feature(name, schema[name]) for name in self.columns(list(schema))]
+        return [self._feature(name, schema) for name in self.columns(list(schema))]
 
-    def _feature(self, name: str, dtype: pl.DataType) -> pl.Expr:
+    def _feature(self, name: str, schema: pl.Schema) -> pl.Expr:
+        parts = _parts(name, schema)
+        if parts is not None:
+            return self._complex(name, parts, schema)
+        dtype = schema[name]
         if self.list_max_len is None or not isinstance(dtype, (pl.List, pl.Array)):
             return pl.col(name)
         return _padded(name, dtype, self.list_max_len, self.list_fill)
 
+    def _complex(self, name: str, parts: _Parts, schema: pl.Schema) -> pl.Expr:
+        """`[re, im]`, or an array of them; what fills a list is real."""
+        lists = [dtype for part in parts if isinstance(dtype := schema[part], (pl.List, pl.Array))]
+        if not lists:
+            return pl.concat_arr(pl.col(part).cast(pl.Float64) for part in parts).alias(name)
+        width = self.list_max_len
+        if width is None or len(lists) == 1:
+            raise UsageError(f"the complex feature {name} needs lists of one length: give that")
+        elements = [
+            _elements(part, dtype, width, fill)
+            for part, dtype, fill in zip(parts, lists, (self.list_fill, 0), strict=True)
+        ]
+        flat = pl.concat_arr(
+            part.cast(pl.Float64) for pair in zip(*elements, strict=True) for part in pair
+        )
+        paired = pl.Array(pl.Array(pl.Float64, 2), width)
+        return flat.map_batches(
+            lambda numbers: (
+                numbers.explode(empty_as_null=False).reshape((-1, width, 2))
+                if numbers.len()
+                else pl.Series(numbers.name, [], dtype=paired)
+            ),
+            return_dtype=paired,
+            is_elementwise=True,
+        ).alias(name)
+
     def _cut(self, schema: pl.Schema) -> dict[str, pl.Expr]:
         """For each list column among the features whether its lists are cut short."""
         width = self.list_max_len
+        measured = {name: _measured(name, schema) for name in self.columns(list(schema))}
         return {
-            name: _lengths(name, dtype) > width
-            for name in self.columns(list(schema))
-            if width is not None and isinstance(dtype := schema[name], (pl.List, pl.Array))
+            name: _lengths(column, dtype) > width
+            for name, column in measured.items()
+            if width is not None and isinstance(dtype := schema[column], (pl.List, pl.Array))
         }
 
 
+def _parts(name: str, available: Container[str]) -> _Parts | None:
+    """The columns that make a complex feature; None where it is a column itself, or nothing."""
+    parts = _Parts(f"{name}_re", f"{name}_im")
+    return parts if name not in available and all(part in available for part in parts) else None
+
+
+def _measured(name: str, schema: pl.Schema) -> str:
+    """The column whose lists are as long as those of a feature."""
+    parts = _parts(name, schema)
+    return name if parts is None else parts.re
+
+
 def _padded(name: str, dtype: pl.List | pl.Array, width: int, fill: float | str) -> pl.Expr:
+    return pl.concat_arr(_elements(name, dtype, width, fill)).alias(name)
+
+
+def _elements(name: str, dtype: pl.List | pl.Array, width: int, fill: float | str) -> list[pl.Expr]:
+    """A list column as `width` columns, which side by side are the lists in one length."""
     lists = pl.col(name).arr.to_list() if isinstance(dtype, pl.Array) else pl.col(name)
     inner = arrow_ipc.inner(dtype)
     filler = pl.lit(_fill_value(name, inner, fill), dtype=inner)
     lengths = lists.list.len()
     # Element by element into columns, then side by side: 20 to 30 times faster than row by row,
     # and a null inside a list stays null.
-    return pl.concat_arr(
+    return [
         pl.when(lengths > place).then(lists.list.get(place, null_on_oob=True)).otherwise(filler)
         for place in range(width)
-    ).alias(name)
+    ]
 
 
 def _lengths(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from vulcan_cli.dataset.catalog import COLUMNS, Catalog
-from vulcan_cli.dataset.features import FeatureSpec
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.memory import Memory
 from vulcan_cli.dataset.query import query
 from vulcan_cli.dataset.sources import Found, Place, locate
-from vulcan_cli.dataset.split_view import SplitView
-from vulcan_cli.dataset.splits import DEFAULT_FRACTIONS, DEFAULT_SPLITS, Splits
 from vulcan_cli.errors import BadShard
 from vulcan_cli.hub.open import Login, open_repo
 from vulcan_cli.hub.repo import MAIN
@@ -130,7 +127,7 @@ class VulcanReader:
             columns: Columns of the result.
             more: `conifold_id`, `cicy_id`, and further fields of `Filters`, such as `where`.
         """
-        filters = _filters(
+        filters = filters_of(
             run_id=run_id,
             geometry_id=geometry_id,
             h11=h11,
@@ -193,85 +190,7 @@ class VulcanReader:
         return self._catalog
 
 
-class VulcanMLView:
-    """The rows of a reader in train, val and test, so that no geometry is in two of them."""
-
-    def __init__(
-        self,
-        reader: VulcanReader,
-        *,
-        fractions: Sequence[float] = DEFAULT_FRACTIONS,
-        splits: Sequence[str] = DEFAULT_SPLITS,
-        salt: str = "",
-        feature_spec: FeatureSpec | None = None,
-    ) -> None:
-        """Describe a view.
-
-        Args:
-            reader: Where rows come from.
-            fractions: The share of geometries in each split; they sum to 1.
-            splits: What the splits are called.
-            salt: Another salt is another assignment.
-            feature_spec: Which columns, and how lists are cut.
-
-        Raises:
-            UsageError: Names and fractions do not fit together.
-        """
-        self.reader = reader
-        self.feature_spec = feature_spec or FeatureSpec()
-        self._splits = Splits(tuple(splits), tuple(fractions), salt)
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """What the splits are called."""
-        return self._splits.names
-
-    @property
-    def fractions(self) -> tuple[float, ...]:
-        """The share of geometries wanted in each."""
-        return self._splits.fractions
-
-    @property
-    def salt(self) -> str:
-        """What is hashed before the geometry."""
-        return self._splits.salt
-
-    def split_of(self, geometry_id: str) -> str:
-        """The split of a geometry, whether or not it is there."""
-        return self._splits.of(geometry_id)
-
-    def split_assignments(self) -> pl.DataFrame:
-        """`geometry_id` and `split` of every geometry that is there, sorted by the former."""
-        ids = self.reader.catalog()["geometry_id"].unique().sort()
-        return pl.DataFrame({"geometry_id": ids, "split": self._splits.of_all(ids)})
-
-    def as_dataframe(
-        self,
-        split: str,
-        *,
-        feature_spec: FeatureSpec | None = None,
-        query_filters: Mapping[str, Any] | None = None,
-    ) -> pl.DataFrame:
-        """The features of one split.
-
-        Args:
-            split: Its name.
-            feature_spec: Instead of the view's own.
-            query_filters: As for `VulcanReader.query`.
-
-        Raises:
-            UsageError: There is no such split, or no such feature.
-        """
-        view = SplitView(
-            catalog=self.reader.shards(),
-            filters=_filters(**dict(query_filters or {})),
-            splits=self._splits,
-            spec=feature_spec or self.feature_spec,
-        )
-        return view.rows(split).collect(engine="streaming")
-
-
-def _filters(columns: Iterable[str] | None = None, **asked: Any) -> Filters:  # noqa: ANN401
+def filters_of(columns: Iterable[str] | None = None, **asked: Any) -> Filters:  # noqa: ANN401
     """The filters that keywords of the peer's kind stand for: one value each."""
     given = {name: value for name, value in asked.items() if value is not None}
     for name in KEYS:

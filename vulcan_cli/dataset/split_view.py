@@ -64,6 +64,15 @@ class SplitView:
         rows = self._rows_of(name)
         return rows if self.spec is None else self.spec.select(rows)
 
+    def features(self, name: str) -> tuple[pl.DataFrame, dict[str, int]]:
+        """The features of one split, and how many lists of each column are cut short.
+
+        Raises:
+            UsageError: As `rows`.
+        """
+        self.splits.check_name(name)
+        return (self.spec or FeatureSpec()).collect(self._rows_of(name))
+
     def cut_short(self, name: str) -> dict[str, int]:
         """How many lists of each column are cut short in a split, where any are."""
         if self.spec is None or self.spec.list_max_len is None:

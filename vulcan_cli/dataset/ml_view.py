@@ -1,0 +1,219 @@
+"""Training data from Python, with the method names of the peer: splits as frames and tensors."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from vulcan_cli.dataset import tensors
+from vulcan_cli.dataset.features import FeatureSpec, ListsCutShort
+from vulcan_cli.dataset.frozen import read_frozen
+from vulcan_cli.dataset.groups import GroupBy
+from vulcan_cli.dataset.reader import VulcanReader, filters_of
+from vulcan_cli.dataset.split_view import SplitView
+from vulcan_cli.dataset.splits import DEFAULT_FRACTIONS, DEFAULT_SPLITS, Splits
+from vulcan_cli.errors import UsageError
+from vulcan_cli.quantities import counted
+from vulcan_cli.vacua.schema import DTYPES
+
+if TYPE_CHECKING:
+    import datasets
+    import numpy as np
+    import torch
+
+
+class VulcanMLView:
+    """The rows of a reader in train, val and test, so that no geometry is in two of them.
+
+    Where a `FeatureSpec` cuts lists short, reading warns with `ListsCutShort` and says how many.
+    """
+
+    def __init__(
+        self,
+        reader: VulcanReader,
+        *,
+        fractions: Sequence[float] = DEFAULT_FRACTIONS,
+        splits: Sequence[str] = DEFAULT_SPLITS,
+        salt: str = "",
+        feature_spec: FeatureSpec | None = None,
+        group_by: GroupBy = "geometry",
+        folds: int | None = None,
+        frozen: Path | str | None = None,
+    ) -> None:
+        """Describe a view.
+
+        Args:
+            reader: Where rows come from.
+            fractions: The share of geometries in each split; they sum to 1.
+            splits: What the splits are called.
+            salt: Another salt is another assignment.
+            feature_spec: Which columns, and how lists are cut.
+            group_by: `polytope` keeps all triangulations of one in one split.
+            folds: So many splits of one size, `fold0` and so on, instead of `splits`.
+            frozen: A file of `vulcan split --freeze`, instead of all of these.
+
+        Raises:
+            UsageError: Names and fractions do not fit together, or the file is none.
+        """
+        self.reader = reader
+        self.feature_spec = feature_spec or FeatureSpec()
+        if frozen is not None:
+            self._splits = read_frozen(Path(frozen))
+        elif folds is not None:
+            self._splits = Splits.folds(folds, salt=salt, group_by=group_by)
+        else:
+            self._splits = Splits(tuple(splits), tuple(fractions), salt, group_by)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """What the splits are called."""
+        return self._splits.names
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """The share of geometries wanted in each."""
+        return self._splits.fractions
+
+    @property
+    def salt(self) -> str:
+        """What is hashed before the geometry."""
+        return self._splits.salt
+
+    def split_of(self, geometry_id: str) -> str:
+        """The split of a geometry, whether or not it is there.
+
+        Raises:
+            UsageError: It is not there, and geometries are grouped by what only its keys tell.
+        """
+        if self._splits.group_by == "geometry":
+            return self._splits.of(geometry_id)
+        shards = self.reader.shards().rows.filter(geometry_id=geometry_id).head(1)
+        if shards.is_empty():
+            raise UsageError(f"no shard tells the polytope of geometry {geometry_id}")
+        return str(self._splits.of_shards(shards).item())
+
+    def split_assignments(self) -> pl.DataFrame:
+        """`geometry_id` and `split` of every geometry that is there, sorted by the former."""
+        shards = self.reader.shards().rows.unique("geometry_id").sort("geometry_id")
+        return shards.select("geometry_id", self._splits.of_shards(shards))
+
+    def as_dataframe(
+        self,
+        split: str,
+        *,
+        feature_spec: FeatureSpec | None = None,
+        query_filters: Mapping[str, Any] | None = None,
+    ) -> pl.DataFrame:
+        """The features of one split.
+
+        Args:
+            split: Its name.
+            feature_spec: Instead of the view's own.
+            query_filters: As for `VulcanReader.query`.
+
+        Raises:
+            UsageError: There is no such split, or no such feature.
+        """
+        return self._read(split, feature_spec, query_filters)
+
+    def as_numpy(
+        self,
+        split: str,
+        *,
+        feature_spec: FeatureSpec | None = None,
+        query_filters: Mapping[str, Any] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """The features of one split as read-only arrays, by name.
+
+        Lists of one length have one axis more; a complex feature is complex128. Floats have NaN
+        for null, texts are objects.
+
+        Args:
+            split: Its name.
+            feature_spec: Instead of the view's own.
+            query_filters: As for `VulcanReader.query`.
+
+        Raises:
+            NotSetUp: NumPy is not installed.
+            UsageError: As `as_dataframe`; or lists have several lengths, or integers have nulls.
+        """
+        tensors.require("numpy")
+        spec = feature_spec or self.feature_spec
+        frame = self._read(split, spec, query_filters)
+        return tensors.as_numpy(frame, self._complex(spec))
+
+    def as_torch(
+        self,
+        split: str,
+        *,
+        feature_spec: FeatureSpec | None = None,
+        query_filters: Mapping[str, Any] | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """The features of one split as tensors, by name, without a copy where types allow.
+
+        `geometry_id` is left out, and so are all texts where the features are not named.
+
+        Args:
+            split: Its name.
+            feature_spec: Instead of the view's own.
+            query_filters: As for `VulcanReader.query`.
+
+        Raises:
+            NotSetUp: PyTorch is not installed.
+            UsageError: As `as_numpy`; or a feature that was named holds no numbers.
+        """
+        tensors.require("torch")
+        spec = replace(feature_spec or self.feature_spec, keep_geometry_id=False)
+        if spec.features is None:
+            held = self._view(spec, query_filters).rows(split).collect_schema()
+            spec = replace(spec, features=tensors.numbers_only(held))
+        frame = self._read(split, spec, query_filters)
+        return tensors.as_torch(frame, self._complex(spec))
+
+    def as_hf_dataset(
+        self,
+        split: str,
+        *,
+        feature_spec: FeatureSpec | None = None,
+        query_filters: Mapping[str, Any] | None = None,
+    ) -> datasets.Dataset:
+        """The features of one split as a `datasets.Dataset`.
+
+        Args:
+            split: Its name.
+            feature_spec: Instead of the view's own.
+            query_filters: As for `VulcanReader.query`.
+
+        Raises:
+            NotSetUp: `datasets` is not installed.
+            UsageError: As `as_dataframe`.
+        """
+        tensors.require("datasets")
+        return tensors.as_hf_dataset(self._read(split, feature_spec, query_filters))
+
+    def _read(
+        self, split: str, spec: FeatureSpec | None, query_filters: Mapping[str, Any] | None
+    ) -> pl.DataFrame:
+        """The features of one split; called by what a person calls, whose line warnings name."""
+        frame, cut = self._view(spec, query_filters).features(split)
+        if cut:
+            lists = [f"{counted(number, 'list')} of {name}" for name, number in cut.items()]
+            warnings.warn(f"cut short: {', '.join(lists)}", ListsCutShort, stacklevel=3)
+        return frame
+
+    def _view(self, spec: FeatureSpec | None, query_filters: Mapping[str, Any] | None) -> SplitView:
+        return SplitView(
+            catalog=self.reader.shards(),
+            filters=filters_of(**dict(query_filters or {})),
+            splits=self._splits,
+            spec=spec or self.feature_spec,
+        )
+
+    def _complex(self, spec: FeatureSpec) -> frozenset[str]:
+        columns = {name for schema in self.reader.shards().schemas for name in schema}
+        return spec.complex_features({*columns, *DTYPES})
