@@ -34,6 +34,7 @@ COMMANDS: tuple[str, ...] = (
     "trim-synced",
     "verify",
     "unlock",
+    "catalog",
     "query",
     "split",
     "demo",

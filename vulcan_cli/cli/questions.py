@@ -125,6 +125,15 @@ def _write(rows: pl.LazyFrame, out: Output, file: Path | None, form: str) -> Non
         out.warn(f"{written.not_finite:,} numbers that JSON has not were written as null")
 
 
+def is_for_people(out: Output, file: Path | None, wanted: str | None) -> bool:
+    """Whether rows will be shown as a table.
+
+    Raises:
+        UsageError: There is no such format.
+    """
+    return _format(out, file, wanted) == _TABLE
+
+
 def _format(out: Output, file: Path | None, wanted: str | None) -> str:
     from vulcan_cli.dataset.export import FORMATS, format_of  # noqa: PLC0415
 

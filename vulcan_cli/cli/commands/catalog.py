@@ -1,0 +1,157 @@
+"""`vulcan catalog`: which shards there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from vulcan_cli.cli.options import (
+    By,
+    Columns,
+    CountShards,
+    FilterCicyId,
+    FilterConifoldId,
+    FilterGeometryId,
+    FilterH11,
+    FilterH12,
+    FilterKsId,
+    FilterRunId,
+    FilterSolverName,
+    FilterTriangId,
+    IsIsd,
+    IsSusy,
+    Json,
+    Limit,
+    OutputFile,
+    OutputFormat,
+    Quiet,
+    Repos,
+    Revision,
+    Sort,
+    SourcePlace,
+    StagingDir,
+    Verbose,
+    WhereShards,
+)
+from vulcan_cli.cli.output import Output
+from vulcan_cli.cli.questions import (
+    BAD_SHARDS,
+    Asked,
+    hand_over,
+    is_for_people,
+    split_names,
+    tell_bad,
+)
+from vulcan_cli.cli.repos import locate_shards
+from vulcan_cli.cli.tree import Example
+from vulcan_cli.errors import UsageError
+from vulcan_cli.quantities import counted, format_size
+from vulcan_cli.settings import load_settings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+EXAMPLES = (
+    Example("What is there, by Hodge numbers", "vulcan catalog --by h12,h11"),
+    Example("The largest shards", "vulcan catalog --sort -bytes --limit 10"),
+    Example(
+        "Shards that may hold weakly coupled vacua",
+        "vulcan catalog --where 'max_tau_im > 5' --json",
+    ),
+)
+EXIT_CODES = (3, 4, 5, 6)
+
+# The first few of these that fit.
+_FOR_PEOPLE = ("run_id", "h12", "h11", "ks_id", "n_rows", "bytes", "state", "triang_id", "digest")
+_WIDTH = 15
+
+
+def catalog(
+    *,
+    by: By = None,
+    run_id: FilterRunId = None,
+    geometry_id: FilterGeometryId = None,
+    h11: FilterH11 = None,
+    h12: FilterH12 = None,
+    ks_id: FilterKsId = None,
+    triang_id: FilterTriangId = None,
+    conifold_id: FilterConifoldId = None,
+    cicy_id: FilterCicyId = None,
+    solver_name: FilterSolverName = None,
+    is_susy: IsSusy = None,
+    is_isd: IsIsd = None,
+    where: WhereShards = None,
+    source: SourcePlace = "auto",
+    revision: Revision = "main",
+    staging_dir: StagingDir = None,
+    repo: Repos = None,
+    columns: Columns = None,
+    sort: Sort = None,
+    limit: Limit = None,
+    count: CountShards = False,
+    output: OutputFile = None,
+    format_: OutputFormat = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Print which shards there are: one row each, or sums of shards, rows and bytes.
+
+    A filter on rows leaves the shards that hold at least one such row. Columns min_ and max_ bound
+    what a shard holds, where its footer tells; NaN is not counted among the values.
+    """
+    from vulcan_cli.dataset.inventory import inventory  # noqa: PLC0415
+
+    out = Output(as_json=json, quiet=quiet, verbose=verbose)
+    groups = split_names(by) or ()
+    if count and groups:
+        raise UsageError("--count and --by go one at a time")
+    settings = load_settings(staging_dir=staging_dir, repo=repo)
+    out.notices(settings.notices)
+    asked = Asked(
+        run_id=run_id,
+        geometry_id=geometry_id,
+        h11=h11,
+        h12=h12,
+        ks_id=ks_id,
+        triang_id=triang_id,
+        conifold_id=conifold_id,
+        cicy_id=cicy_id,
+        solver_name=solver_name,
+        is_susy=is_susy,
+        is_isd=is_isd,
+        where=where,
+    )
+    filters = asked.filters(columns=columns, sort=sort, limit=limit)
+    found = locate_shards(settings, source, revision)
+    out.say(f"read {found.description}")
+    table, answer = inventory(found.catalog, filters, by=groups)
+    if count:
+        _count(table, out)
+    else:
+        short = not groups and columns is None and is_for_people(out, output, format_)
+        shown = table.select(_FOR_PEOPLE[: out.width // _WIDTH]) if short else table
+        hand_over(shown, out, file=output, wanted=format_)
+    if not count and (groups or limit is None) and columns is None:
+        _tell_sums(table, out, n_shards="shards" if groups else None)
+    tell_bad(out, answer.bad)
+    if answer.bad:
+        raise typer.Exit(BAD_SHARDS)
+
+
+def _count(table: pl.LazyFrame, out: Output) -> None:
+    number = table.collect().height
+    if out.as_json:
+        out.json({"count": number})
+    else:
+        out.line(str(number))
+
+
+def _tell_sums(table: pl.LazyFrame, out: Output, *, n_shards: str | None) -> None:
+    import polars as pl  # noqa: PLC0415
+
+    shards = pl.len() if n_shards is None else pl.col(n_shards).sum()
+    sums = table.select(shards.alias("shards"), pl.col("n_rows").sum(), pl.col("bytes").sum())
+    n_shards_, n_rows, size = sums.collect().row(0)
+    out.say(f"{counted(n_shards_, 'shard')}, {counted(n_rows, 'row')}, {format_size(size)}")

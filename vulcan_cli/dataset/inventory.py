@@ -1,0 +1,99 @@
+"""The catalog as a table for people: which of its rows, which columns, and sums over groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog
+from vulcan_cli.dataset.columns import check_columns
+from vulcan_cli.dataset.filters import Filters, check_condition, parse_where, sort_columns
+from vulcan_cli.dataset.query import Query, query
+
+PRESENT = "columns"
+"""One further column of the inventory: the names of the shard's own columns."""
+
+AVAILABLE = (*COLUMNS, PRESENT)
+"""Columns of the inventory, in their order."""
+
+SUMS = ("shards", "n_rows", "bytes")
+"""What is told of each group."""
+
+
+def inventory(
+    catalog: Catalog, filters: Filters, *, by: Sequence[str] = ()
+) -> tuple[pl.LazyFrame, Query]:
+    """One row for each shard that may be asked for, or for each group of them.
+
+    A filter on rows leaves the shards that hold at least one such row. `where`, `columns` and
+    `sort` are about columns of the inventory.
+
+    Args:
+        catalog: The shards there are.
+        filters: Which of them, and how to tell.
+        by: Columns to group by, such as `h12`; then `SUMS` follow them.
+
+    Returns:
+        The table, and the shards it is about.
+
+    Raises:
+        UsageError: A filter names no column, or `where` is no condition.
+    """
+    check_columns((*by, *_names(filters, by)), (*AVAILABLE, *SUMS) if by else AVAILABLE)
+    answer = query(catalog, replace(filters, where=None, columns=None, sort=(), limit=None))
+    rows = answer.shards.rows.lazy()
+    if _looks_at_rows(filters):
+        identity = ("run_id", "geometry_id")
+        matching = replace(filters, where=None, columns=identity, sort=(), limit=None)
+        answer = query(catalog, matching)
+        held = answer.rows.unique().collect(engine="streaming")
+        rows = rows.join(held.lazy(), on=identity, how="semi", maintain_order="left")
+    table = rows.join(_present(catalog), on=SCHEMA, how="left", maintain_order="left").drop(SCHEMA)
+    table = table.filter(_condition(filters.where)) if filters.where is not None else table
+    if by:
+        table = _summed(table, by)
+    return _arranged(table, filters), answer
+
+
+def _names(filters: Filters, by: Sequence[str]) -> list[str]:
+    chosen = [*(filters.columns or ()), *sort_columns(filters.sort)]
+    return [name for name in chosen if not by or name not in SUMS]
+
+
+def _looks_at_rows(filters: Filters) -> bool:
+    flags = (filters.is_susy, filters.is_isd)
+    return bool(filters.solver_name) or any(flag is not None for flag in flags)
+
+
+def _present(catalog: Catalog) -> pl.LazyFrame:
+    """The number of each schema and the names of its columns."""
+    names = [list(schema) for schema in catalog.schemas]
+    return pl.LazyFrame(
+        {SCHEMA: range(len(names)), PRESENT: names},
+        schema={SCHEMA: pl.UInt32, PRESENT: pl.List(pl.String)},
+    )
+
+
+def _condition(where: str) -> pl.Expr:
+    condition = parse_where(where, AVAILABLE)
+    check_condition(condition, pl.Schema({**COLUMNS, PRESENT: pl.List(pl.String)}), where)
+    return condition
+
+
+def _summed(table: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
+    return (
+        table.group_by(by)
+        .agg(pl.len().cast(pl.Int64).alias("shards"), pl.col("n_rows").sum(), pl.col("bytes").sum())
+        .sort(by)
+    )
+
+
+def _arranged(table: pl.LazyFrame, filters: Filters) -> pl.LazyFrame:
+    order = sort_columns(filters.sort)
+    if order:
+        descending = list(order.values())
+        table = table.sort(list(order), descending=descending, nulls_last=True, maintain_order=True)
+    table = table if filters.columns is None else table.select(filters.columns)
+    return table if filters.limit is None else table.head(filters.limit)
