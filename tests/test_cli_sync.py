@@ -53,6 +53,8 @@ def whole(**changed: object) -> dict[str, object]:
         "rejected": 0,
         "conflicts": 0,
         "remaining": 0,
+        "in_review": 0,
+        "pull_request": None,
         "commits": [],
         "errors": [],
         "next_slot_at": None,
@@ -232,7 +234,7 @@ def test_it_stays_and_repeats_until_it_is_told_to_end(tmp_path: Path, spool: Pat
     assert process.stdout is not None
     assert process.stdout.readline() == summary(5, 0, 1)
     staged(tmp_path, "f", rows(9))
-    wait_for(lambda: process.stdout.readline() == summary(1, 0, 1))  # type: ignore[union-attr]
+    wait_for(lambda: process.stdout.readline() == summary(1, 0, 1))
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, set(out.splitlines(keepends=True)) <= {summary(0, 0, 0)}, err) == (
@@ -339,7 +341,8 @@ def test_wrong_usage(tmp_path: Path, spool: Path, words: list[str], sentence: st
     assert tree(spool) == before
 
 
-def test_what_is_not_set_up(tmp_path: Path, spool: Path) -> None:
+@pytest.mark.usefixtures("spool")
+def test_what_is_not_set_up(tmp_path: Path) -> None:
     where = ("--staging-dir", "spool")
     safe = "  safe: nothing was changed\n"
     assert run("sync", *where, cwd=tmp_path) == Ran(
