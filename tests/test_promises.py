@@ -1,0 +1,194 @@
+"""The promises across commands, and that `docs/promises.md` names a test for each of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli_in_process import run
+from tests.cli_support import CHECKOUT, vulcan
+from tests.dataset_support import STAGING
+from tests.staging_tools import names, tree
+from vulcan_cli.vacua.geometry import SHARD_PATH
+
+PROMISES = [f"p{number}" for number in range(1, 18)]
+DOCUMENT = CHECKOUT / "docs/promises.md"
+SECRET = b"PAR1 what only the head node may read PAR1"
+
+_TEST = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
+_NAMED = re.compile(r"`(test_\w+)`")
+
+
+def names_of_tests() -> set[str]:
+    return {
+        name
+        for path in (CHECKOUT / "tests").rglob("test_*.py")
+        for name in _TEST.findall(path.read_text("utf-8"))
+    }
+
+
+def numbers(name: str) -> Iterator[str]:
+    """The promises in the name of a test: `test_p3_p5_…` holds two."""
+    for word in name.split("_")[1:]:
+        if word not in PROMISES:
+            return
+        yield word
+
+
+def test_each_promise_has_a_test_of_its_number() -> None:
+    proven = {number for name in names_of_tests() for number in numbers(name)}
+    assert [promise for promise in PROMISES if promise not in proven] == []
+
+
+def test_each_test_that_the_page_names_is_there_and_of_that_promise() -> None:
+    rows = re.findall(r"^\| (P\d+) [^|]*\|[^|]*\|([^|]*)\|$", DOCUMENT.read_text(), re.MULTILINE)
+    assert [number.lower() for number, _ in rows] == PROMISES
+    named = {number.lower(): _NAMED.findall(cells) for number, cells in rows}
+    assert [number for number, found in named.items() if not found] == []
+    assert [
+        name for found in named.values() for name in found if name not in names_of_tests()
+    ] == []
+    wrong = [n for number, found in named.items() for n in found if number not in numbers(n)]
+    assert wrong == []
+
+
+def bad_parquet(path: Path) -> None:
+    path.write_bytes(b"PAR1 and then nothing")
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def link_to_a_secret(path: Path) -> None:
+    path.symlink_to(path.parents[2] / "secret")
+
+
+HOSTILE = (bad_parquet, empty, fifo, folder, link_to_a_secret)
+NAME = "h12_2__h11_3__bucket_{}__run_bad{}.parquet"
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    """The peer's staging directory, with one of each hostile entry in `pending/`."""
+    root = Path(shutil.copytree(STAGING, tmp_path / "spool"))
+    (tmp_path / "secret").write_bytes(SECRET)
+    for number, make in enumerate(HOSTILE):
+        make(root / "pending" / NAME.format(5, number))
+    for name in ("README.md.parquet", "..parquet", "h12_2__h11_3__bucket_5__..__x.parquet"):
+        (root / "pending" / name).write_bytes(b"PAR1")
+    for path in (root / "pending").iterdir():
+        os.utime(path, (0, 0), follow_symlinks=False)
+    return root
+
+
+def good(root: Path) -> list[str]:
+    """Paths in the repo of the shards that wait."""
+    pending = [name for name in names(root / "pending") if name.endswith(".parquet")]
+    paths = [name.replace("__", "/") for name in pending if "seed-" in name]
+    return sorted(paths)
+
+
+@pytest.mark.parametrize("words", [("query", "--count"), ("split",)])
+def test_p14_bad_shards_fail_no_reader(tmp_path: Path, spool: Path, words: tuple[str, ...]) -> None:
+    clean = shutil.copytree(STAGING, tmp_path / "clean")
+    source = (*words, "--source", "staged", "--staging-dir")
+    wanted = vulcan(*source, clean, home=tmp_path)
+    ran = vulcan(*source, spool, home=tmp_path)
+    assert (wanted.code, ran.code, ran.out) == (0, 3, wanted.out)
+    told = [line for line in ran.err.splitlines() if line.startswith("vulcan: skipped: ")]
+    assert sum("run_bad" in line for line in told) == len(HOSTILE)
+
+
+def test_p14_bad_shards_do_not_fail_status(tmp_path: Path, spool: Path) -> None:
+    ran = vulcan("status", "--staging-dir", spool, "--json", home=tmp_path)
+    pending = ran.document()["pending"]
+    assert isinstance(pending, dict)
+    entries = [name for name in names(spool / "pending") if name.endswith(".parquet")]
+    assert (ran.code, pending["shards"]) == (0, len(entries))
+
+
+def test_p15_p17_only_shards_reach_the_repo_and_nothing_behind_links(
+    tmp_path: Path, spool: Path
+) -> None:
+    wanted, repo = good(spool), tmp_path / "repo"
+    words = ("sync", "--staging-dir", spool, "--repo", repo, "--create-repo", "--json")
+    ran = vulcan(*words, home=tmp_path)
+    document = ran.document()
+    assert (ran.code, document["committed"], document["remaining"]) == (3, len(wanted), 0)
+    parquet = [path for path in tree(repo) if path.endswith(".parquet")]
+    assert sorted(path for path in parquet if SHARD_PATH.fullmatch(path)) == wanted
+    assert len(parquet) == len(wanted)
+    assert [path for path, data in tree(repo).items() if SECRET in data] == []
+    assert (tmp_path / "secret").read_bytes() == SECRET
+
+
+COMMANDS = (
+    ("stage", str(CHECKOUT / "tests/data/vacua/model_h12-2_1_batch0.parquet"), "-g", "h12=2"),
+    ("sync", "--repo", "../repo", "--create-repo"),
+    ("retry-failed",),
+    ("trim-synced", "--repo", "../repo", "--keep-bytes", "0"),
+    ("verify", "--fix"),
+    ("unlock", "--force"),
+    ("status",),
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["pending", "synced", "failed", "_vulcan", "_vulcan/rejected", "_vulcan/sync.lease"]
+)
+def test_p17_no_command_goes_through_a_link(tmp_path: Path, name: str) -> None:
+    root, outside = tmp_path / "spool", tmp_path / "outside"
+    shutil.copytree(STAGING, root)
+    outside.mkdir()
+    for inner in ("journal", "rejected", "budget", "x.parquet"):
+        (outside / inner).mkdir()
+    (outside / "sync.lease").write_text("{}")
+    place = root / name
+    if place.is_dir():
+        place.rename(tmp_path / "was")
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(outside / "sync.lease" if name.endswith("lease") else outside)
+    before = seen(outside)
+    for words in COMMANDS:
+        # A lease that is garbage would be watched for five minutes.
+        if name.endswith("lease") and words[0] not in ("stage", "unlock", "status"):
+            continue
+        ran = run(*words, "--staging-dir", root, cwd=root)
+        assert ran.code in {0, 3, 4, 6}, (words, ran)
+    assert seen(outside) == before
+
+
+def seen(folder: Path) -> dict[str, tuple[int, int]]:
+    """Names, modes and times of all that stands in a folder."""
+    return {
+        str(path.relative_to(folder)): (stat.S_IMODE(path.stat().st_mode), path.stat().st_mtime_ns)
+        for path in sorted([folder, *folder.rglob("*")])
+    }
+
+
+def test_p4_p7_staging_the_same_rows_again_after_each_state_is_one_shard(tmp_path: Path) -> None:
+    root, repo = tmp_path / "spool", tmp_path / "repo"
+    words = (*COMMANDS[0], "--template", "r-{digest}", "--staging-dir", root, "--json")
+    first = json.loads(vulcan(*words, home=tmp_path).out)
+    to = ("--staging-dir", root, "--repo", repo)
+    for between in (("sync", "--create-repo"), ("trim-synced", "--keep-bytes", "0")):
+        assert vulcan(*between, *to, home=tmp_path).code == 0
+        again = json.loads(vulcan(*words, home=tmp_path).out)
+        assert (again["status"], again["path_in_repo"]) == ("already-staged", first["path_in_repo"])
+    assert [path for path in tree(repo) if path.endswith(".parquet")] == [first["path_in_repo"]]
