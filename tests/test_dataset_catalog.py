@@ -298,3 +298,31 @@ def test_bounds_are_those_of_the_rows_or_unknown(
         elif name != "tau_re":
             assert not whole or n_groups == 0
     assert row["min_W_re"] is None
+
+
+def test_many_footers_are_read_at_once_and_come_in_order(tmp_path: Path) -> None:
+    sources = [put(tmp_path, vacua(1), "a", h11=3, h12=2)]
+    for number in range(700):
+        file = tmp_path / f"{number}"
+        if number % 3:
+            file.symlink_to(sources[0].file)
+        elif number % 2:
+            file.write_bytes(b"")
+        sources.append(Source(f"h12_2/h11_3/bucket_3/run_{number}.parquet", file, "pending"))
+
+    catalog = Catalog.read(sources)
+
+    assert catalog.rows["run_id"].to_list() == ["a"]
+    assert reasons(catalog) == [
+        (
+            str(number),
+            f"its footer says that it is {sources[0].path_in_repo}"
+            if number % 3
+            else "unreadable as parquet: no footer at its end"
+            if number % 2
+            else "it is gone since it was listed",
+        )
+        for number in range(700)
+    ]
+    lasting = [isinstance(bad.__cause__, OSError) for bad in catalog.bad]
+    assert lasting == [number % 6 == 0 for number in range(700)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from vulcan_cli.vacua.arrow_ipc import KEY
 
@@ -43,11 +43,11 @@ class BoundsReader:
             types: Columns, each with its type as `struct` calls it: `d`, `i` or `?`.
         """
         columns = tuple(types)
-        self._places = {name.encode(): place for place, (name, _) in enumerate(columns)}
+        self._places = {_spelled(name): place for place, (name, _) in enumerate(columns)}
         self._unknown = [UNKNOWN] * len(columns)
         names = {code: [name for name, kind in columns if kind == code] for code in _SIZE_OF}
         self._patterns = [
-            (_pattern(names[code], size), f"<{code}")
+            (_pattern(names[code], size), struct.Struct(f"<2{code}").unpack)
             for code, size in _SIZE_OF.items()
             if names[code]
         ]
@@ -63,26 +63,33 @@ class BoundsReader:
             n_groups: How many row groups it has.
             trusted: Places of the columns that have the type they were given with.
         """
-        found: dict[bytes, list[Sequence[float]]] = {}
+        found: dict[int, tuple[float, float, int]] = {}
         # Behind the row groups stands text of the writer's own.
         end = footer.find(_KEY_VALUES, start)
-        for pattern, code in self._patterns:
+        for pattern, unpack in self._patterns:
             for name, largest, smallest in pattern.findall(footer, start, end):
-                pair = struct.unpack(code, smallest) + struct.unpack(code, largest)
-                found.setdefault(name[1:], []).append(pair)
+                low, high = unpack(smallest + largest)
+                place = self._places[name]
+                if place in found:
+                    below, above, count = found[place]
+                    found[place] = min(low, below), max(high, above), count + (low <= high)
+                else:
+                    # NaN is neither below nor above anything.
+                    found[place] = low, high, int(low <= high)
         bounds = self._unknown.copy()
-        for name, pairs in found.items():
-            place = self._places[name]
-            low, high = min(pair[0] for pair in pairs), max(pair[1] for pair in pairs)
-            # NaN is neither below nor above anything.
-            if len(pairs) == n_groups and place in trusted and low <= high:
+        for place, (low, high, count) in found.items():
+            if count == n_groups and place in trusted:
                 bounds[place] = float(low), float(high)
         return bounds
 
 
+def _spelled(name: str) -> bytes:
+    return bytes([len(name)]) + name.encode()
+
+
 def _pattern(names: Iterable[str], size: int) -> re.Pattern[bytes]:
     """Finds chunks of these columns: name with its length, maximum, minimum."""
-    spelled = b"|".join(re.escape(bytes([len(name)]) + name.encode()) for name in names)
+    spelled = b"|".join(re.escape(_spelled(name)) for name in names)
     value = rb"\x%02x(.{%d})" % (size, size)
     chunk = _SIZES + _OFFSETS + _COUNTS + value + rb"\x18" + value
     chunk = chunk.replace(b"N", _N).replace(b"W.{W}", rb"\x%02x.{%d}" % (size, size))

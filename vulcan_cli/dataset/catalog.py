@@ -86,10 +86,13 @@ class Catalog:
         reader = FooterReader()
         rows: dict[str, tuple[object, ...]] = {}
         bad: list[BadShard] = []
-        for source in sources:
-            if source.path_in_repo not in rows:
+        listed = list(sources)
+        found = reader.read_all([source.file for source in listed])
+        for source, seen in zip(listed, found, strict=True):
+            if isinstance(seen, BadShard):
+                bad.append(seen)
+            elif source.path_in_repo not in rows:
                 try:
-                    seen = reader.read(source.file)
                     rows[source.path_in_repo] = row_of(seen, source, str(source.file))
                 except BadShard as error:
                     bad.append(error)

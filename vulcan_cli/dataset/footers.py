@@ -14,6 +14,9 @@ import base64
 import binascii
 import os
 import stat
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -48,6 +51,14 @@ _TAIL = 32 * 1024
 _LARGEST_FOOTER = 64 * 1024 * 1024
 # What fits the catalog's column.
 _MOST_ROWS = 2**63 - 1
+
+# Fewer are read before threads have started.
+_MANY = 200
+# Files that are read at once, and how many a thread takes at a time.
+_AT_ONCE = 8
+_PART = 32
+
+_Tail = tuple[bytes, os.stat_result]
 
 _MAGIC = b"PAR1"
 # Fields 1 and 2 of a key-value pair, each a binary one further on than the last.
@@ -97,13 +108,21 @@ class FooterReader:
         Raises:
             BadShard: The file is gone, unreadable, no regular file, no parquet, or no shard.
         """
-        try:
-            tail, status = _read_tail(path)
-        except FileNotFoundError as error:
-            raise BadShard(path, "it is gone since it was listed") from error
-        except OSError as error:
-            raise BadShard(path, f"unreadable: {error.strerror or error}") from error
-        return self.parse(path, tail, status.st_size, status.st_mtime_ns)
+        return self._seen(path, _tail_of(path))
+
+    def read_all(self, paths: Sequence[Path]) -> Iterator[Seen | BadShard]:
+        """Read footers, in the order of the paths; what `read` would raise comes in its place."""
+        for path, tail in zip(paths, _tails(paths), strict=True):
+            try:
+                yield self._seen(path, tail)
+            except BadShard as error:
+                yield error
+
+    def _seen(self, path: Path, tail: _Tail | BadShard) -> Seen:
+        if isinstance(tail, BadShard):
+            raise tail
+        footer, status = tail
+        return self.parse(path, footer, status.st_size, status.st_mtime_ns)
 
     def parse(self, path: Path, tail: bytes, size: int, mtime_ns: int) -> Seen:
         """Make sense of a footer that was read.
@@ -158,7 +177,40 @@ class FooterReader:
         return beginning, number
 
 
-def _read_tail(path: Path) -> tuple[bytes, os.stat_result]:
+def _tails(paths: Sequence[Path]) -> Iterator[_Tail | BadShard]:
+    """Tails of many files in their order; several at once, as a disk or a server may be slow."""
+    if len(paths) < _MANY:
+        yield from map(_tail_of, paths)
+        return
+    reading: deque[Future[list[_Tail | BadShard]]] = deque()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for start in range(0, len(paths), _PART):
+            part = paths[start : start + _PART]
+            reading.append(pool.submit(lambda part: [*map(_tail_of, part)], part))
+            if len(reading) > 2 * _AT_ONCE:
+                yield from reading.popleft().result()
+        while reading:
+            yield from reading.popleft().result()
+
+
+def _tail_of(path: Path) -> _Tail | BadShard:
+    try:
+        return _read_tail(path)
+    except FileNotFoundError as error:
+        return _because(BadShard(path, "it is gone since it was listed"), error)
+    except OSError as error:
+        return _because(BadShard(path, f"unreadable: {error.strerror or error}"), error)
+    except BadShard as error:
+        return error
+
+
+def _because(bad: BadShard, error: OSError) -> BadShard:
+    """As `raise bad from error` would leave it."""
+    bad.__cause__ = error
+    return bad
+
+
+def _read_tail(path: Path) -> _Tail:
     """The footer with its length and magic number, and what is known of the file."""
     # Without O_NONBLOCK a FIFO in the folder would stop us for good.
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

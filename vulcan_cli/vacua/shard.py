@@ -263,7 +263,7 @@ def _geometry(keys: object) -> Geometry:
     if any(type(value) is not int for value in keys.values()):
         raise ValueError("geometry keys are not all integers")
     try:
-        return Geometry.from_mapping(keys)
+        return Geometry(**keys)
     except InputRefused as refusal:
         raise ValueError(f"geometry: {refusal}") from refusal
 
