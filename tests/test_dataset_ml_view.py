@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ COMPLEX = FeatureSpec(["moduli", "tau", "flux", "tau_im", "is_susy"], list_max_l
 
 
 @pytest.fixture
-def view() -> VulcanMLView:
+def view(tmp_path: Path) -> VulcanMLView:
     """The peer's shards in one split."""
-    reader = VulcanReader.from_local(STAGING)
+    # A copy: readers keep their catalog beside what they read.
+    reader = VulcanReader.from_local(shutil.copytree(STAGING, tmp_path / "staging"))
     return VulcanMLView(reader, splits=("all",), fractions=(1.0,), feature_spec=COMPLEX)
 
 
