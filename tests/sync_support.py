@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
@@ -169,23 +169,27 @@ class Place:
         return {str(path.relative_to(self.folder)): sha256_of_file(path) for path in sorted(found)}
 
     def commits(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Title and paths of our commits, oldest first."""
+        """Title and paths of the shards of our commits, oldest first."""
         if self.hub is not None:
             return [
-                (commit.title, tuple(sorted(commit.files)))
+                (commit.title, _shards_among(commit.files))
                 for commit in self.hub.commits(NAME)
                 if commit.description.startswith("vulcan batch")
             ]
         records = sorted((self.folder / ".vulcan/commits").glob("*.json"))
         read = [json.loads(record.read_bytes()) for record in records]
         return [
-            (record["message"], tuple(sorted(file["path"] for file in record["files"])))
+            (record["message"], _shards_among(file["path"] for file in record["files"]))
             for record in read
         ]
 
     def committed(self) -> list[str]:
         """Every path of every commit of ours, as often as it was committed."""
         return sorted(path for _, paths in self.commits() for path in paths)
+
+
+def _shards_among(paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(path for path in paths if path.endswith(".parquet")))
 
 
 def open_hub(hub: LocalHub, token: str | None = WRITE, **more: Any) -> Repo:

@@ -41,7 +41,8 @@ def put(area: StagingArea, *, first: int = 0, charge: int = 5) -> None:
 
 
 def held(repo: DirectoryRepo) -> set[str]:
-    return {file.path for file in repo.files(repo.head())}
+    """The shards of a repo."""
+    return {file.path for file in repo.files(repo.head()) if file.path.endswith(".parquet")}
 
 
 def options(budget: int = 90) -> SyncOptions:

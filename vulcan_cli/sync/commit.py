@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from vulcan_cli.errors import RepoRefuses, TryLater
 from vulcan_cli.hub import repo as hub
@@ -14,6 +15,7 @@ from vulcan_cli.hub.answers import is_lost_upload
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.journal import BatchRecord, Journal, JournalShard
+from vulcan_cli.sync.announce import Announcer
 from vulcan_cli.sync.check import Checked
 from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.plan import Search
@@ -53,6 +55,7 @@ class Committer:
         clock: Clock,
         still_ours: Callable[[], None],
         await_slots: Callable[[int], bool],
+        announcer: Announcer,
     ) -> None:
         """Bind a committer.
 
@@ -65,6 +68,7 @@ class Committer:
             still_ours: Raises `LeaseLost` where the lock was taken from us.
             await_slots: Makes sure of so many slots before each commit, and tells whether it had
                 to wait; raises `NoSlotError` or `StopAskedError`.
+            announcer: Gives what goes into a commit beside its shards.
         """
         self._area = area
         self._repo = repo
@@ -73,6 +77,7 @@ class Committer:
         self._clock = clock
         self._still_ours = still_ours
         self._await_slots = await_slots
+        self._announcer = announcer
         self._search: Search[Checked] = Search()
         self._limit = options.budget
         self._sent_again: set[str] = set()
@@ -108,8 +113,12 @@ class Committer:
             # Begin no search that the budget does not allow to end.
             if self._await_slots(ahead if ahead <= self._limit else 1):
                 parent = self._parent(self._repo.head(self._options.revision))
-            outcome = self._commit(part, parent)
+            with self._beside(part, parent) as more:
+                outcome = self._commit(part, more, parent)
             if isinstance(outcome, hub.Refused):
+                if more and self._announcer.is_to_blame(outcome, len(part)):
+                    self._search.refused_with_more()
+                    continue
                 guilty = [shard for shard in part if shard.path_in_repo in outcome.culprits]
                 self._send_again(outcome, guilty or part)
                 self._search.refused(outcome.reason, guilty)
@@ -117,6 +126,9 @@ class Committer:
             else:
                 self._search.landed()
                 parent = self._parent(outcome.commit_id)
+        names = {shard.entry.name for shard in shards}
+        blamed = {shard.entry.name for shard in self._search.blamed}
+        self._announcer.judge(all_landed=not blamed & names, none_landed=names <= blamed)
         self._check_verdict()
 
     def to_blame(self, *, at_the_end: bool = False) -> list[tuple[str, str]]:
@@ -153,11 +165,27 @@ class Committer:
         pull_request = self._settler.pull_request if self._options.create_pr else None
         return pull_request or self._options.revision
 
-    def _commit(self, shards: Sequence[Checked], parent: str) -> hub.Landed | hub.Refused:
+    def _beside(
+        self, shards: Sequence[Checked], parent: str
+    ) -> AbstractContextManager[tuple[hub.Addition, ...]]:
+        """Our own files that go with these shards.
+
+        None into pull requests: each would replace what the others do.
+        """
+        if self._options.create_pr:
+            return nullcontext(())
+        return self._announcer.prepared(shards, parent)
+
+    def _commit(
+        self, shards: Sequence[Checked], more: Sequence[hub.Addition], parent: str
+    ) -> hub.Landed | hub.Refused:
         """One commit request, settled."""
-        additions = tuple(
-            hub.Addition(shard.path_in_repo, shard.local, shard.sha256, shard.size)
-            for shard in shards
+        additions = (
+            *(
+                hub.Addition(shard.path_in_repo, shard.local, shard.sha256, shard.size)
+                for shard in shards
+            ),
+            *more,
         )
         revision = self._target
         proposing = self._options.create_pr and self._settler.pull_request is None
@@ -185,6 +213,8 @@ class Committer:
             additions=additions,
         )
         outcome = self._repo.commit(commit, revision, create_pr=proposing)
+        if isinstance(outcome, hub.Landed):
+            self._announcer.landed(outcome.commit_id)
         return self._settled(record, shards, outcome)
 
     def _settled(

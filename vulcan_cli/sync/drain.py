@@ -28,6 +28,7 @@ from vulcan_cli.staging.journal import Journal
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moving, move
 from vulcan_cli.staging.tidy import tidy
+from vulcan_cli.sync.announce import Announcer
 from vulcan_cli.sync.check import Checked, NotChecked, check_all
 from vulcan_cli.sync.commit import (
     ChangedMeanwhileError,
@@ -186,6 +187,7 @@ class _Drain:
             clock=clock,
             still_ours=lock.check,
             await_slots=self._await_slots,
+            announcer=Announcer(repo, now=clock.now, say=report.errors.append),
         )
         size = room_for_files(min(options.max_batch, MOST_IN_A_COMMIT))
         self._work = _Work(size, self._settler.done)
@@ -207,6 +209,8 @@ class _Drain:
         with contextlib.suppress(StopAskedError, NoSlotError):
             self._begin(wanted)
             while self._work:
+                self._report.n_slots = self.budget.remaining()
+                self._report.next_slot_at = self.budget.next_slot_at()
                 progress(self._report, len(self._work))
                 self._await_slots(1)
                 self._one(self._work.take())

@@ -106,6 +106,10 @@ class Search(Generic[_Shard]):
             self._suspects = self._tried
         self._judge()
 
+    def refused_with_more(self) -> None:
+        """A commit of the batch at hand and of more was refused: it counts, nobody is judged."""
+        self._refusals += 1
+
     def sentenced(self, *, at_the_end: bool = False) -> list[tuple[_Shard, str]]:
         """The shards that are to blame, each with the repo's words, and each only once.
 

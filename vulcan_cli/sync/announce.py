@@ -1,0 +1,236 @@
+"""What goes into a commit beside its shards: the catalog of the repo, brought up to date.
+
+It is a cache, and never the reason that a shard is not published: where it cannot be made, or the
+repo will not have it, the commits of this run go without it, and the report says so. The next run
+finds out what it lacks by listing the repo.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from vulcan_cli.dataset.away import Away
+from vulcan_cli.dataset.catalog import COLUMNS, Catalog, Source, frame_of, row_of
+from vulcan_cli.dataset.catalog_text import encode
+from vulcan_cli.dataset.footers import FooterReader
+from vulcan_cli.dataset.repo_catalog import (
+    BASE_PATH,
+    HEAD_PATH,
+    Base,
+    Head,
+    encode_head,
+    list_shards,
+    matching,
+    parse_head,
+    read_base,
+    read_footers,
+    read_only,
+    read_own,
+    unread,
+)
+from vulcan_cli.errors import VulcanError
+from vulcan_cli.files import path_of, write_all
+from vulcan_cli.hub.repo import Addition, Refused, Repo
+from vulcan_cli.sync.check import Checked
+
+MOST_RECENT = 1000
+"""So many rows may stand in the head file, or a quarter of those in the base file."""
+
+MOST_SHARDS = 24_998
+"""With more shards than this in a commit, our two files would be too many for the Hub."""
+
+MOST_FOOTERS = 500
+"""Footers of shards of others that one commit reads at most; the rest comes with later ones."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """The catalog as it stands at a commit, or as it will with the next one.
+
+    Attributes:
+        base: The base file; None where there is none, or none that counts.
+        recent: Rows beside those of the base.
+        replaced: SHA-256 of the head file that is there.
+        replaced_base: That of the base file; None also where nobody looked.
+    """
+
+    base: Base | None
+    recent: Catalog
+    replaced: str | None
+    replaced_base: str | None
+
+
+class Announcer:
+    """Makes the catalog for the commits of one run to one repo."""
+
+    def __init__(self, repo: Repo, *, now: Callable[[], float], say: Callable[[str], None]) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            repo: The repo.
+            now: Unix seconds.
+            say: Told why there is no catalog, once.
+        """
+        self._repo = repo
+        self._now = now
+        self._say = say
+        self._is_on = True
+        self._at: tuple[str, _Known] | None = None
+        self._next: _Known | None = None
+        self._suspected: str | None = None
+
+    @contextmanager
+    def prepared(self, shards: Sequence[Checked], parent: str) -> Iterator[tuple[Addition, ...]]:
+        """The files that belong into a commit of these shards; readable for the length of a block.
+
+        Args:
+            shards: What the commit adds.
+            parent: The commit it is made on.
+        """
+        self._next = None
+        with ExitStack() as stack:
+            fits = len(shards) <= MOST_SHARDS
+            wanted = self._is_on and self._suspected is None and fits
+            yield self._files(stack, shards, parent) if wanted else ()
+
+    def is_to_blame(self, refused: Refused, n_shards: int) -> bool:
+        """Whether to try a refused commit again without our files, as they may be the cause.
+
+        Where nobody is named, the search for a shard goes on without them, so that they cannot
+        mislead it; `judge` then tells.
+
+        Args:
+            refused: What the repo said.
+            n_shards: How many shards the commit held.
+        """
+        if refused.culprits and not {HEAD_PATH, BASE_PATH} & set(refused.culprits):
+            return False
+        if refused.culprits:
+            self.stop(refused.reason)
+            return True
+        self._suspected = refused.reason
+        return n_shards == 1
+
+    def judge(self, *, all_landed: bool, none_landed: bool) -> None:
+        """A batch has ended: where all of it landed once our files were left out, they are why.
+
+        Args:
+            all_landed: The repo has all shards of the batch.
+            none_landed: It has refused each of them, so that nothing is known yet.
+        """
+        if self._suspected is not None and all_landed:
+            self.stop(self._suspected)
+        if not none_landed:
+            self._suspected = None
+
+    def landed(self, commit_id: str) -> None:
+        """The repo said that the commit at hand is this one."""
+        self._at = None if self._next is None else (commit_id, self._next)
+        self._next = None
+
+    def stop(self, why: str) -> None:
+        """Let the further commits of this run go without a catalog."""
+        if self._is_on:
+            self._say(f"the catalog in {self._repo.name} is not brought up to date: {why}")
+        self._is_on = False
+
+    def _files(
+        self, stack: ExitStack, shards: Sequence[Checked], parent: str
+    ) -> tuple[Addition, ...]:
+        try:
+            known = self._at[1] if self._at and self._at[0] == parent else self._read(parent)
+            files, self._next = self._with(shards, known, parent)
+            return tuple(_addition(stack, *file) for file in files)
+        except VulcanError as error:
+            self.stop(str(error))
+        except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+            self.stop((str(error).splitlines() or [type(error).__name__])[0])
+        return ()
+
+    def _read(self, commit: str) -> _Known:
+        """The catalog as it stands at a commit, made good for what others committed."""
+        data = read_own(self._repo, HEAD_PATH, commit)
+        head = parse_head(data)
+        if head is not None and head.is_of(self._repo.snapshot(commit)):
+            told = None if head.base is None else head.base.sha256
+            return _Known(head.base, head.recent, head.sha256, told)
+        replaced = None if data is None else hashlib.sha256(data).hexdigest()
+        return self._by_listing(commit, head, replaced)
+
+    def _by_listing(self, commit: str, head: Head | None, replaced: str | None) -> _Known:
+        """All rows anew, as far as possible out of those that are there."""
+        base = None if head is None else read_base(self._repo, commit, head)
+        earlier = [head.recent] if head is not None else []
+        listed = list_shards(self._repo, commit)
+        rows = matching([*earlier, *([base] if base is not None else [])], listed)
+        held = {} if base is None else dict(_contents(base))
+        now = dict(_contents(rows))
+        there = None if base is None or head is None else head.base
+        if there is None or any(now.get(path) != content for path, content in held.items()):
+            return _Known(None, rows, replaced, self._base_there(commit))
+        recent = rows.where(~pl.col("path_in_repo").is_in(list(held)))
+        return _Known(there, recent, replaced, there.sha256)
+
+    def _base_there(self, commit: str) -> str | None:
+        """SHA-256 of a base file that does not count, for who compares it."""
+        data = None if self._repo.is_remote else read_own(self._repo, BASE_PATH, commit)
+        return None if data is None else hashlib.sha256(data).hexdigest()
+
+    def _with(
+        self, shards: Sequence[Checked], known: _Known, parent: str
+    ) -> tuple[list[tuple[str, bytes, str | None]], _Known]:
+        """The files of a commit with these shards, and what is known once it has landed."""
+        away = Away(self._repo, parent)
+        late = read_footers(away, unread(known.recent)[:MOST_FOOTERS])
+        recent = Catalog.joined((self._rows(shards), late, known.recent))
+        base, replaced_base, files = known.base, known.replaced_base, []
+        few = max(MOST_RECENT, (base.n_shards if base else 0) // 4)
+        if read_only(recent).rows.height > few:
+            older = read_base(self._repo, parent, Head(parent, base, recent, ""))
+            if older is None:
+                recovered = self._by_listing(
+                    parent, Head(parent, None, known.recent, ""), known.replaced
+                )
+                return self._with(shards, recovered, parent)
+            whole = Catalog.joined((read_only(recent), older))
+            data = encode(whole, {})
+            files.append((BASE_PATH, data, replaced_base))
+            base = Base(hashlib.sha256(data).hexdigest(), whole.rows.height)
+            replaced_base = base.sha256
+            recent = recent.where(pl.col("n_rows").is_null())
+        data = encode_head(parent, base, recent)
+        files.append((HEAD_PATH, data, known.replaced))
+        return files, _Known(base, recent, hashlib.sha256(data).hexdigest(), replaced_base)
+
+    def _rows(self, shards: Sequence[Checked]) -> Catalog:
+        """The rows of the shards that the commit adds."""
+        reader = FooterReader()
+        rows = []
+        for shard in shards:
+            seen = reader.read(shard.local)
+            source = Source(shard.path_in_repo, Path(shard.path_in_repo), "repo")
+            rows.append(row_of(seen, source, shard.path_in_repo, shard.sha256))
+        moment = pl.from_epoch(pl.lit(int(self._now()))).cast(pl.Datetime("us", "UTC"))
+        frame = frame_of(rows).with_columns(time=moment.cast(COLUMNS["time"]))
+        return Catalog(frame, tuple(reader.schemas))
+
+
+def _contents(catalog: Catalog) -> Iterator[tuple[str, tuple[int, str | None]]]:
+    """Path to size and SHA-256 of each row."""
+    for path, size, sha256 in catalog.rows.select("path_in_repo", "bytes", "sha256").iter_rows():
+        yield path, (size, sha256)
+
+
+def _addition(stack: ExitStack, path: str, data: bytes, replaces: str | None) -> Addition:
+    """Bytes as an addition, in memory and under no name."""
+    fd = os.memfd_create("vulcan", os.MFD_CLOEXEC)
+    stack.callback(os.close, fd)
+    write_all(fd, data)
+    return Addition(path, path_of(fd), hashlib.sha256(data).hexdigest(), len(data), replaces)
