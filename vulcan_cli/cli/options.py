@@ -558,7 +558,17 @@ OutputFormat = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="parquet, csv, ndjson, arrow, json or table.",
+        help="parquet, csv, ndjson, arrow, json, npz, safetensors or table.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Let a Dask cluster read the shards; -o names a folder for its part files.",
         rich_help_panel=OUTPUT,
     ),
 ]
@@ -635,12 +645,22 @@ OutDir = Annotated[
     ),
 ]
 
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        help="Shuffle the rows of each split in --out-dir; the same seed, the same order.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
 FeatureNames = Annotated[
     str | None,
     typer.Option(
         "--features",
         metavar="A,B",
-        help="Columns that make the features.",
+        help="Columns that make the features; moduli and tau are complex, from _re and _im.",
         autocompletion=values_of("column", listed=True),
         rich_help_panel=SPLIT,
     ),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from vulcan_cli.cli.clusters import spread
 from vulcan_cli.cli.options import (
     Columns,
     CountRows,
@@ -28,6 +29,7 @@ from vulcan_cli.cli.options import (
     Quiet,
     Repos,
     Revision,
+    Scheduler,
     Sort,
     SourcePlace,
     Sql,
@@ -54,6 +56,10 @@ EXAMPLES = (
         "vulcan query --h12 2..3 --where 'tau_im > 5 AND is_susy' -o weak.csv",
     ),
     Example("How many there are", "vulcan query --is-susy --count"),
+    Example(
+        "By a Dask cluster, into part files",
+        "vulcan query --is-susy --scheduler tcp://head:8786 -o /shared/susy",
+    ),
 )
 EXIT_CODES = (3, 4, 5, 6)
 
@@ -84,6 +90,7 @@ def query(
     files: Files = False,
     output: OutputFile = None,
     format_: OutputFormat = None,
+    scheduler: Scheduler = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -115,8 +122,16 @@ def query(
         where=where,
     )
     filters = asked.filters(columns=columns, sort=sort, limit=limit)
+    if scheduler is not None and (output is None or count or files or sql is not None):
+        raise UsageError(
+            "--scheduler writes rows into a folder: name it with -o, and no other form"
+        )
     found = locate_shards(settings, source, revision)
     out.say(f"read {found.description}")
+    if scheduler is not None and output is not None:
+        bad = spread(scheduler, found.catalog, filters, output, out, wanted=format_)
+        tell_bad(out, bad)
+        raise typer.Exit(BAD_SHARDS if bad else 0)
     answer = ask(found.catalog, filters)
     if files:
         _files(answer, out)

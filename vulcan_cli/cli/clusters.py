@@ -1,0 +1,60 @@
+"""Questions for a Dask cluster: what the commands that take `--scheduler` share."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from vulcan_cli.cli.output import Output
+from vulcan_cli.errors import UsageError
+from vulcan_cli.quantities import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from vulcan_cli.dataset.catalog import Catalog
+    from vulcan_cli.dataset.filters import Filters
+    from vulcan_cli.errors import BadShard
+
+
+def spread(
+    scheduler: str,
+    catalog: Catalog,
+    filters: Filters,
+    folder: Path,
+    out: Output,
+    *,
+    wanted: str | None,
+) -> Sequence[BadShard]:
+    """Let a cluster write the rows into a folder; the shards that were left out.
+
+    Raises:
+        UsageError: There is no such format, or what `query_on_cluster` says.
+    """
+    from vulcan_cli.dataset.cluster import query_on_cluster  # noqa: PLC0415
+    from vulcan_cli.dataset.export import FORMATS  # noqa: PLC0415
+
+    if wanted is not None and wanted not in FORMATS:
+        raise UsageError(f"a cluster writes {', '.join(FORMATS)}, not {wanted!r}")
+    with ExitStack() as stack:
+        advance: list[Callable[[int], None]] = []
+
+        def progress(_: int, total: int) -> None:
+            if not advance:
+                advance.append(stack.enter_context(out.progress("parts", total)))
+            advance[0](1)
+
+        written = query_on_cluster(
+            scheduler,
+            catalog,
+            filters,
+            folder,
+            file_format=wanted or "parquet",
+            progress=progress,
+        )
+    rows, files = counted(written.n_rows, "row"), counted(len(written.files), "file")
+    out.say(f"{rows} in {files} to {folder}")
+    if written.not_finite:
+        out.warn(f"{written.not_finite:,} numbers that JSON has not were written as null")
+    return written.bad

@@ -1,0 +1,216 @@
+"""A query on many machines: a Dask cluster that is there already reads slices of the shards.
+
+Each task runs the same scan on its slice and writes one part file into a folder that all machines
+share. A task that dies with its worker is run again by the scheduler: it writes the same file.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from vulcan_cli.dataset.catalog import Catalog
+from vulcan_cli.dataset.export import write_file
+from vulcan_cli.dataset.filters import Filters
+from vulcan_cli.dataset.query import query
+from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp, TryLater, UsageError
+from vulcan_cli.files import Folder, fsync_dir
+
+PARTS_PER_THREAD = 4
+"""Slices for each thread of the cluster, so that a slow one holds up little."""
+
+_ROWS_IN_A_PART = 1_000_000
+_RETRIES = 3
+_PATIENCE_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What came of a query on a cluster.
+
+    Attributes:
+        files: Names of the part files, in the order of their rows.
+        n_rows: Rows in all of them.
+        not_finite: NaN and infinite values that the format cannot hold: null stands there.
+        bad: Shards left out.
+    """
+
+    files: tuple[str, ...]
+    n_rows: int
+    not_finite: int
+    bad: tuple[BadShard, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One task: what a worker needs to know."""
+
+    catalog: Catalog
+    filters: Filters
+    schema: pl.Schema
+    file: Path
+    file_format: str
+
+
+def query_on_cluster(
+    scheduler: str,
+    catalog: Catalog,
+    filters: Filters,
+    folder: Path,
+    *,
+    file_format: str = "parquet",
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Spread:
+    """Write the rows that meet the filters as part files.
+
+    Args:
+        scheduler: The address of a Dask scheduler, such as `tcp://10.0.0.1:8786`.
+        catalog: The shards there are; their files stand where all workers find them.
+        filters: Which rows.
+        folder: Where all workers may write; absent or empty. It appears whole or not at all.
+        file_format: As for `write_file`.
+        progress: Told how many parts are done, and of how many.
+
+    Raises:
+        UsageError: The filters sort or limit, or a shard stands in a repo, or the folder holds
+            something, or what `query` says.
+        NotSetUp: Dask is not installed.
+        TryLater: The scheduler does not answer, has no workers, or lost a part for good.
+        DiskTrouble: The folder cannot be written.
+    """
+    if filters.sort or filters.limit is not None:
+        raise UsageError("sorting and limiting need one machine; leave them out")
+    answer = query(catalog, filters)
+    if any(True for _ in answer.shards.away):
+        raise UsageError("a cluster reads shards in folders that it shares; these are in a repo")
+    folder = folder.absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is there and not empty; part files go to a new or empty folder")
+    with _making(folder) as making, _connected(scheduler) as client:
+        schema = answer.rows.collect_schema()
+        slices = _slices(answer.shards, PARTS_PER_THREAD * _threads_of(client, scheduler))
+        parts = [
+            _Part(
+                replace(part, bad=()),
+                filters,
+                schema,
+                making / f"part-{number:05}-of-{len(slices):05}.{file_format}",
+                file_format,
+            )
+            for number, part in enumerate(slices)
+        ]
+        done = _run(client, parts, progress)
+    bad = (
+        *answer.shards.bad,
+        *(BadShard(Path(path), why) for each in done for path, why in each[2]),
+    )
+    return Spread(
+        tuple(part.file.name for part in parts),
+        sum(each[0] for each in done),
+        sum(each[1] for each in done),
+        bad,
+    )
+
+
+_Done = tuple[int, int, list[tuple[str, str]]]
+
+# Dask has types for a part of what it does.
+_Client = Any
+
+
+def _slices(shards: Catalog, wanted: int) -> list[Catalog]:
+    """Consecutive shards, of about as many rows each; at least one slice, if only for its types."""
+    rows = shards.rows
+    total = int(rows["n_rows"].sum())
+    count = max(1, min(rows.height, max(wanted, -(-total // _ROWS_IN_A_PART))))
+    if count == 1:
+        return [shards]
+    before = rows["n_rows"].cum_sum() - rows["n_rows"]
+    number = (before * count // max(1, total)).clip(0, count - 1).alias("slice")
+    parts = rows.with_columns(number).partition_by("slice", maintain_order=True, include_key=False)
+    return [replace(shards, rows=part) for part in parts]
+
+
+def _write(part: _Part) -> _Done:
+    """What runs on a worker."""
+    answer = query(part.catalog, part.filters)
+    held = answer.rows.collect_schema()
+    rows = answer.rows.select(
+        (pl.col(name) if name in held else pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in part.schema.items()
+    )
+    written = write_file(rows, part.file, part.file_format)
+    return written.n_rows, written.not_finite, [(str(bad.path), bad.reason) for bad in answer.bad]
+
+
+def _run(client: _Client, parts: list[_Part], progress: Callable[[int, int], None]) -> list[_Done]:
+    import distributed  # noqa: PLC0415
+
+    as_completed: Callable[..., Iterable[object]] = distributed.as_completed
+
+    # Not pure: the same question asked again is to write its files again.
+    futures = client.map(_write, parts, retries=_RETRIES, pure=False)
+    try:
+        with client.as_current():
+            for number, _ in enumerate(as_completed(futures), 1):
+                progress(number, len(parts))
+        return list(client.gather(futures))
+    except distributed.KilledWorker as error:
+        raise TryLater(f"the cluster lost every worker that tried a part: {error}") from error
+    finally:
+        client.cancel(futures)
+
+
+@contextmanager
+def _connected(scheduler: str) -> Iterator[_Client]:
+    try:
+        import distributed  # noqa: PLC0415
+    except ImportError as error:
+        message = "dask is not installed here: pip install 'vulcan-cli[dask]'"
+        raise NotSetUp("scheduler", message) from error
+    try:
+        make: Callable[..., _Client] = distributed.Client
+        client = make(scheduler, timeout=_PATIENCE_S, set_as_default=False)
+    except ValueError as error:
+        raise UsageError(f"{scheduler!r} is no address of a scheduler: {error}") from error
+    except OSError as error:
+        raise TryLater(f"the scheduler {scheduler} does not answer") from error
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _threads_of(client: _Client, scheduler: str) -> int:
+    workers: dict[str, int] = client.nthreads()
+    if not workers:
+        raise TryLater(f"the scheduler {scheduler} has no workers")
+    return sum(workers.values())
+
+
+@contextmanager
+def _making(folder: Path) -> Iterator[Path]:
+    """A hidden folder that gets its name when the block ends well."""
+    making = folder.parent / f".{folder.name}.v{secrets.token_hex(8)}"
+    try:
+        making.mkdir(parents=True)
+        yield making
+        with Folder.open(making) as made:
+            # A worker that was killed left what it had begun.
+            for name in [entry.name for entry in made.scan() if entry.name.startswith(".")]:
+                made.discard(name)
+        fsync_dir(making)
+        with Folder.open(folder.parent) as parent:
+            parent.rename_over(making.name, parent, folder.name)
+            parent.sync()
+    except OSError as error:
+        raise DiskTrouble(folder, error) from error
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
