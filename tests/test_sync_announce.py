@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from tests.sync_support import (
     NAME,
     Place,
     by_name,
+    name_of,
     path_of,
     put_many,
     rows,
@@ -476,3 +479,30 @@ def test_a_damaged_catalog_gives_one_error_or_rows(area: StagingArea, place: Pla
             outcomes.add(-1)
     assert outcomes == {-1, 2}
     assert decode(packed)[1].rows.height == 2
+
+
+def test_the_command_takes_three_requests_and_names_a_file_that_is_there(
+    area: StagingArea, hub_place: Place, hub: LocalHub, tmp_path: Path
+) -> None:
+    put_many(area, 3)
+    run(area, hub_place.open())
+
+    def vulcan(*words: str, **more: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "vulcan_cli", "query", "--source", "repo", *words],
+            env={**hub.client_env(), "VULCAN_REPO": NAME, **more},
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return done.stdout.splitlines()
+
+    requests = Requests(hub)
+    assert vulcan("--run-id", "run001", "--count") == ["3"]
+    assert requests.told == [*OURS_ALONE, ("GET", "shard", 200)]
+    (file,) = vulcan("--run-id", "run001", "--files")
+    assert len(requests.told) == 4
+    assert Path(file).read_bytes() == (area.synced / name_of("run001")).read_bytes()
+    assert vulcan("--run-id", "run001", "--files", HF_HUB_OFFLINE="1") == [file]
+    assert len(requests.told) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from vulcan_cli.dataset.query import Query
+    from vulcan_cli.errors import BadShard
 
 EXAMPLES = (
     Example("All vacua of one geometry", "vulcan query --ks-id 384564 > out.parquet"),
@@ -133,15 +135,17 @@ def query(
         tell_bad(out, bad)
         raise typer.Exit(BAD_SHARDS if bad else 0)
     answer = ask(found.catalog, filters)
+    unusable: list[BadShard] = []
     if files:
-        _files(answer, out)
+        unusable = _files(answer, out)
     elif count:
         _count(answer, out)
     else:
         rows = answer.rows if sql is None else _sql(answer, sql)
         hand_over(rows, out, file=output, wanted=format_)
-    tell_bad(out, answer.bad)
-    if answer.bad:
+    bad = (*answer.bad, *unusable)
+    tell_bad(out, bad)
+    if bad:
         raise typer.Exit(BAD_SHARDS)
 
 
@@ -161,9 +165,15 @@ def _count(answer: Query, out: Output) -> None:
         out.line(str(number))
 
 
-def _files(answer: Query, out: Output) -> None:
-    for path, file in answer.shards.rows.select("path_in_repo", "file").iter_rows():
-        if out.as_json:
-            out.json({"path_in_repo": path, "file": file})
+def _files(answer: Query, out: Output) -> list[BadShard]:
+    """Name the files, bringing those of a repo; what cannot be had as a shard is returned."""
+    unusable = []
+    paths = answer.shards.rows["path_in_repo"]
+    for path, file in zip(paths, answer.shards.files(), strict=True):
+        if not isinstance(file, Path):
+            unusable.append(file)
+        elif out.as_json:
+            out.json({"path_in_repo": path, "file": str(file)})
         else:
-            out.line(file)
+            out.line(str(file))
+    return unusable
