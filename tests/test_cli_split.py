@@ -176,9 +176,64 @@ def test_an_empty_split_is_told_with_a_salt_that_fills_it(cwd: Path) -> None:
     )
 
 
+FEATURES = ("--features", "flux,moduli,tau", "--list-max-len", "3")
+
+
+def test_a_folder_of_files_is_counted_described_and_warned_of(cwd: Path) -> None:
+    ran = split(cwd, *FEATURES, "--seed", "1", "--out-dir", "ml", "--salt", "14")
+
+    assert (ran.code, ran.out) == (0, "train\t80\nval\t10\ntest\t9\n")
+    assert ran.err.splitlines()[:5] == [
+        "read synced of spool",
+        "vulcan: flux, train: 80 lists cut short",
+        "vulcan: flux, val: 10 lists cut short",
+        "vulcan: flux, test: 9 lists cut short",
+        "written to ml",
+    ]
+    described = json.loads((cwd / "ml/split.json").read_text())
+    again = split(cwd, *FEATURES, "--seed", "1", "--out-dir", "ml2", "--salt", "14", "--json")
+    assert again.document() == described
+    assert {path.name: path.read_bytes() for path in (cwd / "ml").iterdir()} == {
+        path.name: path.read_bytes() for path in (cwd / "ml2").iterdir()
+    }
+    rows = pl.read_parquet(cwd / "ml/train-*.parquet")
+    assert dict(rows.schema) == {
+        "flux": pl.Array(pl.Int32, 3),
+        "moduli": pl.Array(pl.Float64, (3, 2)),
+        "tau": pl.Array(pl.Float64, 2),
+        "geometry_id": pl.String,
+    }
+
+
+@pytest.mark.parametrize("form", ["npz", "safetensors"])
+def test_rows_of_a_split_as_arrays_are_those_of_the_folder(cwd: Path, form: str) -> None:
+    folder = split(cwd, *FEATURES, "--format", form, "--out-dir", "ml")
+    file = split(cwd, "train", *FEATURES, "-o", f"train.{form}")
+    code, out, _ = run_binary(
+        "split", "train", *FEATURES, "--format", form, "--staging-dir", "spool", cwd=cwd
+    )
+
+    assert (folder.code, file.code, code) == (0, 0, 0)
+    written = (cwd / f"ml/train-00000-of-00001.{form}").read_bytes()
+    assert (cwd / f"train.{form}").read_bytes() == written
+    assert out == written
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
+        (["train", "--out-dir", "ml"], "--out-dir holds all splits; leave the name out"),
+        (["-o", "x.parquet"], "-o is for the rows of one split; name it"),
+        (["--format", "npz"], "--format is for the rows of one split, or for --out-dir"),
+        (["train", "--seed", "1"], "--seed shuffles the files of --out-dir"),
+        (
+            ["train", "--features", "moduli"],
+            "the complex feature moduli needs lists of one length: give list_max_len",
+        ),
+        (
+            ["train", "--features", "flux", "--format", "npz"],
+            "npz holds arrays: the lists of flux have no common length: give list_max_len",
+        ),
         (["--group-by", "h11"], "geometries are grouped by geometry or polytope, not h11"),
         (
             ["--folds", "3", "--fractions", "0.5,0.5"],
@@ -223,5 +278,6 @@ def test_what_cannot_be_is_refused_before_anything_is_done(
     ran = split(cwd, *words)
 
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.splitlines()[0] == f"vulcan: {sentence}"
+    said = [line for line in ran.err.splitlines() if line.startswith("vulcan: ")]
+    assert said == [f"vulcan: {sentence}"]
     assert (cwd / "there").read_text() == "{}"

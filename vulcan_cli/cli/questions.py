@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,9 @@ BAD_SHARDS = 3
 
 _TABLE = "table"
 _TABLE_ROWS = 20
+_NARROWEST = 4
+_FEWEST = 2
+_WIDEST = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,14 @@ def split_names(text: str | None) -> tuple[str, ...] | None:
     return names
 
 
-def hand_over(rows: pl.LazyFrame, out: Output, *, file: Path | None, wanted: str | None) -> None:
+def hand_over(
+    rows: pl.LazyFrame,
+    out: Output,
+    *,
+    file: Path | None,
+    wanted: str | None,
+    complex_columns: Set[str] = frozenset(),
+) -> None:
     """Write rows to a file, to a pipe, or as a table for people.
 
     Args:
@@ -88,6 +98,7 @@ def hand_over(rows: pl.LazyFrame, out: Output, *, file: Path | None, wanted: str
         out: How to talk.
         file: Where to; None for stdout.
         wanted: The format, or None for the one that fits.
+        complex_columns: Columns that hold `[re, im]`.
 
     Raises:
         UsageError: There is no such format, or the rows cannot be computed.
@@ -100,9 +111,9 @@ def hand_over(rows: pl.LazyFrame, out: Output, *, file: Path | None, wanted: str
     form = _format(out, file, wanted)
     try:
         if form == _TABLE:
-            _table(rows.collect(engine="streaming"), out)
+            _table(rows, out)
         else:
-            _write(rows, out, file, form)
+            _write(rows, out, file, form, complex_columns)
     except pl.exceptions.PolarsError as error:
         raise UsageError(first_line(error)) from error
 
@@ -113,13 +124,15 @@ def tell_bad(out: Output, bad: Sequence[BadShard]) -> None:
         out.warn(f"skipped: {shard}")
 
 
-def _write(rows: pl.LazyFrame, out: Output, file: Path | None, form: str) -> None:
+def _write(
+    rows: pl.LazyFrame, out: Output, file: Path | None, form: str, complex_columns: Set[str]
+) -> None:
     from vulcan_cli.dataset import export  # noqa: PLC0415
 
     if file is None:
-        written = export.write_stream(rows, out.binary(), form)
+        written = export.write_stream(rows, out.binary(), form, complex_columns)
     else:
-        written = export.write_file(rows, file, form)
+        written = export.write_file(rows, file, form, complex_columns)
         out.say(f"{counted(written.n_rows, 'row')} to {file}")
     if written.not_finite:
         out.warn(f"{written.not_finite:,} numbers that JSON has not were written as null")
@@ -135,9 +148,10 @@ def is_for_people(out: Output, file: Path | None, wanted: str | None) -> bool:
 
 
 def _format(out: Output, file: Path | None, wanted: str | None) -> str:
+    from vulcan_cli.dataset import array_files  # noqa: PLC0415
     from vulcan_cli.dataset.export import FORMATS, format_of  # noqa: PLC0415
 
-    allowed = (*FORMATS, _TABLE)
+    allowed = (*FORMATS, *array_files.FORMATS, _TABLE)
     if wanted is not None and wanted not in allowed:
         raise UsageError(f"--format is one of {', '.join(allowed)}, not {wanted!r}")
     if file is not None:
@@ -151,13 +165,42 @@ def _format(out: Output, file: Path | None, wanted: str | None) -> str:
     return _TABLE if out.to_terminal else "parquet"
 
 
-def _table(rows: pl.DataFrame, out: Output) -> None:
+def _table(rows: pl.LazyFrame, out: Output) -> None:
+    """Show the first rows, and as many columns as fit beside each other."""
+    import polars as pl  # noqa: PLC0415
+
+    frame = rows.head(_TABLE_ROWS).collect(engine="streaming")
+    n_rows, n_columns = frame.height, frame.width
+    if n_rows == _TABLE_ROWS:
+        n_rows = int(rows.select(pl.len()).collect(engine="streaming").item())
+    lines, shown = _fitting(frame, out.width)
+    out.lines(lines)
+    first = f"the first {_TABLE_ROWS} rows (-o FILE has all)" if n_rows > _TABLE_ROWS else ""
+    some = f"{counted(shown, 'column')} (--columns chooses)" if shown < n_columns else ""
+    part = ", ".join(filter(None, (first, some)))
+    what = f"{counted(n_rows, 'row')}, {counted(n_columns, 'column')}"
+    out.say(f"{what}; shown: {part}" if part else what)
+
+
+def _fitting(frame: pl.DataFrame, width: int) -> tuple[list[str], int]:
+    """A table as lines that are no longer than the width, and how many columns it shows."""
+    columns = frame.columns
+    for shown in range(min(len(columns), width // _NARROWEST), _FEWEST, -1):
+        lines = _drawn(frame.select(columns[:shown]), _WIDEST)
+        if max(map(len, lines)) <= width:
+            return lines, shown
+    shown = min(len(columns), _FEWEST)
+    # Polars breaks cells into lines where they do not fit.
+    return _drawn(frame.select(columns[:shown]), width), shown
+
+
+def _drawn(frame: pl.DataFrame, width: int) -> list[str]:
     import polars as pl  # noqa: PLC0415
 
     with pl.Config(
         tbl_rows=_TABLE_ROWS,
-        tbl_cols=_columns_that_fit(rows, out.width),
-        tbl_width_chars=out.width,
+        tbl_cols=-1,
+        tbl_width_chars=width,
         tbl_hide_column_data_types=True,
         tbl_hide_dataframe_shape=True,
         tbl_formatting="UTF8_FULL_CONDENSED",
@@ -165,10 +208,4 @@ def _table(rows: pl.DataFrame, out: Output) -> None:
         fmt_table_cell_list_len=3,
         fmt_str_lengths=40,
     ):
-        out.lines(str(rows).splitlines())
-    out.say(f"{counted(rows.height, 'row')}, {counted(rows.width, 'column')}")
-
-
-def _columns_that_fit(rows: pl.DataFrame, width: int) -> int:
-    """So many columns that each has room to be read."""
-    return max(4, min(rows.width, width // 14))
+        return str(frame).splitlines()

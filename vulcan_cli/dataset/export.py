@@ -1,9 +1,12 @@
-"""Rows out: parquet, CSV, NDJSON, Arrow IPC and JSON, to a file or a stream, as they are read."""
+"""Rows out, to a file or a stream: parquet, CSV, NDJSON, Arrow IPC and JSON, as they are read.
+
+Arrays of NumPy and safetensors are written once all rows are read.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
@@ -12,11 +15,15 @@ from typing import IO, cast
 
 import polars as pl
 
+from vulcan_cli.dataset import array_files
 from vulcan_cli.errors import DiskTrouble, UsageError
 from vulcan_cli.files import Folder
 from vulcan_cli.vacua import arrow_ipc
 
 FORMATS = ("parquet", "csv", "ndjson", "arrow", "json")
+
+# Rows of a row group where a file is made for training.
+_GROUP_ROWS = 65_536
 
 _ENDINGS = {
     ".parquet": "parquet",
@@ -27,6 +34,8 @@ _ENDINGS = {
     ".feather": "arrow",
     ".ipc": "arrow",
     ".json": "json",
+    ".npz": "npz",
+    ".safetensors": "safetensors",
 }
 
 # Formats that have no NaN and no infinities; CSV has none in its cells of JSON.
@@ -61,10 +70,18 @@ def format_of(path: Path) -> str:
         raise UsageError(f"{path.name} ends in no known format: choose from {endings}") from None
 
 
-def write_file(rows: pl.LazyFrame, path: Path, file_format: str) -> Written:
+def write_file(
+    rows: pl.LazyFrame, path: Path, file_format: str, complex_columns: Set[str] = frozenset()
+) -> Written:
     """Write rows to a file, which appears whole or not at all; one of that name is replaced.
 
     What is no regular file (a FIFO, `/dev/null`) is written to as it is.
+
+    Args:
+        rows: The rows.
+        path: The file.
+        file_format: One of `FORMATS`, or of arrays.
+        complex_columns: Columns that hold `[re, im]`.
 
     Raises:
         DiskTrouble: The file system refused.
@@ -75,10 +92,10 @@ def write_file(rows: pl.LazyFrame, path: Path, file_format: str) -> Written:
         target = path.resolve()
         if target.exists() and not target.is_file():
             with target.open("wb") as stream:
-                return write_stream(rows, stream, file_format)
+                return write_stream(rows, stream, file_format, complex_columns)
         with Folder.open(target.parent) as folder, folder.temporary() as (fd, name):
             with os.fdopen(fd, "wb", closefd=False) as stream:
-                written = write_stream(rows, stream, file_format)
+                written = write_stream(rows, stream, file_format, complex_columns)
             os.fchmod(fd, 0o666 & ~_umask())
             os.fsync(fd)
             folder.rename_over(name, folder, target.name)
@@ -90,15 +107,50 @@ def write_file(rows: pl.LazyFrame, path: Path, file_format: str) -> Written:
     return written
 
 
-def write_stream(rows: pl.LazyFrame, stream: IO[bytes], file_format: str) -> Written:
-    """Write rows to a binary stream, which stays open.
+def write_parquet(frame: pl.DataFrame, path: Path) -> None:
+    """Write a new parquet file whose bytes hang on nothing but the rows.
+
+    Raises:
+        OSError: The file system refused.
+    """
+    with path.open("wb") as file:
+        out = _Stream(file)
+        try:
+            # Not as a stream: that cuts row groups as rows come.
+            frame.rechunk().write_parquet(
+                cast("IO[bytes]", out),
+                row_group_size=_GROUP_ROWS,
+                metadata=_parquet_metadata(frame.schema),
+            )
+        except Exception:
+            if out.error is not None:
+                raise out.error from None
+            raise
+        out.finish()
+        os.fsync(file.fileno())
+
+
+def write_stream(
+    rows: pl.LazyFrame,
+    stream: IO[bytes],
+    file_format: str,
+    complex_columns: Set[str] = frozenset(),
+) -> Written:
+    """Write rows to a binary stream, which stays open; arguments are those of `write_file`.
 
     Raises:
         OSError: The stream refused; `BrokenPipeError` where its reader is gone.
         UsageError: There is no such format.
     """
+    if file_format in array_files.FORMATS:
+        out = _Stream(stream)
+        frame = rows.collect(engine="streaming")
+        array_files.write_arrays(frame, cast("IO[bytes]", out), file_format, complex_columns)
+        out.finish()
+        return Written(frame.height, out.n_bytes, 0)
     if file_format not in FORMATS:
-        raise UsageError(f"no format is called {file_format!r}: choose from {', '.join(FORMATS)}")
+        known = ", ".join((*FORMATS, *array_files.FORMATS))
+        raise UsageError(f"no format is called {file_format!r}: choose from {known}")
     schema = rows.collect_schema()
     tally = _Tally(_not_finite(schema, file_format))
     counted = rows.map_batches(tally, streamable=True)
@@ -179,13 +231,16 @@ class _JsonArray(_Stream):
         super().finish()
 
 
-def _sink_parquet(rows: pl.LazyFrame, schema: pl.Schema, out: IO[bytes]) -> None:
+def _parquet_metadata(schema: pl.Schema) -> dict[str, str] | None:
+    """What makes readers through pyarrow see list<int32> and string; Polars writes large ones."""
     try:
-        # Readers through pyarrow then see list<int32> and string; Polars writes large ones.
-        metadata = {arrow_ipc.KEY: arrow_ipc.schema_message(schema, {})}
+        return {arrow_ipc.KEY: arrow_ipc.schema_message(schema, {})}
     except TypeError:
-        metadata = None
-    rows.sink_parquet(out, metadata=metadata)
+        return None
+
+
+def _sink_parquet(rows: pl.LazyFrame, schema: pl.Schema, out: IO[bytes]) -> None:
+    rows.sink_parquet(out, metadata=_parquet_metadata(schema))
 
 
 def _sink_arrow(rows: pl.LazyFrame, _: pl.Schema, out: IO[bytes]) -> None:

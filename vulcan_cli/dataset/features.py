@@ -106,13 +106,20 @@ class FeatureSpec:
         Raises:
             UsageError: As `select`.
         """
+        features, flags = self.with_flags(rows)
+        frame = features.collect(engine="streaming")
+        counts = take_flags(frame, flags)
+        return frame, {name: count for name, count in counts.items() if count}
+
+    def with_flags(self, rows: pl.LazyFrame) -> tuple[pl.LazyFrame, list[str]]:
+        """The features, and behind them columns for `take_flags`: rows are read once for both.
+
+        Raises:
+            UsageError: As `select`.
+        """
         schema = rows.collect_schema()
         flags = {_CUT + name: cut for name, cut in self._cut(schema).items()}
-        # Flags beside the features: rows are read once for both.
-        frame = rows.select(*self._features(schema), **flags).collect(engine="streaming")
-        # In place: `drop` would make a second copy of everything on its way.
-        counts = {name: int(frame.drop_in_place(name).sum()) for name in flags}
-        return frame, {name.removeprefix(_CUT): count for name, count in counts.items() if count}
+        return rows.select(*self._features(schema), **flags), list(flags)
 
     def _features(self, schema: pl.Schema) -> list[pl.Expr]:
         return [self._feature(name, schema) for name in self.columns(list(schema))]
@@ -133,7 +140,9 @@ class FeatureSpec:
             return pl.concat_arr(pl.col(part).cast(pl.Float64) for part in parts).alias(name)
         width = self.list_max_len
         if width is None or len(lists) == 1:
-            raise UsageError(f"the complex feature {name} needs lists of one length: give that")
+            raise UsageError(
+                f"the complex feature {name} needs lists of one length: give list_max_len"
+            )
         elements = [
             _elements(part, dtype, width, fill)
             for part, dtype, fill in zip(parts, lists, (self.list_fill, 0), strict=True)
@@ -161,6 +170,12 @@ class FeatureSpec:
             for name, column in measured.items()
             if width is not None and isinstance(dtype := schema[column], (pl.List, pl.Array))
         }
+
+
+def take_flags(frame: pl.DataFrame, flags: Sequence[str]) -> dict[str, int]:
+    """Take the flags of `FeatureSpec.with_flags` out of a frame: lists cut short, by feature."""
+    # In place: `drop` would make a second copy of everything on its way.
+    return {name.removeprefix(_CUT): int(frame.drop_in_place(name).sum()) for name in flags}
 
 
 def _parts(name: str, available: Container[str]) -> _Parts | None:

@@ -19,7 +19,6 @@ from vulcan_cli.dataset.split_view import SplitView
 from vulcan_cli.dataset.splits import DEFAULT_FRACTIONS, DEFAULT_SPLITS, Splits
 from vulcan_cli.errors import UsageError
 from vulcan_cli.quantities import counted
-from vulcan_cli.vacua.schema import DTYPES
 
 if TYPE_CHECKING:
     import datasets
@@ -145,7 +144,7 @@ class VulcanMLView:
         tensors.require("numpy")
         spec = feature_spec or self.feature_spec
         frame = self._read(split, spec, query_filters)
-        return tensors.as_numpy(frame, self._complex(spec))
+        return tensors.as_numpy(frame, self._view(spec, None).complex_features)
 
     def as_torch(
         self,
@@ -173,7 +172,7 @@ class VulcanMLView:
             held = self._view(spec, query_filters).rows(split).collect_schema()
             spec = replace(spec, features=tensors.numbers_only(held))
         frame = self._read(split, spec, query_filters)
-        return tensors.as_torch(frame, self._complex(spec))
+        return tensors.as_torch(frame, self._view(spec, None).complex_features)
 
     def as_hf_dataset(
         self,
@@ -213,7 +212,3 @@ class VulcanMLView:
             splits=self._splits,
             spec=spec or self.feature_spec,
         )
-
-    def _complex(self, spec: FeatureSpec) -> frozenset[str]:
-        columns = {name for schema in self.reader.shards().schemas for name in schema}
-        return spec.complex_features({*columns, *DTYPES})

@@ -13,6 +13,7 @@ from vulcan_cli.dataset.groups import torn_polytopes
 from vulcan_cli.dataset.query import Query, query
 from vulcan_cli.dataset.splits import Splits, assignments
 from vulcan_cli.errors import BadShard
+from vulcan_cli.vacua.schema import DTYPES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,23 @@ class SplitView:
         """
         self.splits.check_name(name)
         return (self.spec or FeatureSpec()).collect(self._rows_of(name))
+
+    def with_flags(self, name: str) -> tuple[pl.LazyFrame, list[str]]:
+        """What `rows` gives, and behind it columns for `take_flags`.
+
+        Raises:
+            UsageError: As `rows`.
+        """
+        self.splits.check_name(name)
+        rows = self._rows_of(name)
+        return (rows, []) if self.spec is None else self.spec.with_flags(rows)
+
+    @property
+    def complex_features(self) -> frozenset[str]:
+        """The features that are complex numbers."""
+        if self.spec is None:
+            return frozenset()
+        return self.spec.complex_features({*self._columns, *DTYPES})
 
     def cut_short(self, name: str) -> dict[str, int]:
         """How many lists of each column are cut short in a split, where any are."""

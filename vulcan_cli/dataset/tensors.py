@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow as pa
 
+from vulcan_cli.dataset.array_files import array_problem
 from vulcan_cli.errors import NotSetUp, UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def as_numpy(frame: pl.DataFrame, complex_columns: frozenset[str]) -> dict[str, 
         UsageError: Lists of several lengths, or nulls where NumPy has none.
     """
     names = frame.columns
-    problems = [text for name in names if (text := _problem(frame[name]))]
+    problems = [text for name in names if (text := array_problem(frame[name]))]
     if problems:
         raise UsageError(f"no arrays: {'; '.join(problems)}")
     return {name: _array(frame.drop_in_place(name), name in complex_columns) for name in names}
@@ -80,20 +81,6 @@ def _array(column: pl.Series, is_complex: bool) -> np.ndarray:
         array = array.view(np.complex128)[..., 0]
     array.flags.writeable = False
     return array
-
-
-def _problem(column: pl.Series) -> str | None:
-    """Why a column is no array, or None."""
-    values = column
-    while isinstance(values.dtype, pl.Array):
-        if values.null_count():
-            return f"{column.name} has nulls in place of lists"
-        values = values.explode()
-    if values.dtype.is_nested():
-        return f"the lists of {column.name} have no common length: give list_max_len"
-    if (values.dtype.is_integer() or values.dtype == pl.Boolean) and values.null_count():
-        return f"{column.name} has nulls, which {values.dtype} has not in NumPy: leave it out"
-    return None
 
 
 def _is_number(dtype: pl.DataType) -> bool:

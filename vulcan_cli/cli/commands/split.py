@@ -36,6 +36,7 @@ from vulcan_cli.cli.options import (
     Repos,
     Revision,
     Salt,
+    Seed,
     SourcePlace,
     SplitName,
     SplitNames,
@@ -74,6 +75,11 @@ EXAMPLES = (
         "All splits as files, lists cut to 12",
         "vulcan split --features flux,moduli_re,moduli_im --list-max-len 12 --out-dir ml",
     ),
+    Example(
+        "Complex moduli and tau, shuffled, for NumPy",
+        "vulcan split --features flux,moduli,tau --list-max-len 12 --format npz --seed 1 "
+        "--out-dir ml",
+    ),
 )
 EXIT_CODES = (3, 4, 5, 6)
 
@@ -109,6 +115,7 @@ def split(
     staging_dir: StagingDir = None,
     repo: Repos = None,
     out_dir: OutDir = None,
+    seed: Seed = None,
     output: OutputFile = None,
     format_: OutputFormat = None,
     json: Json = False,
@@ -132,10 +139,7 @@ def split(
         _check_freeze(freeze, frozen)
     if name is not None:
         chosen.check_name(name)
-        if out_dir is not None:
-            raise UsageError("--out-dir holds all splits; leave the name out")
-    elif out_dir is None and (output is not None or format_ is not None):
-        raise UsageError("-o and --format are for the rows of one split; name it")
+    _check_target(name, out_dir, output, format_, seed)
     asked = Asked(
         run_id=run_id,
         geometry_id=geometry_id,
@@ -155,17 +159,32 @@ def split(
     out.say(f"read {found.description}")
     view = SplitView(catalog=found.catalog, filters=asked.filters(), splits=chosen, spec=spec)
     if out_dir is not None:
-        _write(view, out_dir, out)
+        _write(view, out_dir, out, file_format=format_ or "parquet", seed=seed)
     elif name is None:
         _tell_assignments(view, out)
     else:
         _tell_cut(view, name, out)
-        hand_over(view.rows(name), out, file=output, wanted=format_)
+        rows, arrays = view.rows(name), view.complex_features
+        hand_over(rows, out, file=output, wanted=format_, complex_columns=arrays)
     if freeze is not None:
         _freeze(view, freeze, out)
     tell_bad(out, view.bad)
     if view.bad:
         raise typer.Exit(BAD_SHARDS)
+
+
+def _check_target(
+    name: str | None, out_dir: Path | None, output: Path | None, form: str | None, seed: int | None
+) -> None:
+    """Raise UsageError where options that say what to write do not fit together."""
+    if name is not None and out_dir is not None:
+        raise UsageError("--out-dir holds all splits; leave the name out")
+    if name is None and output is not None:
+        raise UsageError("-o is for the rows of one split; name it")
+    if name is None and out_dir is None and form is not None:
+        raise UsageError("--format is for the rows of one split, or for --out-dir")
+    if seed is not None and out_dir is None:
+        raise UsageError("--seed shuffles the files of --out-dir")
 
 
 class _Typed(NamedTuple):
@@ -242,16 +261,21 @@ def _spec(
     return FeatureSpec(names, list_max_len, list_fill, keep_geometry_id)
 
 
-def _write(view: SplitView, folder: Path, out: Output) -> None:
+def _write(
+    view: SplitView, folder: Path, out: Output, *, file_format: str, seed: int | None
+) -> None:
     from vulcan_cli.dataset.split_files import write_splits  # noqa: PLC0415
     from vulcan_cli.dataset.splits import shares  # noqa: PLC0415
 
-    names = view.splits.names
-    rows = {name: view.rows(name) for name in names}
-    counts = write_splits(folder, view.splits, rows, view.catalog)
-    for name in names:
-        _tell_cut(view, name, out)
-        out.line(f"{name}\t{counts[name]}")
+    written = write_splits(folder, view, file_format=file_format, seed=seed)
+    for name, cut in written.cut_short.items():
+        for column, number in cut.items():
+            out.warn(f"{column}, {name}: {counted(number, 'list')} cut short")
+    if out.as_json:
+        out.json(written.description)
+    else:
+        rows = written.description["rows"]
+        out.lines(f"{name}\t{rows[name]}" for name in view.splits.names)
     out.say(f"written to {folder}")
     _warn(view, shares(view.assigned(), view.splits), out)
 

@@ -1,0 +1,221 @@
+"""Frames as files of arrays: `npz` for NumPy and `safetensors`, without either installed.
+
+Layouts follow the NPY format (version 1.0, numpy.lib.format) and the safetensors format: a length,
+a JSON header, raw little-endian values. A complex feature is complex128 in npz and `[re, im]` in
+safetensors, which has no such type. Text is of one length in npz; safetensors has its UTF-8 bytes,
+zeros after the shorter ones.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import zipfile
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from typing import IO
+
+import polars as pl
+
+from vulcan_cli.errors import UsageError
+from vulcan_cli.vacua import arrow_ipc
+
+FORMATS = ("npz", "safetensors")
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest time in a zip: the same rows give the same bytes."""
+
+_NPY = {
+    pl.Boolean: "|b1",
+    pl.Int8: "|i1",
+    pl.UInt8: "|u1",
+    **{
+        getattr(pl, f"{sign}Int{bits}"): f"<{letter}{bits // 8}"
+        for sign, letter in (("", "i"), ("U", "u"))
+        for bits in (16, 32, 64)
+    },
+    pl.Float32: "<f4",
+    pl.Float64: "<f8",
+}
+_SAFE = {
+    pl.Boolean: "BOOL",
+    **{getattr(pl, f"Int{bits}"): f"I{bits}" for bits in (8, 16, 32, 64)},
+    **{getattr(pl, f"UInt{bits}"): f"U{bits}" for bits in (8, 16, 32, 64)},
+    pl.Float32: "F32",
+    pl.Float64: "F64",
+}
+_SIZES = {dtype: int(name[-1]) for dtype, name in _NPY.items()}
+
+# Rows of text that are encoded at a time.
+_PIECE = 2**16
+
+
+def array_problem(column: pl.Series) -> str | None:
+    """Why a column is no array of numbers or texts, or None."""
+    name, values = column.name, column
+    while isinstance(values.dtype, pl.Array):
+        if values.null_count():
+            return f"{name} has nulls in place of lists"
+        values = values.explode()
+    if values.dtype.is_nested():
+        return f"the lists of {name} have no common length: give list_max_len"
+    if (values.dtype.is_integer() or values.dtype == pl.Boolean) and values.null_count():
+        return f"{name} has nulls, which {values.dtype} has not in NumPy: leave it out"
+    return None
+
+
+def write_arrays(
+    frame: pl.DataFrame,
+    stream: IO[bytes],
+    file_format: str,
+    complex_columns: Set[str] = frozenset(),
+) -> None:
+    """Write each column as an array.
+
+    Args:
+        frame: The columns. Floats have NaN for null.
+        stream: Where to; it need not seek.
+        file_format: One of `FORMATS`.
+        complex_columns: Those that hold `[re, im]`.
+
+    Raises:
+        UsageError: A column is no array; says of all of them why.
+        OSError: The stream refused.
+    """
+    problems = [text for column in frame if (text := _problem(column, file_format))]
+    if problems:
+        raise UsageError(f"{file_format} holds arrays: {'; '.join(problems)}")
+    if file_format == "npz":
+        _write_npz(frame, stream, complex_columns)
+    else:
+        _write_safetensors(frame, stream, complex_columns)
+
+
+def _problem(column: pl.Series, file_format: str) -> str | None:
+    problem = array_problem(column)
+    if problem is not None:
+        return problem
+    inner = _innermost(column.dtype)
+    if inner == pl.String and column.dtype == pl.String and not column.null_count():
+        return None
+    if inner == pl.Datetime and file_format == "npz" and column.dtype == inner:
+        return None
+    if inner == pl.String and column.null_count():
+        return f"{column.name} has nulls, which text has not: leave it out"
+    return None if inner.base_type() in _NPY else f"{column.name} holds {inner}: leave it out"
+
+
+@dataclass(frozen=True, slots=True)
+class _Array:
+    """A column as an array: its shape, and its values one after the other."""
+
+    shape: tuple[int, ...]
+    values: pl.Series
+
+    @classmethod
+    def of(cls, column: pl.Series) -> _Array:
+        shape: tuple[int, ...] = (len(column),)
+        while isinstance(column.dtype, pl.Array):
+            shape = (*shape, column.dtype.size)
+            column = column.explode(empty_as_null=False)
+        return cls(shape, column)
+
+    def raw(self) -> Iterator[bytes | memoryview]:
+        """The values as bytes, little-endian."""
+        if not len(self.values):
+            return
+        values = self.values.to_physical()
+        if values.dtype == pl.Boolean:
+            values = values.cast(pl.UInt8)
+        if values.dtype.is_float():
+            values = values.fill_null(float("nan"))
+        yield from arrow_ipc.value_buffers(values)
+
+
+def _write_npz(frame: pl.DataFrame, stream: IO[bytes], complex_columns: Set[str]) -> None:
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for column in frame:
+            info = zipfile.ZipInfo(f"{column.name}.npy", _EPOCH)
+            with archive.open(info, "w", force_zip64=True) as member:
+                for piece in _npy(column, is_complex=column.name in complex_columns):
+                    member.write(piece)
+
+
+def _npy(column: pl.Series, *, is_complex: bool) -> Iterator[bytes | memoryview]:
+    if column.dtype == pl.String:
+        width = max(1, _longest(column.str.len_chars()))
+        yield _npy_header(f"<U{width}", (len(column),))
+        yield from _texts(column, width, "utf-32-le")
+        return
+    array = _Array.of(column)
+    if is_complex:
+        yield _npy_header("<c16", array.shape[:-1])
+    elif isinstance(column.dtype, pl.Datetime):
+        yield _npy_header(f"<M8[{column.dtype.time_unit}]", array.shape)
+    else:
+        yield _npy_header(_NPY[array.values.dtype.base_type()], array.shape)
+    yield from array.raw()
+
+
+def _npy_header(kind: str, shape: tuple[int, ...]) -> bytes:
+    text = f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': {shape!r}, }}"
+    # Magic, version, length, text, newline: together a multiple of 64.
+    padded = text + " " * (-(len(text) + 11) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(padded)) + padded.encode("latin-1")
+
+
+def _write_safetensors(frame: pl.DataFrame, stream: IO[bytes], complex_columns: Set[str]) -> None:
+    # Wider types first, so that all values are aligned.
+    columns = sorted(frame, key=lambda column: -_size(column))
+    kinds = {column.name: "complex" for column in columns if column.name in complex_columns}
+    header: dict[str, object] = {"__metadata__": kinds} if kinds else {}
+    end = 0
+    for column in columns:
+        shape = _safe_shape(column)
+        begin, end = end, end + math.prod(shape) * _size(column)
+        header[column.name] = {
+            "dtype": _SAFE.get(_innermost(column.dtype).base_type(), "U8"),
+            "shape": list(shape),
+            "data_offsets": [begin, end],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    stream.write(struct.pack("<Q", len(text)) + text)
+    for column in columns:
+        is_text = column.dtype == pl.String
+        raw = _Array.of(column).raw()
+        for piece in _texts(column, _safe_shape(column)[1], "utf-8") if is_text else raw:
+            stream.write(piece)
+
+
+def _size(column: pl.Series) -> int:
+    """Bytes of one element of an array."""
+    return _SIZES.get(_innermost(column.dtype).base_type(), 1)
+
+
+def _safe_shape(column: pl.Series) -> tuple[int, ...]:
+    if column.dtype == pl.String:
+        return len(column), _longest(column.str.len_bytes())
+    return _Array.of(column).shape
+
+
+def _texts(column: pl.Series, width: int, encoding: str) -> Iterator[bytes]:
+    """Texts of one length, zeros after the shorter ones."""
+    for start in range(0, len(column), _PIECE):
+        piece = column[start : start + _PIECE]
+        if encoding == "utf-8":
+            yield b"".join(text.encode().ljust(width, b"\0") for text in piece)
+        else:
+            yield "".join(piece.str.pad_end(width, "\0")).encode(encoding)
+
+
+def _longest(lengths: pl.Series) -> int:
+    longest = lengths.max()
+    return longest if isinstance(longest, int) else 0
+
+
+def _innermost(dtype: pl.DataType) -> pl.DataType:
+    while isinstance(dtype, pl.Array):
+        dtype = arrow_ipc.inner(dtype)
+    return dtype
