@@ -52,7 +52,8 @@ def stage(root: Path, home: Path, *words: str) -> Ran:
     rows = Path(__file__).parent / "data/vacua/model_h12-2_1_batch0.parquet"
     return vulcan(
         *("stage", rows, "-g", "h11=272,h12=2,ks_id=1,triang_id=0", "--json"),
-        *("--staging-dir", root, *words),
+        *("--staging-dir", root),
+        *words,
         home=home,
     )
 
