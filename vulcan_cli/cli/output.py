@@ -27,7 +27,9 @@ from vulcan_cli.vacua.secrets import scrub
 Style = Literal["bold", "dim", "red", "yellow", "green"]
 
 _CODES: Mapping[Style, str] = {"bold": "1", "dim": "2", "red": "31", "yellow": "33", "green": "32"}
-_STDOUT = Path("standard output")
+STDOUT = Path("standard output")
+"""What stdout is called in an error."""
+
 _GAP = "  "
 
 PROGRESS_AFTER_S = 1.0
@@ -66,6 +68,11 @@ class Output:
     def to_terminal(self) -> bool:
         """Whether stdout is a terminal."""
         return _is_terminal(self._stdout)
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether a person is there to be asked: stdin and stderr are terminals."""
+        return _is_terminal(sys.stdin) and _is_terminal(self._stderr)
 
     @property
     def width(self) -> int:
@@ -231,7 +238,7 @@ class Output:
         except BrokenPipeError:
             self._reader_gone = True
         except OSError as error:
-            raise DiskTrouble(_STDOUT, error) from error
+            raise DiskTrouble(STDOUT, error) from error
 
     def _talk(self, text: str, head: str = "", style: Style = "bold") -> None:
         safe = scrub(printable(text))
@@ -348,4 +355,4 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 
 def _closed() -> DiskTrouble:
-    return DiskTrouble(_STDOUT, OSError(errno.EBADF, os.strerror(errno.EBADF)))
+    return DiskTrouble(STDOUT, OSError(errno.EBADF, os.strerror(errno.EBADF)))

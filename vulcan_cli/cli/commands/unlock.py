@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -67,14 +66,10 @@ def _must_be_dead(lease: Lease, out: Output) -> None:
     if owner is not None and owner.is_gone():
         return
     lives_here = owner is not None and owner.is_here()
-    if lives_here or out.as_json or not _can_ask() or not _ask(lease, out):
+    if lives_here or out.as_json or not out.can_ask or not _ask(lease, out):
         if not out.as_json:
             out.say("vulcan unlock --force takes the lock all the same")
         raise SyncAtWork(_described(lease))
-
-
-def _can_ask() -> bool:
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def _ask(lease: Lease, out: Output) -> bool:
