@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast, get_args, overload
 
 from vulcan_cli.errors import NotSetUp, UsageError
 from vulcan_cli.hub.open import Login, is_directory, open_repo
@@ -39,6 +40,28 @@ def _open(text: str, *, to_write: bool) -> Repo:
     return opened
 
 
+class _OnceNeeded(Sequence["Repo"]):
+    """The repos of the settings; the Hub's client is slow to load, and often not needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opened: list[Repo] | None = None
+
+    def __len__(self) -> int:
+        return len(self._settings.repo)
+
+    @overload
+    def __getitem__(self, place: int) -> Repo: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Repo]: ...
+
+    def __getitem__(self, place: int | slice) -> Repo | Sequence[Repo]:
+        if self._opened is None:
+            self._opened = open_configured(self._settings, to_write=False) if len(self) else []
+        return self._opened[place]
+
+
 def locate_shards(settings: Settings, source: str, revision: str) -> Found:
     """Find the shards of a question by the settings and the options `--source`, `--revision`.
 
@@ -52,5 +75,5 @@ def locate_shards(settings: Settings, source: str, revision: str) -> Found:
     if source not in get_args(Place):
         raise UsageError(f"--source is one of {', '.join(get_args(Place))}, not {source!r}")
     area = None if settings.staging_dir is None else StagingArea(settings.staging_dir)
-    repos = open_configured(settings, to_write=False) if settings.repo else []
+    repos = _OnceNeeded(settings)
     return locate(area, repos, cast("Place", source), revision=revision)

@@ -6,6 +6,7 @@ out and noted; so nothing that stands in one file can fail a query.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,8 +25,13 @@ from vulcan_cli.dataset.filters import (
     sort_columns,
 )
 from vulcan_cli.dataset.memory import Memory
+from vulcan_cli.dataset.prune import may_match
 from vulcan_cli.errors import BadShard, UsageError
 from vulcan_cli.vacua.schema import DTYPES
+
+# Polars would obey, on a copy in memory, and say nothing.
+_CHANGES = {"alter", "create", "delete", "drop", "insert", "truncate", "update"}
+_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(\w+)", re.DOTALL)
 
 # What one batch holds at most: enough to keep every core busy, little enough to hold in memory.
 _BATCH_FILES = 256
@@ -39,7 +45,7 @@ class Query:
 
     Attributes:
         rows: The result. Collect it with `engine="streaming"`, so that a limit stops the reading.
-        shards: The shards that are read for it.
+        shards: The shards it is about; those whose bounds rule out a match are not read.
     """
 
     rows: pl.LazyFrame
@@ -81,8 +87,9 @@ def query(catalog: Catalog, filters: Filters, *, memory: Memory | None = None) -
         check_condition(condition, pl.Schema({**known, **schema}), filters.where)
     unreadable: dict[Path, BadShard] = {}
     # Only the scan of files can tell which shard fails a person's own condition.
-    held = memory.rows(shards, schema) if memory is not None and filters.where is None else None
-    rows = _scan(shards, schema, unreadable) if held is None else held
+    read = shards.where(may_match(filters))
+    held = memory.rows(read, schema) if memory is not None and filters.where is None else None
+    rows = _scan(read, schema, unreadable) if held is None else held
     rows = rows if condition is None else rows.filter(condition)
     result = list(found if filters.columns is None else filters.columns)
     return Query(_arranged(rows, order, result, filters.limit), shards, unreadable)
@@ -92,8 +99,11 @@ def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
     """Run a statement in Polars SQL over the table `vacua`; elements of lists count from 1.
 
     Raises:
-        UsageError: It cannot be parsed, or names no column.
+        UsageError: It cannot be parsed, names no column, or would change something.
     """
+    word = _FIRST_WORD.match(statement)
+    if word is not None and word[1].lower() in _CHANGES:
+        raise UsageError(f"sql: {word[1]} is refused: shards are only read, as by SELECT")
     try:
         result = pl.SQLContext({"vacua": rows}, register_globals=False).execute(statement)
         result.collect_schema()
