@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vulcan_cli.cli.output import Output
-from vulcan_cli.errors import UsageError
+from vulcan_cli.cli.output import STDOUT, Output
+from vulcan_cli.errors import DiskTrouble, UsageError
 from vulcan_cli.quantities import counted
 
 if TYPE_CHECKING:
@@ -130,7 +130,12 @@ def _write(
     from vulcan_cli.dataset import export  # noqa: PLC0415
 
     if file is None:
-        written = export.write_stream(rows, out.binary(), form, complex_columns)
+        try:
+            written = export.write_stream(rows, out.binary(), form, complex_columns)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise DiskTrouble(STDOUT, error) from error
     else:
         written = export.write_file(rows, file, form, complex_columns)
         out.say(f"{counted(written.n_rows, 'row')} to {file}")

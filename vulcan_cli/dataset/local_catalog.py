@@ -319,4 +319,7 @@ def _held(stored: Stored, state: State, folder: Folder, for_now: tuple[BadShard,
     ]
     bad = sorted([*lasting, *for_now], key=lambda each: each.path.name)
     catalog = Catalog(rows.select(*COLUMNS, SCHEMA), stored.schemas, tuple(bad))
-    return Held(catalog, dict(stored.trimmed.iter_rows()))
+    # A file that is no shard stands in the place of one, but was not trimmed.
+    there = {path_of_file_name(each.path.name) for each in bad}
+    trimmed = {path: repo for path, repo in stored.trimmed.iter_rows() if path not in there}
+    return Held(catalog, trimmed)

@@ -1,0 +1,575 @@
+import csv
+import io
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.cli_in_process import run, run_binary
+from tests.cli_shards import shard, staged, tree
+from tests.cli_support import VULCAN, Ran, clean, modules_after, on_terminal, vulcan
+from tests.vacua_support import rows
+from vulcan_cli.vacua.geometry import Geometry, file_name
+
+MOMENT = datetime(2026, 6, 1, 12, 30, 15, 250_000, tzinfo=UTC)
+FIRST = Geometry(h11=3, h12=2, ks_id=0)
+SECOND = Geometry(h11=5, h12=2, ks_id=7, triang_id=4, cicy_id=0)
+THIRD = Geometry(h11=7, h12=3, conifold_id=1)
+HERE = ("--staging-dir", "spool")
+READ = "read synced of spool\n"
+NOTHING = "  safe: nothing was changed\n  next: vulcan query --help\n"
+
+
+def of_first() -> pl.DataFrame:
+    return rows(3, tau_im=[1.0, 2.0, 3.0], is_susy=[True, False, None], created_at=[MOMENT] * 3)
+
+
+def of_second() -> pl.DataFrame:
+    """Text that needs quotes, floats that JSON has not, lists with nulls."""
+    return rows(
+        2,
+        tau_im=[4.0, 5.5],
+        created_at=[MOMENT] * 2,
+        tags=['say "a", b\r\nc; é', None],
+        residual=[math.nan, -math.inf],
+        mass2=[[1e-300, None, math.inf], None],
+        extra=[["x", None], []],
+    )
+
+
+def of_third() -> pl.DataFrame:
+    return rows(
+        4,
+        tau_im=[6.0, 7.0, 8.0, 9.0],
+        created_at=[MOMENT] * 4,
+        is_susy=[False, True, True, False],
+        is_isd=[True, True, False, None],
+        flux=[[row, *range(15)] for row in range(4)],
+        moduli_re=[[start, 0.5, 0.5] for start in (-1.0, 2.0, 0.0, 1.0)],
+        moduli_im=[[1.5, 2.0, 2.5]] * 4,
+    )
+
+
+def make(folder: Path) -> Path:
+    """Three published shards, nine rows, in `spool` and `repo` below a folder."""
+    staged(folder, "a", of_first(), str(FIRST), solver="name=newton")
+    staged(folder, "b", of_second(), str(SECOND))
+    staged(folder, "c", of_third(), str(THIRD), solver="name=scipy")
+    ran = run("sync", *HERE, "--repo", "./repo", "--create-repo", cwd=folder)
+    assert ran == Ran(0, "committed=3 failed=0 remaining=0 commits=1\n", "")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of three shards, for tests that only read."""
+    return make(tmp_path_factory.mktemp("query"))
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """Another such folder, for tests that change it."""
+    return make(tmp_path)
+
+
+def stored(there: Path) -> pl.DataFrame:
+    """All rows, read without vulcan: by path, then as written; columns in the contract's order."""
+    files = [
+        there / "spool/synced" / file_name(geometry.path_in_repo(run_id))
+        for geometry, run_id in ((FIRST, "a"), (SECOND, "b"), (THIRD, "c"))
+    ]
+    frame = pl.concat([pl.read_parquet(file) for file in files], how="diagonal")
+    known = (
+        *("flux", "moduli_re", "moduli_im", "tau_re", "tau_im", "run_id", "geometry_id"),
+        *("tadpole_charge", "created_at", "h11", "h12", "ks_id", "triang_id", "conifold_id"),
+        *("cicy_id", "mass2", "residual", "is_susy", "is_isd", "solver_name", "tags", "extra"),
+    )
+    return frame.select(known)
+
+
+def numbers(there: Path, *words: str) -> list[float]:
+    """`tau_im` of the rows that match; it tells all rows apart."""
+    ran = run("query", *HERE, *words, "--columns", "tau_im", "--json", cwd=there)
+    assert (ran.code, ran.err) == (0, READ)
+    return [json.loads(line)["tau_im"] for line in ran.out.splitlines()]
+
+
+FILTERS: dict[str, list[float]] = {
+    "": [1, 2, 3, 4, 5.5, 6, 7, 8, 9],
+    "--run-id b": [4, 5.5],
+    "--run-id b --run-id a": [1, 2, 3, 4, 5.5],
+    "--run-id z": [],
+    f"--geometry-id {THIRD.geometry_id}": [6, 7, 8, 9],
+    f"--geometry-id {FIRST.geometry_id} --geometry-id {SECOND.geometry_id}": [1, 2, 3, 4, 5.5],
+    "--h11 3": [1, 2, 3],
+    "--h11 3..5": [1, 2, 3, 4, 5.5],
+    "--h11 3..7": [1, 2, 3, 4, 5.5, 6, 7, 8, 9],
+    "--h11 3,7": [1, 2, 3, 6, 7, 8, 9],
+    "--h11 3 --h11 7": [1, 2, 3, 6, 7, 8, 9],
+    "--h11 1..3,7..9": [1, 2, 3, 6, 7, 8, 9],
+    "--h12 2 --h11 5..9": [4, 5.5],
+    "--ks-id 0": [1, 2, 3],
+    "--ks-id -1": [6, 7, 8, 9],
+    "--triang-id 4": [4, 5.5],
+    "--conifold-id 1": [6, 7, 8, 9],
+    "--cicy-id 0": [4, 5.5],
+    "--cicy-id 1": [],
+    "--solver-name scipy": [6, 7, 8, 9],
+    "--solver-name newton --solver-name scipy": [1, 2, 3, 6, 7, 8, 9],
+    "--is-susy": [1, 7, 8],
+    "--not-susy": [2, 6, 9],
+    "--is-isd": [6, 7],
+    "--not-isd": [8],
+    "--is-susy --is-isd --h11 7": [7],
+    "--limit 4": [1, 2, 3, 4],
+    "--limit 0": [],
+    "--sort -tau_im --limit 3": [9, 8, 7],
+    "--sort h12,-tau_im": [5.5, 4, 3, 2, 1, 9, 8, 7, 6],
+}
+
+
+@pytest.mark.parametrize(("words", "found"), FILTERS.items(), ids=FILTERS)
+def test_filters(there: Path, words: str, found: list[float]) -> None:
+    assert numbers(there, *words.split()) == found
+    counted = run("query", *HERE, *words.split(), "--count", "-q", cwd=there)
+    assert counted == Ran(0, f"{len(found)}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        ("tau_im > 2 AND moduli_re[1] < 1", [3, 4, 5.5, 6, 8]),
+        ("is_susy", [1, 7, 8]),
+        ("NOT is_susy OR tau_im = 1", [1, 2, 6, 9]),
+        ("solver_name LIKE 'new%'", [1, 2, 3]),
+        ("tags IS NOT NULL", [4]),
+        ("h12 IN (3) AND is_isd IS NULL", [9]),
+    ],
+)
+def test_conditions_in_sql(there: Path, condition: str, found: list[float]) -> None:
+    assert numbers(there, "--where", condition) == found
+
+
+WRONG = {
+    "typo": (["--where", "tau_imm > 3"], "there is no column 'tau_imm': did you mean tau_im?"),
+    "column": (["--columns", "tau_im,sseed"], "there is no column 'sseed': did you mean seed?"),
+    "sort": (["--sort", "-hh11"], "there is no column 'hh11': did you mean h11?"),
+    "syntax": (["--where", "tau_im >"], "where 'tau_im >': expected: an expression, found its end"),
+    "sql": (["--sql", "SELECT tau_imm FROM vacua"], "there is no column 'tau_imm': did you mean"),
+    "drop": (["--sql", "drop table vacua"], "sql: drop is refused: shards are only read, as by"),
+    "delete": (
+        ["--sql", "/* a */ -- b\n DELETE FROM vacua WHERE tau_im > 1"],
+        "sql: DELETE is refused: shards are only read, as by SELECT",
+    ),
+    "integer": (["--h11", "x"], "'x' is neither an integer nor a range such as 3..7"),
+    "range": (["--h11", "7..3"], "the range 7..3 is empty: the lower end comes first"),
+    "source": (
+        ["--source", "hub"],
+        "--source is one of auto, synced, staged, repo, not 'hub'",
+    ),
+    "format": (["--format", "xml"], "--format is one of "),
+    "ending": (["-o", "rows.xyz"], "rows.xyz ends in no known format: choose from "),
+    "table": (["-o", "a.csv", "--format", "table"], "a table is for the terminal, not for a file"),
+    "two": (["--count", "--files"], "--count, --files and --sql go one at a time"),
+    "limit": (["--limit", "-1"], "invalid value for '--limit': -1 is less than 0"),
+    "revision": (["--revision", "x"], "a revision is one of the repo; say source repo to read x"),
+}
+
+
+@pytest.mark.parametrize(("words", "sentence"), WRONG.values(), ids=WRONG)
+def test_wrong_usage(there: Path, words: list[str], sentence: str) -> None:
+    before = tree(there)
+    ran = run("query", *HERE, *words, cwd=there)
+    assert (ran.code, ran.out) == (2, "")
+    told, *rest = ran.err.removeprefix(READ).splitlines()
+    # The sentence goes on with what there is, which changes more often.
+    assert told.startswith(f"vulcan: {sentence}")
+    assert rest[0] == "  safe: nothing was changed"
+    assert [line[:15] for line in rest[1:]] == ["  next: vulcan "]
+    assert tree(there) == before
+
+
+def test_each_format_to_a_pipe_and_to_a_file_gives_the_rows_back(
+    there: Path, tmp_path: Path
+) -> None:
+    expected = stored(there)
+    for form, ending in (("parquet", "parquet"), ("arrow", "arrow"), ("arrow", "feather")):
+        code, piped, err = run_binary("query", *HERE, "--format", form, cwd=there)
+        assert (code, err) == (0, READ)
+        file = tmp_path / f"rows.{ending}"
+        ran = run("query", *HERE, "-o", file, cwd=there)
+        assert ran == Ran(0, "", f"{READ}9 rows to {file}\n")
+        read = pl.read_parquet if form == "parquet" else pl.read_ipc
+        for frame in (read(io.BytesIO(piped)), read(file)):
+            assert frame.schema == expected.schema
+            assert frame.equals(expected)
+    # Parquet is what a pipe gets where nobody says otherwise.
+    assert run_binary("query", *HERE, "-q", cwd=there)[1][:4] == b"PAR1"
+
+
+def test_csv_to_a_pipe_and_to_a_file(there: Path, tmp_path: Path) -> None:
+    code, piped, err = run_binary("query", *HERE, "--format", "csv", cwd=there)
+    note = "vulcan: 1 numbers that JSON has not were written as null\n"
+    assert (code, err) == (0, READ + note)
+    file = tmp_path / "rows.csv"
+    ran = run("query", *HERE, "-o", file, "--quiet", cwd=there)
+    assert (ran, file.read_bytes()) == (Ran(0, "", note), piped)
+    header, *lines = csv.reader(io.StringIO(piped.decode(), newline=""))
+    expected = stored(there)
+    assert header == expected.columns
+    assert piped.count(b"\r\n") == 1 + 9 + 1
+    for cells, row in zip(lines, expected.iter_rows(named=True), strict=True):
+        for name, cell in zip(header, cells, strict=True):
+            assert cell == in_csv(row[name]), name
+
+
+def in_csv(value: object) -> str:
+    """A value as it stands in a CSV cell."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case float():
+            return repr(value).replace("nan", "NaN")
+        case datetime():
+            return "2026-06-01T12:30:15.250000+0000"
+        case list():
+            return json.dumps(in_json(value), separators=(",", ":"))
+    return str(value)
+
+
+def in_json(value: object) -> object:
+    """A value as JSON has it."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case datetime():
+            return "2026-06-01T12:30:15.250+00:00"
+        case list():
+            return [in_json(each) for each in value]
+    return value
+
+
+def test_json_to_a_pipe_and_to_a_file(there: Path, tmp_path: Path) -> None:
+    expected = [
+        {name: in_json(value) for name, value in row.items()}
+        for row in stored(there).iter_rows(named=True)
+    ]
+    note = "vulcan: 3 numbers that JSON has not were written as null\n"
+    lines = run("query", *HERE, "--json", cwd=there)
+    assert (lines.code, lines.err) == (0, READ + note)
+    assert [json.loads(line) for line in lines.out.splitlines()] == expected
+    assert run("query", *HERE, "--format", "ndjson", "-q", cwd=there).out == lines.out
+    array = run("query", *HERE, "--format", "json", "-q", cwd=there)
+    assert (array.err, json.loads(array.out)) == (note, expected)
+    for name, text in (("a.json", array.out), ("a.ndjson", lines.out), ("a.jsonl", lines.out)):
+        assert run("query", *HERE, "-o", tmp_path / name, "-q", cwd=there).code == 0
+        assert (tmp_path / name).read_text() == text
+
+
+def test_no_match_is_an_empty_result_of_the_same_types(there: Path, tmp_path: Path) -> None:
+    expected = stored(there)
+    code, piped, err = run_binary("query", *HERE, "--h11", "99", cwd=there)
+    assert (code, err) == (0, READ)
+    empty = pl.read_parquet(io.BytesIO(piped))
+    assert (empty.height, dict(empty.schema)) == (0, dict(expected.schema))
+    nobody = run("query", *HERE, "--where", "tau_im > 99", "--json", cwd=there)
+    assert nobody == Ran(0, "", READ)
+    nothing = run("query", *HERE, "--h11", "99", "--format", "json", "-q", cwd=there)
+    assert nothing == Ran(0, "[]\n", "")
+    words = ("--h11", "99", "--columns", "h11,flux", "--format", "csv")
+    header = run("query", *HERE, *words, cwd=there)
+    assert header == Ran(0, "h11,flux\r\n", READ)
+    # Also of a staging directory that has nothing at all.
+    for state in ("pending", "synced", "failed"):
+        (tmp_path / "spool" / state).mkdir(parents=True)
+    new = run("query", *HERE, "--count", cwd=tmp_path)
+    assert new == Ran(0, "0\n", READ)
+    _, piped, _ = run_binary("query", *HERE, cwd=tmp_path)
+    assert pl.read_parquet(io.BytesIO(piped)).schema["flux"] == pl.List(pl.Int32)
+
+
+def test_sql_over_the_rows_that_match(there: Path) -> None:
+    statement = "SELECT h12, count(*) AS n, max(tau_im) AS top FROM vacua GROUP BY h12 ORDER BY h12"
+    ran = run("query", *HERE, "--not-susy", "--sql", statement, "--format", "csv", cwd=there)
+    assert ran == Ran(0, "h12,n,top\r\n2,1,2.0\r\n3,2,9.0\r\n", READ)
+    nested = "SELECT tau_im, flux[2] AS f FROM vacua WHERE moduli_re[1] > 1"
+    assert run("query", *HERE, "--sql", nested, "--json", "-q", cwd=there) == Ran(
+        0, '{"tau_im":7.0,"f":0}\n', ""
+    )
+
+
+def test_counts_and_files(there: Path) -> None:
+    words = ("query", *HERE, "--h12", "2")
+    assert run(*words, "--count", cwd=there) == Ran(0, "5\n", READ)
+    assert run(*words, "--count", "--json", cwd=there) == Ran(0, '{"count": 5}\n', READ)
+    found = [(FIRST.path_in_repo("a"), FIRST), (SECOND.path_in_repo("b"), SECOND)]
+    files = [f"spool/synced/{file_name(path)}" for path, _ in found]
+    listed = run(*words, "--files", cwd=there)
+    assert listed == Ran(0, "".join(f"{file}\n" for file in files), READ)
+    as_json = run(*words, "--files", "--json", "-q", cwd=there)
+    assert [json.loads(line) for line in as_json.out.splitlines()] == [
+        {"path_in_repo": path, "file": file} for (path, _), file in zip(found, files, strict=True)
+    ]
+
+
+TABLE = """\
+read synced of spool
+┌─────┬─────┬──────────────┬────────┬─────────┬──────────┐
+│ h11 ┆ h12 ┆ flux         ┆ tau_im ┆ is_susy ┆ residual │
+╞═════╪═════╪══════════════╪════════╪═════════╪══════════╡
+│   5 ┆   2 ┆ [0, 0, … 10] ┆    4.0 ┆ null    ┆      NaN │
+│   5 ┆   2 ┆ [1, 0, … 10] ┆    5.5 ┆ null    ┆     -inf │
+└─────┴─────┴──────────────┴────────┴─────────┴──────────┘
+2 rows, 6 columns
+"""
+
+
+def test_a_table_on_a_terminal(there: Path) -> None:
+    command = [*VULCAN, "query", *HERE, "--h11", "5"]
+    columns = ["--columns", "h11,h12,flux,tau_im,is_susy,residual"]
+    env = clean(there, COLUMNS="80", NO_COLOR="1")
+    code, seen = on_terminal([*command, *columns], env, there)
+    assert (code, seen) == (0, TABLE)
+    for width, shown in ((80, 6), (200, 14)):
+        env = clean(there, COLUMNS=str(width))
+        code, seen = on_terminal([*VULCAN, "query", *HERE], env, there)
+        _, *lines, told = seen.splitlines()
+        assert code == 0
+        assert {len(line) for line in lines} == {len(lines[0])}
+        assert len(lines[0]) <= width
+        assert len(lines) == 9 + 4
+        names = [name.strip() for name in lines[1].strip("│").split("┆")]
+        assert names == stored(there).columns[: len(names)]
+        assert len(names) == shown
+        assert told == f"9 rows, 22 columns; shown: {shown} columns (--columns chooses)"
+
+
+def test_a_table_of_many_rows_shows_the_first(tmp_path: Path) -> None:
+    staged(tmp_path, "r", rows(25))
+    words = ("--source", "staged", "--format", "table", "--columns", "h11,flux")
+    ran = run("query", *HERE, *words, cwd=tmp_path)
+    assert (ran.code, len(ran.out.splitlines())) == (0, 20 + 4)
+    assert ran.err == (
+        "read pending and synced of spool\n"
+        "25 rows, 2 columns; shown: the first 20 rows (-o FILE has all)\n"
+    )
+
+
+def test_what_a_shard_says_does_not_reach_a_terminal_raw(tmp_path: Path) -> None:
+    staged(tmp_path, "r", rows(1, tags=["\x1b]0;owned\x07\x1b[2J"]))
+    words = ("--source", "staged", "--columns", "tags")
+    env = clean(tmp_path, COLUMNS="80", NO_COLOR="1")
+    code, seen = on_terminal([*VULCAN, "query", *HERE, *words], env, tmp_path)
+    assert code == 0
+    assert {letter for letter in seen if not letter.isprintable()} == {"\n"}
+
+
+def test_bad_shards_beside_good_ones(own: Path) -> None:
+    synced = own / "spool/synced"
+    hidden = shard(own / "spool", "synced", "a", FIRST)
+    broken = bytearray(hidden.read_bytes())
+    hidden.chmod(0o600)
+    hidden.write_bytes(broken[: len(broken) // 2])
+    fifo = f"{file_name(FIRST.path_in_repo('fifo'))}"
+    os.mkfifo(synced / fifo)
+    (synced / file_name(FIRST.path_in_repo("link"))).symlink_to("/etc/passwd")
+    (synced / file_name(FIRST.path_in_repo("folder"))).mkdir()
+    ran = run("query", *HERE, "--columns", "tau_im", "--json", cwd=own)
+    assert ran.code == 3
+    assert [json.loads(line)["tau_im"] for line in ran.out.splitlines()] == [4, 5.5, 6, 7, 8, 9]
+    first, *skipped = ran.err.splitlines(keepends=True)
+    assert first == READ
+    assert sorted(line.split(" is not a shard: ")[0] for line in skipped) == [
+        f"vulcan: skipped: {file_name(FIRST.path_in_repo(name))}"
+        for name in ("a", "fifo", "folder", "link")
+    ]
+    for words in (["--count"], ["--files"], ["-o", "out.csv"]):
+        assert run("query", *HERE, *words, "-q", cwd=own).code == 3
+    assert run("query", *HERE, "--count", cwd=own).out == "6\n"
+
+
+def test_rows_damaged_below_a_good_footer(own: Path) -> None:
+    file = shard(own / "spool", "synced", "c", THIRD)
+    data = bytearray(file.read_bytes())
+    data[4:400] = b"\xff" * 396
+    file.chmod(0o600)
+    file.write_bytes(data)
+    ran = run("query", *HERE, "--columns", "flux,moduli_re,tau_im", "--json", cwd=own)
+    assert (ran.code, len(ran.out.splitlines())) == (3, 5)
+    _, told = ran.err.splitlines()
+    assert told.startswith(f"vulcan: skipped: {file.name} is not a shard: ")
+
+
+def trimmed(own: Path) -> None:
+    words = ("--repo", "./repo", "--keep-bytes", "0", "-q")
+    assert run("trim-synced", *HERE, *words, cwd=own).code == 0
+    assert list((own / "spool/synced").iterdir()) == []
+
+
+def test_where_rows_are_read_from(own: Path) -> None:
+    staged(own, "d", rows(2, tau_im=[10.0, 11.0]), geometry=str(FIRST))
+    count = ("query", "--count")
+    repo = ("--repo", "./repo")
+    for words, number, told in (
+        (HERE, 9, "read synced of spool"),
+        ((*HERE, *repo), 9, "read synced of spool"),
+        ((*HERE, "--source", "synced"), 9, "read synced of spool"),
+        ((*HERE, "--source", "staged"), 11, "read pending and synced of spool"),
+    ):
+        assert run(*count, *words, cwd=own) == Ran(0, f"{number}\n", f"{told}\n")
+    remote = run(*count, *HERE, *repo, "--source", "repo", cwd=own)
+    alone = run(*count, *repo, cwd=own)
+    assert (remote.code, remote.out) == (0, "9\n")
+    assert remote.err.startswith(f"read file://{own}/repo at ")
+    assert alone == remote
+
+    trimmed(own)
+    assert numbers_of(run("query", *HERE, *repo, "--json", cwd=own)) == (
+        [1, 2, 3, 4, 5.5, 6, 7, 8, 9],
+        "read synced of spool, and 3 trimmed shards of the repo\n",
+    )
+    assert run(*count, *HERE, "--source", "synced", cwd=own) == Ran(0, "0\n", READ)
+    missing = run(*count, *HERE, cwd=own)
+    assert (missing.code, missing.out) == (5, "")
+    assert missing.err.splitlines() == [
+        "vulcan: 3 trimmed shards can only be read from the repo: the repo "
+        f"{key_of(own)} is not set",
+        "  safe: every shard that is not yet confirmed is still in pending/",
+        "  next: vulcan query --count --staging-dir spool",
+    ]
+    shutil.rmtree(own / "repo")
+    gone = run(*count, *HERE, *repo, cwd=own)
+    assert (gone.code, gone.out) == (5, "")
+    assert gone.err.splitlines()[0] == (
+        "vulcan: 3 trimmed shards can only be read from the repo: "
+        f"there is no repo file://{own}/repo"
+    )
+
+
+def numbers_of(ran: Ran) -> tuple[list[float], str]:
+    assert ran.code == 0
+    note = "vulcan: 3 numbers that JSON has not were written as null\n"
+    return [json.loads(line)["tau_im"] for line in ran.out.splitlines()], ran.err.replace(note, "")
+
+
+def key_of(own: Path) -> str:
+    from vulcan_cli.hub.directory import DirectoryRepo  # noqa: PLC0415
+
+    return DirectoryRepo(own / "repo").key
+
+
+def test_without_anything_to_read(tmp_path: Path) -> None:
+    ran = run("query", cwd=tmp_path)
+    assert ran == Ran(
+        4,
+        "",
+        "vulcan: there is neither a staging directory nor a repo to read\n"
+        "  safe: nothing was changed\n"
+        "  next: export VULCAN_STAGING_DIR=/shared/folder\n"
+        "  next: vulcan query\n",
+    )
+    assert run("query", "--source", "synced", *HERE, cwd=tmp_path).code == 4
+    assert run("query", "--source", "repo", cwd=tmp_path).code == 4
+    assert tree(tmp_path) == {}
+
+
+def test_a_file_appears_whole_or_not_at_all(own: Path) -> None:
+    old = b"what was there before"
+    (own / "out.csv").write_bytes(old)
+    assert run("query", *HERE, "--where", "nonsense(", "-o", "out.csv", cwd=own).code == 2
+    assert (own / "out.csv").read_bytes() == old
+    command = f"ulimit -f 1 && exec {' '.join(VULCAN)} query {' '.join(HERE)} -q -o out.csv"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        env=clean(own, PYTHONDONTWRITEBYTECODE="1"),
+        cwd=own,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr.splitlines()[0] == "vulcan: out.csv: File too large"
+    assert (own / "out.csv").read_bytes() == old
+    nowhere = run("query", *HERE, "-q", "-o", "no/such/out.csv", cwd=own)
+    assert (nowhere.code, nowhere.err.splitlines()[0]) == (
+        6,
+        "vulcan: no/such/out.csv: No such file or directory",
+    )
+    assert not (own / "no").exists()
+    assert sorted(path.name for path in own.iterdir() if path.name[0] == ".") == []
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "ndjson", "arrow", "json"])
+def test_a_full_disk_below_stdout(there: Path, form: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*VULCAN, "query", *HERE, "-q", "--format", form],
+            env=clean(there),
+            cwd=there,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=120,
+        )
+    told = [line for line in done.stderr.decode().splitlines() if "JSON has not" not in line]
+    assert (done.returncode, told[0]) == (6, "vulcan: standard output: No space left on device")
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "ndjson", "table"])
+def test_a_reader_that_has_read_enough(tmp_path: Path, form: str) -> None:
+    frame = rows(20_000, tau_re=[row / 7 for row in range(20_000)])
+    staged(tmp_path, "r", frame)
+    words = ("--source", "staged", "-q", "--format", form)
+    process = subprocess.Popen(
+        [*VULCAN, "query", *HERE, *words],
+        env=clean(tmp_path),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.read(4)
+    process.stdout.close()
+    assert (process.wait(timeout=60), process.stderr.read()) == (0, b"")
+    process.stderr.close()
+
+
+def test_an_interrupt(tmp_path: Path) -> None:
+    staged(tmp_path, "r", rows(20_000))
+    process = subprocess.Popen(
+        [*VULCAN, "query", *HERE, "--source", "staged", "-q", "--format", "csv"],
+        env=clean(tmp_path),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    # There is more to come than a pipe holds, so it is still at work.
+    assert process.stdout.read(4) == "flux"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.splitlines()[0]) == (130, "vulcan: interrupted")
+
+
+def test_a_query_loads_only_what_it_needs(there: Path) -> None:
+    loaded = modules_after(["query", *HERE, "--count"], there)
+    heavy = {"pyarrow", "numpy", "pandas", "huggingface_hub", "httpx", "rich", "pydantic"}
+    # What the command printed to stderr stands before the names of the modules.
+    assert loaded & heavy == set()
+
+
+def test_through_a_process(there: Path) -> None:
+    ran = vulcan("query", *HERE, "--count", "--is-susy", home=there)
+    assert ran == Ran(0, "3\n", READ)
