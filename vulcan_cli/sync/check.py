@@ -170,7 +170,7 @@ class _Check:
 
     def _checked(self, entry: Entry, fd: int, status: os.stat_result) -> Checked:
         path = entry.parquet
-        sha256, size, source = _read(fd)
+        sha256, size, source = read_whole(fd)
         footer = check_contents(source, size, path)
         if footer.path_in_repo != entry.path_in_repo:
             raise BadShard(path, f"it says of itself that it is {footer.path_in_repo}")
@@ -215,7 +215,7 @@ def _replaced(old: int, new: int) -> int:
     return new
 
 
-def _read(fd: int) -> tuple[str, int, pa.NativeFile]:
+def read_whole(fd: int) -> tuple[str, int, pa.NativeFile]:
     """SHA-256, size, and the bytes for a reader: of small files the very bytes that were hashed."""
     if os.fstat(fd).st_size > _AT_ONCE:
         sha256, size = sha256_of(fd, limit=MOST_BYTES)

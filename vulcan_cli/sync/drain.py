@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from vulcan_cli.dataset.local_catalog import keep
 from vulcan_cli.errors import (
     DiskTrouble,
+    LeaseLost,
     RateLimited,
     ServerTrouble,
     TryLater,
@@ -114,7 +115,8 @@ def sync(
             report.errors.append(str(error))
         listed = area.scan("pending").entries
         left = {entry.name for entry in listed if entry.has_parquet and wanted(entry)}
-        keep(area)
+        if not isinstance(report.stopped, LeaseLost):
+            keep(area)
     report.n_remaining = len(left)
     report.n_in_review = len(left & drain.in_review)
     report.next_slot_at = drain.budget.next_slot_at()

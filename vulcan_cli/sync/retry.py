@@ -1,17 +1,28 @@
-"""Bringing shards from `failed/` back to `pending/`, never over anything that is there."""
+"""Bringing shards back to `pending/`, never over anything that is there.
+
+From `failed/` and from what was rejected they come as they are. What was in conflict would be in
+conflict again, so its rows come in a new shard under a new run id.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import errno
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from vulcan_cli.dataset.local_catalog import keep
-from vulcan_cli.staging.area import StagingArea
-from vulcan_cli.staging.aside import read_reason
+from vulcan_cli.errors import BadShard, Conflict, DiskTrouble, InputRefused, TemplateError
+from vulcan_cli.files import open_regular
+from vulcan_cli.staging.area import PRIVATE, SIDECAR_SUFFIX, StagingArea, disk_trouble
+from vulcan_cli.staging.aside import Aside, Heap, entries_aside, forget_aside, read_reason
 from vulcan_cli.staging.lock import SyncLock
-from vulcan_cli.staging.moves import Outcome, retry
-from vulcan_cli.vacua.geometry import SHARD_PATH
+from vulcan_cli.staging.moves import Outcome, restore, retry
+from vulcan_cli.staging.publish import publish
+from vulcan_cli.sync.rename import renamed
+from vulcan_cli.vacua.geometry import SHARD_PATH, path_of_file_name
+from vulcan_cli.vacua.shard import digest_of_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +34,14 @@ class Retried:
         path_in_repo: Its path in the repo; None where its name is no shard's.
         reason: Why it failed; None where nobody said.
         outcome: What the move came to; None in a rehearsal.
+        new_path: Where its rows go now, where that is another path.
     """
 
     name: str
     path_in_repo: str | None
     reason: str | None
     outcome: Outcome | None
+    new_path: str | None = None
 
 
 def retry_failed(
@@ -61,6 +74,97 @@ def retry_failed(
         Retried(shard.name, shard.path_in_repo, shard.reason, result.outcome)
         for shard, result in zip(chosen, moved, strict=True)
     )
+
+
+def retry_aside(
+    area: StagingArea,
+    patterns: Sequence[str] = (),
+    *,
+    heap: Heap,
+    dry_run: bool = False,
+) -> tuple[Retried, ...]:
+    """Bring what was set aside back to `pending/`.
+
+    Rejected entries come as they are, rows in conflict in a new shard, which replaces the old file.
+
+    Args:
+        area: The staging directory.
+        patterns: Run ids, or shell patterns of them; none for all entries.
+        heap: `rejected` or `conflicts`.
+        dry_run: Only tell which.
+
+    Raises:
+        SyncAtWork: A sync holds the lock.
+        NotSetUp: There is no such staging directory.
+        DiskTrouble: A folder cannot be read or written.
+    """
+    chosen = sorted(
+        (
+            aside
+            for aside in entries_aside(area, heap)
+            # A sidecar alone would be no shard's.
+            if not aside.name.endswith(SIDECAR_SUFFIX)
+            and _matches(path_of_file_name(aside.name), patterns)
+        ),
+        key=lambda aside: (aside.name, aside.time, aside.id),
+    )
+    if dry_run or not chosen:
+        return tuple(_told(aside, None) for aside in chosen)
+    with SyncLock(area) as lock:
+        retried = tuple(_bring_back(area, lock.check, chosen))
+        keep(area)
+    return retried
+
+
+def _bring_back(
+    area: StagingArea, check: Callable[[], None], chosen: Sequence[Aside]
+) -> Iterator[Retried]:
+    for aside in chosen:
+        check()
+        if not aside.name:
+            # Nobody knows any more what it was called.
+            yield _told(aside, "stays")
+        elif aside.heap == "rejected":
+            yield _told(aside, restore(area, aside).outcome)
+        else:
+            yield _under_a_new_name(area, aside)
+
+
+def _under_a_new_name(area: StagingArea, aside: Aside) -> Retried:
+    """Publish the rows of a shard in conflict once more, then drop the old file.
+
+    The new run id tells the old file's bytes, so a run that died on the way makes no second copy.
+    """
+    try:
+        with disk_trouble(aside.path):
+            fd = open_regular(aside.path)
+            try:
+                shard = renamed(fd, aside.path)
+            finally:
+                os.close(fd)
+        publish(
+            area,
+            path_in_repo=shard.path_in_repo,
+            write=shard.write,
+            sidecar=shard.sidecar(),
+            digest=shard.digest,
+            digest_of=digest_of_rows,
+            staged_by=f"uid {os.getuid()}, after a conflict",
+        )
+    except (BadShard, InputRefused, TemplateError):
+        return _told(aside, "stays")
+    except Conflict:
+        return _told(aside, "exists")
+    except DiskTrouble as error:
+        return _told(aside, "gone" if error.errno == errno.ENOENT else "stays")
+    with area.folder(PRIVATE, aside.heap) as folder, disk_trouble(aside.path):
+        folder.remove(aside.id)
+    forget_aside(area, aside)
+    return replace(_told(aside, "moved"), new_path=shard.path_in_repo)
+
+
+def _told(aside: Aside, outcome: Outcome | None) -> Retried:
+    return Retried(aside.name, path_of_file_name(aside.name), aside.why or None, outcome)
 
 
 def _matches(path_in_repo: str | None, patterns: Sequence[str]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vulcan_cli.dataset.local_catalog import keep
-from vulcan_cli.errors import UsageError
+from vulcan_cli.errors import DiskTrouble, UsageError
 from vulcan_cli.hub.repo import LOOK_UP_LIMIT, MAIN, Repo
 from vulcan_cli.staging.area import Entry, StagingArea
 from vulcan_cli.staging.ledger import Ledger
@@ -22,8 +22,8 @@ class Trimmed:
     Attributes:
         path_in_repo: Its path in the repo.
         size: Its bytes.
-        outcome: `deleted`; `unconfirmed`, the repo has no such content, so it stays; `due`, in a
-            rehearsal.
+        outcome: `deleted`; `unconfirmed`, the repo has no such content, so it stays; `stays`, the
+            file system refuses; `due`, in a rehearsal.
     """
 
     path_in_repo: str
@@ -115,10 +115,19 @@ def _trim(
     trimmed = []
     for each in batch:
         there = remote.get(_path(each))
-        sha256 = None if there is None else there.sha256
-        deleted = sha256 is not None and remove_confirmed(area, each.entry.name, sha256)
-        trimmed.append(Trimmed(_path(each), each.size, "deleted" if deleted else "unconfirmed"))
+        outcome = _remove(area, each.entry.name, None if there is None else there.sha256)
+        trimmed.append(Trimmed(_path(each), each.size, outcome))
     return trimmed
+
+
+def _remove(area: StagingArea, name: str, sha256: str | None) -> str:
+    """Delete a shard if its bytes are these, which the repo has; what became of it."""
+    if sha256 is None:
+        return "unconfirmed"
+    try:
+        return "deleted" if remove_confirmed(area, name, sha256) else "unconfirmed"
+    except DiskTrouble:
+        return "stays"
 
 
 def _path(candidate: _Candidate) -> str:
