@@ -58,7 +58,7 @@ def _script(text: str, *data: str) -> Command:
     return command
 
 
-def _vulcan(*arguments: str) -> Command:
+def vulcan(*arguments: str) -> Command:
     """Our command; `{data}` and `{scratch}` stand for folders."""
 
     def command(environment: Environment, places: Places) -> Sequence[str]:
@@ -98,7 +98,7 @@ reader = VulcanReader.from_local(sys.argv[1])
 """
 
 
-def _read(text: str, data: str) -> tuple[Command, Command]:
+def read(text: str, data: str) -> tuple[Command, Command]:
     """The same script for both classes."""
     peer, ours = (
         _script(_READ.format(package=package, text=text), data)
@@ -111,16 +111,16 @@ _KEPT = ("synced-10000-8/_vulcan/catalog",)
 """Our catalog of what is synced, which later questions begin with."""
 
 _ONE = (
-    _read("assert len(reader.query(ks_id=4711)) == 8", "synced-10000-8")[0],
-    _vulcan(
+    read("assert len(reader.query(ks_id=4711)) == 8", "synced-10000-8")[0],
+    vulcan(
         *("query", "--ks-id", "4711", "--staging-dir", "{data}/synced-10000-8"),
         *("--source", "synced"),
     ),
 )
-_CATALOG = _read("assert len(reader.catalog()) == 10_000", "synced-10000-8")
-_ALL_SMALL = _read("assert len(reader.query()) == 80_000", "synced-10000-8")
-_ALL_LARGE = _read("assert len(reader.query()) == 1_000_000", "synced-1000-1000")
-_TRAIN = _read(
+_CATALOG = read("assert len(reader.catalog()) == 10_000", "synced-10000-8")
+_ALL_SMALL = read("assert len(reader.query()) == 80_000", "synced-10000-8")
+_ALL_LARGE = read("assert len(reader.query()) == 1_000_000", "synced-1000-1000")
+_TRAIN = read(
     """
 spec = FeatureSpec(features=["flux", "moduli_re", "moduli_im", "tau_re", "tau_im"],
                    list_max_len=12)
@@ -130,12 +130,42 @@ assert 700_000 < len(rows) < 900_000
     "synced-1000-1000",
 )
 
+_FEATURES = ("flux", "moduli_re", "moduli_im", "tau_re", "tau_im")
+
+_TRAIN_FILES = f"""
+import os
+import sys
+from stringforge.vulcan import FeatureSpec, VulcanMLView, VulcanReader
+
+spec = FeatureSpec(features={list(_FEATURES)}, list_max_len=12)
+view = VulcanMLView(VulcanReader.from_local(sys.argv[1]), feature_spec=spec)
+os.makedirs(sys.argv[2])
+for name in ("train", "val", "test"):
+    rows = view.as_dataframe(name).sample(frac=1, random_state=1)
+    rows.to_parquet(f"{{sys.argv[2]}}/{{name}}.parquet")
+"""
+
+_SPLIT_IDS = """
+from stringforge.vulcan import VulcanMLView, VulcanReader
+
+view = VulcanMLView(VulcanReader.from_local("/nowhere"))
+assert len([view.split_of(f"{number:016x}") for number in range(100_000)]) == 100_000
+"""
+
+_SPLIT_IDS_OURS = """
+import polars
+from vulcan_cli.dataset.splits import Splits
+
+ids = polars.Series([f"{number:016x}" for number in range(100_000)])
+assert len(Splits().of_all(ids)) == 100_000
+"""
+
 JOBS: dict[str, Job] = {
     "worker": Job(
         what="a worker stages 1,000 rows",
         needs=(("rows", "1000"),),
         peer=_script(_STAGE_ONE, "rows-1000"),
-        ours=_vulcan(
+        ours=vulcan(
             "stage", "{data}/rows-1000", "-g", _GEOMETRY_TEXT, "--staging-dir", "{scratch}"
         ),
         faster=2,
@@ -157,7 +187,7 @@ JOBS: dict[str, Job] = {
     "help": Job(
         what="`vulcan --help`; the peer, which has no command, is imported",
         peer=_script("import stringforge.vulcan"),
-        ours=_vulcan("--help"),
+        ours=vulcan("--help"),
         faster=3,
     ),
     "stage-1000": Job(
@@ -184,7 +214,7 @@ JOBS: dict[str, Job] = {
         what="stage one shard of 1 M rows",
         needs=(("rows", "1000000"),),
         peer=_script(_STAGE_ONE, "rows-1000000"),
-        ours=_vulcan(
+        ours=vulcan(
             "stage", "{data}/rows-1000000", "-g", _GEOMETRY_TEXT, "--staging-dir", "{scratch}"
         ),
         faster=6,
@@ -204,7 +234,7 @@ vulcan.remaining_budget()
 """,
             "pending-100000",
         ),
-        ours=_vulcan("status", "--staging-dir", "{data}/pending-100000", "--repo", "owner/name"),
+        ours=vulcan("status", "--staging-dir", "{data}/pending-100000", "--repo", "owner/name"),
         faster=6,
         memory=1 / 4,
     ),
@@ -250,8 +280,8 @@ vulcan.remaining_budget()
     "all-large-file": Job(
         what="the same, streamed to a parquet file (`vulcan query -o`)",
         needs=(("synced", "1000", "1000"),),
-        peer=_read("reader.query().to_parquet(sys.argv[2] + '.parquet')", "synced-1000-1000")[0],
-        ours=_vulcan(
+        peer=read("reader.query().to_parquet(sys.argv[2] + '.parquet')", "synced-1000-1000")[0],
+        ours=vulcan(
             *("query", "--staging-dir", "{data}/synced-1000-1000", "--source", "synced"),
             *("-o", "{scratch}.parquet"),
         ),
@@ -267,6 +297,25 @@ vulcan.remaining_budget()
         faster=20,
         memory=1 / 3,
         slow=True,
+    ),
+    "train-files": Job(
+        what="all three splits of the same as parquet files, shuffled (`vulcan split --out-dir`)",
+        needs=(("synced", "1000", "1000"),),
+        peer=_script(_TRAIN_FILES, "synced-1000-1000"),
+        ours=vulcan(
+            *("split", "--staging-dir", "{data}/synced-1000-1000", "--source", "synced"),
+            *("--features", ",".join(_FEATURES), "--list-max-len", "12"),
+            *("--seed", "1", "--out-dir", "{scratch}"),
+        ),
+        faster=8,
+        memory=1 / 3,
+        slow=True,
+    ),
+    "split-ids": Job(
+        what="the splits of 100,000 geometries, by their ids",
+        peer=_script(_SPLIT_IDS),
+        ours=_script(_SPLIT_IDS_OURS),
+        faster=2,
     ),
 }
 """All jobs, by the names that the command takes."""

@@ -18,6 +18,9 @@ from itertools import count
 from benchmarks.environments import CHECKOUT, Environment, cache_folder, ours, peer
 from benchmarks.jobs import JOBS, Command, Job, Places
 from benchmarks.measure import Measured, in_pairs
+from benchmarks.sizes import SIZES
+
+_ALL = {**JOBS, **SIZES}
 
 _HEAD = """\
 | job | peer | ours | times as fast | goal | peer's memory | ours | goal |
@@ -29,7 +32,7 @@ def main() -> None:
     data = cache_folder() / "data"
     programs = peer(), ours()
     for name in arguments.names:
-        for needed in JOBS[name].needs:
+        for needed in _ALL[name].needs:
             command = [programs[1].python, "-m", "benchmarks.data", str(data), *needed]
             subprocess.run(command, cwd=CHECKOUT, check=True)
     scratch = cache_folder() / f"scratch-{os.getpid()}"
@@ -38,9 +41,9 @@ def main() -> None:
         print(_machine())
         print(f"\n{_HEAD}", flush=True)
         for name in arguments.names:
-            rounds = arguments.rounds or (3 if JOBS[name].slow else 7)
-            pair = _measure(JOBS[name], programs, Places(data, scratch / name), rounds)
-            print(_row(JOBS[name], *pair), flush=True)
+            rounds = arguments.rounds or (3 if _ALL[name].slow else 7)
+            pair = _measure(_ALL[name], programs, Places(data, scratch / name), rounds)
+            print(_row(_ALL[name], *pair), flush=True)
     finally:
         # Not between the runs: file systems are slow for a while after deleting many files.
         shutil.rmtree(scratch)
@@ -57,12 +60,17 @@ def _arguments() -> argparse.Namespace:
         const=1,
         help="one pair of runs for each job, after one to warm up; else 7, or 3 of slow jobs",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"out of {', '.join(JOBS)}")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"out of {', '.join(JOBS)} (these without a name), {', '.join(SIZES)}",
+    )
     arguments = parser.parse_args()
     arguments.names = arguments.names or list(JOBS)
-    unknown = sorted(set(arguments.names) - set(JOBS))
+    unknown = sorted(set(arguments.names) - set(_ALL))
     if unknown:
-        parser.error(f"there is no job {unknown[0]}: choose from {', '.join(JOBS)}")
+        parser.error(f"there is no job {unknown[0]}: choose from {', '.join(_ALL)}")
     return arguments
 
 

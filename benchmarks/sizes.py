@@ -1,0 +1,59 @@
+"""Jobs on 1,000 and on 100,000 shards: only where named, as the large ones take an hour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.jobs import Job, read, vulcan
+
+# Goals by number of shards: the catalog, one shard once there is a catalog, all rows.
+_GOALS = {1_000: (6.0, 5.0, 15.0), 100_000: (6.0, 100.0, 15.0)}
+
+
+def _jobs(n_shards: int) -> Iterator[tuple[str, Job]]:
+    data = f"synced-{n_shards}-8"
+    needs = (("synced", str(n_shards), "8"),)
+    catalog, one, everything = _GOALS[n_shards]
+    of = f"of {n_shards:,} shards"
+    peer, ours = read(f"assert len(reader.catalog()) == {n_shards}", data)
+    yield (
+        f"catalog-{n_shards}",
+        Job(
+            what=f"catalog {of}, first time",
+            needs=needs,
+            peer=peer,
+            ours=ours,
+            faster=catalog,
+            slow=True,
+            forgets=(f"{data}/_vulcan/catalog",),
+        ),
+    )
+    where = ("--staging-dir", f"{{data}}/{data}", "--source", "synced")
+    yield (
+        f"one-{n_shards}",
+        Job(
+            what=f"one {of}, fresh process, with its catalog (`vulcan query --ks-id`)",
+            needs=needs,
+            peer=read("assert len(reader.query(ks_id=471)) == 8", data)[0],
+            ours=vulcan("query", "--ks-id", "471", *where),
+            faster=one,
+            slow=True,
+        ),
+    )
+    peer, ours = read(f"assert len(reader.query()) == {8 * n_shards}", data)
+    yield (
+        f"all-{n_shards}",
+        Job(
+            what=f"all rows {of} of 8 rows",
+            needs=needs,
+            peer=peer,
+            ours=ours,
+            faster=everything,
+            memory=1 / 10 if n_shards == 100_000 else None,
+            slow=True,
+        ),
+    )
+
+
+SIZES: dict[str, Job] = {name: job for size in _GOALS for name, job in _jobs(size)}
+"""These jobs, by the names that the command takes."""
