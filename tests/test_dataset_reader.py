@@ -74,6 +74,32 @@ def test_a_reader_keeps_only_the_shards_used_last(staging: Path) -> None:
         reader.fetch_shard(second)
 
 
+def test_a_shard_that_others_push_out_is_still_in_the_answer(staging: Path) -> None:
+    reader = VulcanReader.from_local(staging, cache_size=3)
+    everything = VulcanReader.from_local(staging).query()
+    for path in reader.catalog()["path_in_repo"][:3]:
+        reader.fetch_shard(path)
+    for keys in ({"ks_id": 5}, {"ks_id": 4}, {"ks_id": -1}, {"ks_id": 3}, {"ks_id": 5}):
+        found = reader.query(**dict[str, Any](keys))
+        assert found.equals(everything.filter(**keys).select(found.columns))
+        assert found.height > 0
+
+
+def test_a_question_asked_again_has_its_answer_until_the_catalog_is_read_anew(
+    staging: Path,
+) -> None:
+    reader = VulcanReader.from_local(staging)
+    first = reader.query(ks_id=5, sort=["tau_im"])
+    mine = reader.query(ks_id=5, sort=["tau_im"])
+    mine.drop_in_place("flux")
+    put(staging / "synced", vacua(1), "later", ks_id=5)
+
+    assert reader.query(ks_id=5, sort=["tau_im"]).equals(first)
+    assert reader.query(ks_id=5).height == first.height
+    reader.catalog(refresh=True)
+    assert reader.query(ks_id=5, sort=["tau_im"]).height == first.height + 1
+
+
 def test_a_file_of_most_bytes_is_read_but_not_kept(tmp_path: Path) -> None:
     source = put(tmp_path, vacua(2), "a", h11=2)
     memory = Memory(5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +16,7 @@ MOST_BYTES = 32 * 1024 * 1024
 
 
 class Memory:
-    """The shards that were used last. They never change, so nothing here can grow stale."""
+    """The shards that were used last, which never change, and the answers that were given last."""
 
     def __init__(self, size: int) -> None:
         """Begin with nothing.
@@ -26,6 +27,7 @@ class Memory:
         self._size = size
         self._held: OrderedDict[str, tuple[pl.DataFrame, int]] = OrderedDict()
         self._bytes = 0
+        self._answers: OrderedDict[Hashable, pl.DataFrame] = OrderedDict()
 
     def get(self, path_in_repo: str) -> pl.DataFrame | None:
         """All rows of a shard that is in memory; do not change them in place."""
@@ -59,32 +61,58 @@ class Memory:
 
     def rows(self, shards: Catalog, schema: pl.Schema) -> pl.LazyFrame | None:
         """All rows of the shards under one schema; None where they do not fit, or one is bad."""
-        paths, sizes = (shards.rows[name] for name in ("path_in_repo", "bytes"))
-        if len(paths) > self._size or sizes.sum() > MOST_BYTES:
+        paths = shards.rows["path_in_repo"].to_list()
+        if len(paths) > self._size or shards.rows["bytes"].sum() > MOST_BYTES:
             return None
+        # Loading one may push out another, so what is wanted is held from here on.
+        found = {path: rows for path in paths if (rows := self.get(path)) is not None}
+        missing = [path for path in paths if path not in found]
         try:
-            self._load_all(shards.where(~pl.col("path_in_repo").is_in(list(self._held))))
-            parts = [_under(self._held[path][0], schema) for path in paths]
+            if missing:
+                found |= self._load_all(shards.where(pl.col("path_in_repo").is_in(missing)))
+            parts = [_under(found[path], schema) for path in paths]
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, BadShard):
             return None
         return (pl.concat(parts) if parts else pl.DataFrame(schema=schema)).lazy()
 
-    def _load_all(self, shards: Catalog) -> None:
+    def recall(self, question: Hashable) -> pl.DataFrame | None:
+        """The answer to a question that was asked before; do not change it in place."""
+        if question not in self._answers:
+            return None
+        self._answers.move_to_end(question)
+        return self._answers[question]
+
+    def remember(self, question: Hashable, answer: pl.DataFrame) -> None:
+        """Keep an answer that is not large."""
+        if answer.estimated_size() * max(self._size, 1) > 2 * MOST_BYTES:
+            return
+        self._answers[question] = answer
+        while len(self._answers) > self._size:
+            self._answers.popitem(last=False)
+
+    def _load_all(self, shards: Catalog) -> dict[str, pl.DataFrame]:
         """Load shards; those that are away are brought together.
 
         Raises:
             BadShard: One of them is none.
         """
         told = shards.rows.select("path_in_repo", "bytes").iter_rows()
+        loaded = {}
         for file, (path, n_bytes) in zip(shards.files(), told, strict=True):
             if isinstance(file, BadShard):
                 raise file
-            self.load(path, file, n_bytes)
+            loaded[path] = self.load(path, file, n_bytes)
+        return loaded
 
     def clear(self) -> None:
         """Forget everything."""
+        self.forget_answers()
         self._held.clear()
         self._bytes = 0
+
+    def forget_answers(self) -> None:
+        """Keep the shards alone: there may be others."""
+        self._answers.clear()
 
 
 def _under(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:

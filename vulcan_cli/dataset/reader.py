@@ -140,8 +140,15 @@ class VulcanReader:
             columns=columns,
             **more,
         )
-        found = query(self.shards(), filters, memory=self._memory)
-        return found.rows.collect(engine="streaming")
+        catalog = self.shards()
+        answer = self._memory.recall(filters)
+        if answer is None:
+            found = query(catalog, filters, memory=self._memory)
+            answer = found.rows.collect(engine="streaming")
+            if found.bad == catalog.bad:
+                self._memory.remember(filters, answer)
+        # A clone shares the cells, but columns that the caller adds or drops are its own.
+        return answer.clone()
 
     def fetch_run(self, run_id: str) -> pl.DataFrame:
         """All rows of a run; empty where there is none."""
@@ -187,12 +194,17 @@ class VulcanReader:
         """The whole catalog, with schemas and bad files; read at the first call, then kept."""
         if self._catalog is None or refresh:
             self._catalog = self._source().catalog
+            self._memory.forget_answers()
         return self._catalog
 
 
 def filters_of(columns: Iterable[str] | None = None, **asked: Any) -> Filters:  # noqa: ANN401
     """The filters that keywords of the peer's kind stand for: one value each."""
-    given = {name: value for name, value in asked.items() if value is not None}
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in asked.items()
+        if value is not None
+    }
     for name in KEYS:
         if name in given:
             given[name] = (range(given[name], given[name] + 1),)
