@@ -8,7 +8,8 @@ Where geometries are grouped, the id of their group takes the place of their own
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import accumulate
@@ -82,13 +83,12 @@ class Splits:
 
     def of(self, group_id: str) -> str:
         """The split of one group: of a geometry, unless geometries are grouped further."""
-        held = self.frozen.get(group_id)
-        return self._at(uniform(group_id, salt=self.salt)) if held is None else held
+        return self._of_each([group_id])[0]
 
     def of_all(self, group_ids: pl.Series) -> pl.Series:
         """The split of each entry, named `split`; one hash for each distinct group."""
         distinct = group_ids.unique().drop_nulls()
-        found = pl.Series(map(self.of, distinct), dtype=pl.String)
+        found = pl.Series(self._of_each(distinct), dtype=pl.String)
         return group_ids.replace_strict(distinct, found, return_dtype=pl.String).alias("split")
 
     def of_shards(self, shards: pl.DataFrame) -> pl.Series:
@@ -99,11 +99,14 @@ class Splits:
         """
         return self.of_all(group_ids(shards, self.group_by))
 
-    def _at(self, number: float) -> str:
-        for name, bound in zip(self.names, accumulate(self.fractions), strict=True):
-            if number < bound:
-                return name
-        return self.names[-1]
+    def _of_each(self, group_ids: Iterable[str]) -> list[str]:
+        bounds = tuple(accumulate(self.fractions))
+        # The last split takes what rounding leaves over.
+        names = (*self.names, self.names[-1])
+        return [
+            self.frozen.get(each) or names[bisect_right(bounds, uniform(each, salt=self.salt))]
+            for each in group_ids
+        ]
 
 
 def split_of(
