@@ -316,6 +316,21 @@ RunIdPatterns = Annotated[
     typer.Argument(metavar="RUN_ID", help="Run ids, or patterns of them; none for all."),
 ]
 
+FromRejected = Annotated[
+    bool,
+    typer.Option(
+        "--from-rejected", help="Bring back what a sync set aside because it was no shard."
+    ),
+]
+
+FromConflicts = Annotated[
+    bool,
+    typer.Option(
+        "--from-conflicts",
+        help="Bring back, under a new run id, rows whose name was taken by other rows.",
+    ),
+]
+
 OlderThan = Annotated[
     str | None,
     typer.Option(

@@ -6,9 +6,19 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vulcan_cli.cli.options import DryRun, Json, Quiet, RunIdPatterns, StagingDir, Verbose
-from vulcan_cli.cli.output import Output
+from vulcan_cli.cli.options import (
+    DryRun,
+    FromConflicts,
+    FromRejected,
+    Json,
+    Quiet,
+    RunIdPatterns,
+    StagingDir,
+    Verbose,
+)
+from vulcan_cli.cli.output import Output, printable
 from vulcan_cli.cli.tree import Example
+from vulcan_cli.errors import UsageError
 from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
@@ -17,6 +27,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     Example("All of them", "vulcan retry-failed"),
     Example("Those of one day, only looked at", "vulcan retry-failed '2026-06-01-*' --dry-run"),
+    Example("Rows whose name was taken", "vulcan retry-failed --from-conflicts"),
 )
 EXIT_CODES = (3, 4, 6, 7)
 
@@ -26,6 +37,8 @@ _DATA = 3
 def retry_failed(
     run_ids: RunIdPatterns = None,
     *,
+    from_rejected: FromRejected = False,
+    from_conflicts: FromConflicts = False,
     staging_dir: StagingDir = None,
     dry_run: DryRun = False,
     json: Json = False,
@@ -39,29 +52,46 @@ def retry_failed(
     from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
     from vulcan_cli.sync import retry  # noqa: PLC0415
 
+    if from_rejected and from_conflicts:
+        raise UsageError("--from-rejected and --from-conflicts go one at a time")
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = load_settings(staging_dir=staging_dir)
     out.notices(settings.notices)
     area = StagingArea(settings.require_staging_dir())
-    retried = retry.retry_failed(area, run_ids or (), dry_run=dry_run)
+    if from_rejected:
+        place = "rejected/"
+        retried = retry.retry_aside(area, run_ids or (), heap="rejected", dry_run=dry_run)
+    elif from_conflicts:
+        place = "conflicts/"
+        retried = retry.retry_aside(area, run_ids or (), heap="conflicts", dry_run=dry_run)
+    else:
+        place = "failed/"
+        retried = retry.retry_failed(area, run_ids or (), dry_run=dry_run)
     for shard in retried:
-        _tell(out, shard)
-    stuck = [shard for shard in retried if shard.outcome in ("exists", "stays")]
+        _tell(out, shard, place)
     if not retried:
         out.say("nothing to retry")
-    if stuck:
+    if any(shard.outcome in ("exists", "stays") for shard in retried):
         raise typer.Exit(_DATA)
 
 
-def _tell(out: Output, shard: Retried) -> None:
+def _tell(out: Output, shard: Retried, place: str) -> None:
     path = shard.path_in_repo or shard.name
     if out.as_json:
         out.json(
-            {"path_in_repo": path, "reason": shard.reason, "outcome": shard.outcome or "would move"}
+            {
+                "path_in_repo": path,
+                "reason": shard.reason,
+                "outcome": shard.outcome or "would move",
+                "new_path": shard.new_path,
+            }
         )
-        return
-    out.line(f"{path}\t{shard.reason or 'no reason is known'}")
+    else:
+        # One line for each shard, whatever the repo said.
+        out.line(f"{path}\t{printable(shard.reason or 'no reason is known')}")
+    if shard.new_path is not None:
+        out.say(f"its rows wait as {shard.new_path}")
     if shard.outcome == "exists":
-        out.warn(f"{path} stays in failed/: pending/ holds other content under its name")
+        out.warn(f"{path} stays in {place}: pending/ holds other content under its name")
     if shard.outcome == "stays":
-        out.warn(f"{path} stays in failed/: it cannot be moved")
+        out.warn(f"{path} stays in {place}: it cannot be brought back")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+
+import typer
 
 from vulcan_cli.cli.options import (
     DryRun,
@@ -18,7 +21,7 @@ from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import open_configured
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
-from vulcan_cli.quantities import format_size, parse_duration, parse_size
+from vulcan_cli.quantities import counted, format_size, parse_duration, parse_size
 from vulcan_cli.settings import load_settings
 
 EXAMPLES = (
@@ -26,6 +29,8 @@ EXAMPLES = (
     Example("Keep 10 GB, only looked at", "vulcan trim-synced --keep-bytes 10GB --dry-run"),
 )
 EXIT_CODES = (4, 5, 6, 7)
+
+_DISK = 6
 
 
 def trim_synced(
@@ -73,6 +78,17 @@ def trim_synced(
             )
         else:
             out.line(f"{shard.path_in_repo}\t{shard.outcome}")
-    freed = sum(shard.size for shard in trimmed if shard.outcome != "unconfirmed")
+    _warn(out, [shard.outcome for shard in trimmed])
+    freed = sum(shard.size for shard in trimmed if shard.outcome in ("deleted", "due"))
     word = "would free" if dry_run else "freed"
     out.say(f"{word} {format_size(freed)}")
+    if any(shard.outcome == "stays" for shard in trimmed):
+        raise typer.Exit(_DISK)
+
+
+def _warn(out: Output, outcomes: Sequence[str]) -> None:
+    unconfirmed, stuck = outcomes.count("unconfirmed"), outcomes.count("stays")
+    if unconfirmed:
+        out.warn(f"not confirmed, so not deleted: {counted(unconfirmed, 'shard')}")
+    if stuck:
+        out.warn(f"confirmed, but the file system refuses to delete: {counted(stuck, 'shard')}")
