@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from benchmarks.jobs import Job, read, vulcan
 
-# Goals by number of shards: the catalog, one shard once there is a catalog, all rows.
-_GOALS = {1_000: (6.0, 5.0, 15.0), 100_000: (6.0, 100.0, 15.0)}
+# Goals by number of shards: the catalog, one shard once there is a catalog, all rows. Among 1,000 a
+# process spends its time on starting, so that ours is only not to be slower.
+_GOALS = {1_000: (1.0, 1.0, 1.0), 100_000: (6.0, 100.0, 15.0)}
 
 
 def _jobs(n_shards: int) -> Iterator[tuple[str, Job]]:
