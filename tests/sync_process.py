@@ -91,8 +91,8 @@ def _strace(pid: int, inject: str, trace: Path | None) -> Iterator[None]:
     arguments = ["-e", f"trace={calls}"]
     if ":" in inject:
         arguments += ["-e", f"inject={inject}"]
-    if trace is not None:
-        arguments += ["-o", str(trace)]
+    # Never to stderr: nobody reads that while the child runs, and a full pipe stops both.
+    arguments += ["-o", str(trace or os.devnull)]
     process = subprocess.Popen(
         [strace, "-f", *arguments, "-p", str(pid)], stderr=subprocess.PIPE, text=True
     )
