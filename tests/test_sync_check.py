@@ -38,6 +38,7 @@ from vulcan_cli.sync import contents
 from vulcan_cli.sync.check import Checked, NotChecked, check_all
 from vulcan_cli.sync.drain import SyncOptions, sync
 from vulcan_cli.sync.report import SyncReport
+from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.geometry import file_name
 
 DATA = Path(__file__).parent / "data"
@@ -621,3 +622,12 @@ def test_lone_sidecars_and_foreign_names_are_left_alone(area: StagingArea, place
         f"{BAD}{SIDECAR_SUFFIX}",
         "notes.txt",
     ]
+
+
+@pytest.mark.parametrize(
+    "secret", [TOKEN, "Bearer abcdefgh1", "BEARER abcdefgh1", "bearer\tabcdefgh1", "S3://me@host"]
+)
+def test_p16_every_kind_of_secret_has_a_mark_that_is_looked_for_first(secret: str) -> None:
+    assert secrets.looks_secret(secret)
+    assert contents._has_secret([pa.array(["a", f"see {secret}"])])
+    assert not contents._has_secret([pa.array(["hf_short", "a bearer of news", "s3://host/x"])])
