@@ -182,7 +182,10 @@ def test_without_a_staging_directory(tmp_path: Path, words: list[str], message: 
         "exit_code": 4,
         "message": message,
         "safe": "nothing was changed",
-        "next": ["export VULCAN_STAGING_DIR=/shared/folder", "vulcan status"],
+        "next": [
+            "export VULCAN_STAGING_DIR=/shared/folder",
+            " ".join(["vulcan status --json", *words]),
+        ],
         "setting": "staging_dir",
     }
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any, cast
@@ -186,7 +186,7 @@ CAPS: dict[str, Fault] = {
         COMMIT,
         "POST",
         status=429,
-        headers={"Retry-After": formatdate(time.time() + 200, usegmt=True)},
+        headers={"Retry-After": "a date"},
     ),
     "RateLimit": Fault(
         "status", COMMIT, "POST", status=429, headers={"RateLimit": '"api";r=0;t=120'}
@@ -199,11 +199,15 @@ def test_a_rate_limit_within_patience_is_waited_out(
     area: StagingArea, hub: LocalHub, fake: FakeTime, what: str
 ) -> None:
     staged = put_many(area, 2)
-    hub.add_faults(CAPS[what])
+    fault = CAPS[what]
+    if what.endswith("date"):
+        # Told from the clock of the run: the suite may have been at work for minutes.
+        fault = replace(fault, headers={"Retry-After": formatdate(fake.moment + 200, usegmt=True)})
+    hub.add_faults(fault)
     repo = Hooked(open_hub(hub, clock=lambda: fake.moment))
     report = run(area, repo, fake)
     assert (report.n_committed, report.exit_code, requested(hub)) == (2, 0, 2)
-    assert 60 < fake.slept <= 200 if what.endswith("date") else fake.slept == 120
+    assert 199 <= fake.slept <= 200 if what.endswith("date") else fake.slept == 120
     assert [attempt.operations for attempt in hub.attempts(NAME)] == [3, 3]
     assert_whole(area, hub, staged)
 
