@@ -154,7 +154,7 @@ ACTS: list[Callable[[StagingArea, int], None]] = [
 ]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 5)), max_size=14))
 def test_whatever_happens_behind_its_back_it_tells_what_is_there(
     acts: list[tuple[Callable[[StagingArea, int], None], int]],

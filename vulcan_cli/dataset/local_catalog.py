@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,11 +19,11 @@ import polars as pl
 from vulcan_cli.dataset import catalog_words
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Source
 from vulcan_cli.dataset.catalog_store import BAD, IDENTITY, ROWS, TRIMMED, Stored, load, store
+from vulcan_cli.dataset.state_folder import listing_of, set_stamp, stamp_of
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
 from vulcan_cli.files import DAY, Folder, is_temporary
 from vulcan_cli.staging.area import (
     PRIVATE,
-    SHARD_SUFFIX,
     STATES,
     StagingArea,
     State,
@@ -37,8 +36,6 @@ _SECOND_NS = 10**9
 
 # How far the clock that stamps files may be ahead of the one that stamps the ledger.
 _SKEW_S = 300
-
-_LISTED = {name: ROWS[name] for name in IDENTITY}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,17 +85,17 @@ def keep(area: StagingArea) -> None:
 
 
 def _is_current(area: StagingArea, state: State, folder: Folder, stored: Stored) -> bool:
-    unchanged = stored.stamp == _stamp_of(folder)
+    unchanged = stored.stamp == stamp_of(folder)
     return unchanged and (state != "synced" or stored.ledger == Ledger(area).size())
 
 
 def _heal(area: StagingArea, state: State, folder: Folder, stored: Stored) -> Held:
     """Take in what changed, and store it where that is ours to do."""
     with _place(area) as place:
-        stamp = None if place is None else _set_stamp(folder)
+        stamp = None if place is None else set_stamp(folder)
         # Before the listing: what it tells of was moved here before.
         ledger = Ledger(area).size()
-        listing = _listing(folder)
+        listing = listing_of(folder)
         fresh, for_now = _read_new(folder, state, _new_in(listing, stored))
         kept = Stored(
             # What could not be read may be readable soon, without any change of the folder.
@@ -148,45 +145,6 @@ def _open_place(area: StagingArea, stack: contextlib.ExitStack) -> Folder | None
 
 def _is_ours(folder: Folder) -> bool:
     return os.fstat(folder.fd).st_uid == os.geteuid()
-
-
-def _stamp_of(folder: Folder) -> tuple[int, int]:
-    status = os.fstat(folder.fd)
-    return status.st_ino, status.st_mtime_ns
-
-
-def _set_stamp(folder: Folder) -> tuple[int, int] | None:
-    """Give the folder a time of our own; None where it does not take it to the nanosecond."""
-    status = os.fstat(folder.fd)
-    own = status.st_mtime_ns // _SECOND_NS * _SECOND_NS + secrets.randbelow(_SECOND_NS)
-    try:
-        os.utime(folder.fd, ns=(status.st_atime_ns, own))
-    except OSError:
-        return None
-    stamp = (status.st_ino, own)
-    return stamp if _stamp_of(folder) == stamp else None
-
-
-def _listing(folder: Folder) -> pl.DataFrame:
-    """Names that could be shards', with what makes each file this one; columns `IDENTITY`."""
-    found = []
-    for entry in folder.scan():
-        name = entry.name
-        # Names of shards are ASCII; others cannot even be text.
-        if name.endswith(SHARD_SUFFIX) and name.isascii():
-            try:
-                status = entry.stat()
-            except OSError:
-                found.append((name, -1, -1, 0))
-            else:
-                found.append((name, status.st_size, status.st_mtime_ns, status.st_ino))
-    columns = zip(*found, strict=True) if found else ([] for _ in _LISTED)
-    return pl.DataFrame(
-        [
-            pl.Series(name, values, dtype=dtype)
-            for (name, dtype), values in zip(_LISTED.items(), columns, strict=True)
-        ]
-    )
 
 
 def _new_in(listing: pl.DataFrame, stored: Stored) -> pl.DataFrame:
