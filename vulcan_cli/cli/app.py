@@ -37,6 +37,7 @@ COMMANDS: tuple[str, ...] = (
     "catalog",
     "query",
     "split",
+    "card",
     "demo",
 )
 """The commands, in the order of a shard's life. Each is a function in a module of its name."""
