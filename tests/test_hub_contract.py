@@ -388,9 +388,10 @@ def test_a_snapshot_names_its_commit_and_the_one_before(place: Place, tmp_path: 
     assert repo.snapshot() == Snapshot(second, first)
     assert repo.snapshot(first) == Snapshot(first, start)
     assert repo.snapshot(start) == Snapshot(start, NO_COMMIT)
-    for ask in (lambda: repo.snapshot("nobranch"), lambda: place.open("absent").snapshot()):
-        with pytest.raises(RepoMissing):
-            ask()
+    with pytest.raises(RepoMissing):
+        repo.snapshot("nobranch")
+    with pytest.raises(RepoMissing):
+        place.open("absent").snapshot()
 
 
 def test_a_stretch_of_a_file(place: Place, tmp_path: Path) -> None:
