@@ -32,7 +32,7 @@ DESCRIPTION = "split.json"
 
 FORMATS = (*export.FORMATS, *array_files.FORMATS)
 
-MOST_BYTES = 200_000_000
+MOST_BYTES = 100_000_000
 """The values of one file at most, and a row more; a file is held in memory while it is written."""
 
 # Rows that are read at a time.
