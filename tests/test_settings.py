@@ -13,6 +13,7 @@ from vulcan_cli.settings import (
     Origin,
     Settings,
     load_settings,
+    options_alone,
     read_display,
     read_endpoint,
 )
@@ -344,3 +345,12 @@ def test_every_setting_is_documented() -> None:
     names = [name for name, _ in ENVIRONMENT]
     assert names[: len(FIELDS)] == [f"VULCAN_{name.upper()}" for name in FIELDS]
     assert len(names) == len(set(names))
+
+
+def test_options_alone_may_count(tmp_path: Path) -> None:
+    (tmp_path / "vulcan.toml").write_text("nonsense = 1\n")
+    with options_alone():
+        settings = load_settings({"VULCAN_BUDGET": "none"}, tmp_path, project="p")
+    assert (settings.project, settings.budget, settings.notices) == ("p", 90, ())
+    with pytest.raises(NotSetUp):
+        load_settings({}, tmp_path)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +18,14 @@ from vulcan_cli import credentials
 from vulcan_cli.credentials import Secret
 from vulcan_cli.errors import NotSetUp, UsageError
 from vulcan_cli.quantities import parse_duration
-from vulcan_cli.settings_file import FILE_NAME, SettingsFile, find_files
+from vulcan_cli.settings_file import FILE_NAME, Found, SettingsFile, find_files
 from vulcan_cli.vacua.run_id import DEFAULT_TEMPLATE, template_names
 from vulcan_cli.vacua.secrets import looks_secret
 
 PREFIXES = ("VULCAN_", "STRINGFORGE_VULCAN_")
 """What the names of our variables and of the peer's begin with; ours win."""
+
+_options_alone = ContextVar("options_alone", default=False)
 
 Kind = Literal["option", "environment", "file", "default"]
 
@@ -145,8 +149,11 @@ def load_settings(
     environ = os.environ if environ is None else environ
     if unknown := options.keys() - FIELDS.keys():
         raise TypeError(f"no such settings: {sorted(unknown)}")
-    folder = _working_directory() if cwd is None else cwd
-    found = find_files(folder, environ)
+    found = Found((), ())
+    if _options_alone.get():
+        environ = {}
+    else:
+        found = find_files(_working_directory() if cwd is None else cwd, environ)
     for file in found.files:
         _refuse_unknown(file)
     values: dict[str, Any] = {}
@@ -156,6 +163,16 @@ def load_settings(
         values[field.name], origins[field.name] = next(candidates)
     notices = (*found.notices, *_misspelt_variables(environ))
     return Settings(**values, origins=origins, notices=notices)
+
+
+@contextmanager
+def options_alone() -> Iterator[None]:
+    """Let only options and defaults count, whatever is set on this machine: for the demo."""
+    before = _options_alone.set(True)
+    try:
+        yield
+    finally:
+        _options_alone.reset(before)
 
 
 def find_token(environ: Mapping[str, str] | None = None) -> Secret | None:

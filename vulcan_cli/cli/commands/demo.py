@@ -15,6 +15,8 @@ import typer
 from vulcan_cli.cli.options import Keep, Quiet
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.tree import Example
+from vulcan_cli.errors import UsageError
+from vulcan_cli.settings import options_alone
 
 EXAMPLES = (
     Example("Watch the whole job", "vulcan demo"),
@@ -26,6 +28,8 @@ _HERE = "--staging-dir staging"
 _THERE = f"{_HERE} --repo ./repo"
 _COLUMNS = "h12,ks_id,tau_im,W_re,residual"
 _LISTS = "flux,moduli_re,moduli_im"
+# Seven geometries are few: this salt leaves no split empty.
+_SALT = "--salt 1"
 
 _AFTER_STAGING = (
     ("How things stand.", f"status {_THERE}"),
@@ -37,10 +41,10 @@ _AFTER_STAGING = (
         "Ask for vacua.",
         f"query {_HERE} --where 'tau_im > 5' --columns {_COLUMNS} --limit 5 --format table",
     ),
-    ("Cut the geometries into train, val and test.", f"split {_HERE}"),
+    ("Cut the geometries into train, val and test.", f"split {_HERE} {_SALT}"),
     (
         "Write the training rows, lists filled up to 20.",
-        f"split train {_HERE} --features {_LISTS} --list-max-len 20 -o train.parquet",
+        f"split train {_HERE} {_SALT} --features {_LISTS} --list-max-len 20 -o train.parquet",
     ),
 )
 
@@ -51,7 +55,8 @@ def demo(*, keep: Keep = None, quiet: Quiet = False) -> None:
     Each command is shown as it is run. Needs no network and no settings, and takes seconds.
     """
     out = Output(quiet=quiet)
-    with _folder(keep) as folder, contextlib.chdir(folder):
+    # What is set on this machine is for real work.
+    with _folder(keep) as folder, contextlib.chdir(folder), options_alone():
         _copy_results(Path("results"))
         out.say("Workers stage what their solver wrote; no network, no token.")
         for file in sorted(Path("results").glob("h11-*")):
@@ -69,7 +74,7 @@ def _run(command: str, out: Output) -> None:
     from vulcan_cli.cli.app import PROGRAM, main  # noqa: PLC0415
 
     out.say(f"$ {PROGRAM} {command}")
-    code = main(shlex.split(command))
+    code = main([*shlex.split(command), *(["-q"] if out.quiet else [])])
     if code:
         raise typer.Exit(code)
 
@@ -91,6 +96,8 @@ def _copy_results(folder: Path) -> None:
 def _folder(keep: Path | None) -> Iterator[Path]:
     """A temporary folder, or one that stays."""
     if keep is not None:
+        if keep.exists():
+            raise UsageError(f"{keep} is there already; name a new folder")
         keep.mkdir(parents=True)
         yield keep
         return
