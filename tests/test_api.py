@@ -382,3 +382,28 @@ def test_the_examples_in_docstrings_are_true(
 
     assert sum(result.attempted for result in results) > 0
     assert [result.failed for result in results] == [0] * len(results)
+
+
+def test_a_worker_that_writes_waits_for_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    script = """
+import sys
+import polars
+from vulcan_cli import Vulcan
+
+vulcan = Vulcan(repo="owner/name", staging_dir=sys.argv[2])
+vulcan.write(polars.read_parquet(sys.argv[1]), geometry={"ks_id": 5})
+print(len(vulcan.list_pending()), *sorted(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(FILE), str(tmp_path / "staging")],
+        env={"PATH": os.defpath, "HOME": str(tmp_path), "PYTHONPATH": str(CHECKOUT)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    n_pending, *loaded = done.stdout.split()
+    heavy = {"pyarrow", "pandas", "numpy", "huggingface_hub", "httpx2", "typer", "rich", "torch"}
+    assert n_pending == "1"
+    assert "vulcan_cli.staging.intake" in loaded
+    assert heavy & set(loaded) == set()

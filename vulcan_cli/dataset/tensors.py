@@ -10,7 +10,6 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-import pyarrow as pa
 
 from vulcan_cli.dataset.array_files import array_problem
 from vulcan_cli.errors import NotSetUp, UsageError
@@ -61,6 +60,7 @@ def as_torch(frame: pl.DataFrame, complex_columns: frozenset[str]) -> dict[str, 
 def as_hf_dataset(frame: pl.DataFrame) -> datasets.Dataset:
     """The frame as a `datasets.Dataset`, which shares its memory; lists have 32-bit offsets."""
     import datasets  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415 - workers that only write must not wait for it
 
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
     narrow = pa.schema([field.with_type(_narrow(field.type)) for field in table.schema])
@@ -91,6 +91,8 @@ def _is_number(dtype: pl.DataType) -> bool:
 
 def _narrow(dtype: Any) -> Any:  # noqa: ANN401 (types of pyarrow, which has no annotations)
     """The type that readers of the peer expect: `list` and `string`, not the large ones."""
+    import pyarrow as pa  # noqa: PLC0415
+
     if pa.types.is_large_string(dtype):
         return pa.string()
     if pa.types.is_large_list(dtype):
