@@ -25,6 +25,7 @@ from vulcan_cli.dataset.filters import (
     sort_columns,
 )
 from vulcan_cli.dataset.memory import Memory
+from vulcan_cli.dataset.prune import may_match
 from vulcan_cli.errors import BadShard, UsageError
 from vulcan_cli.vacua.schema import DTYPES
 
@@ -44,7 +45,7 @@ class Query:
 
     Attributes:
         rows: The result. Collect it with `engine="streaming"`, so that a limit stops the reading.
-        shards: The shards that are read for it.
+        shards: The shards it is about; those whose bounds rule out a match are not read.
     """
 
     rows: pl.LazyFrame
@@ -86,8 +87,9 @@ def query(catalog: Catalog, filters: Filters, *, memory: Memory | None = None) -
         check_condition(condition, pl.Schema({**known, **schema}), filters.where)
     unreadable: dict[Path, BadShard] = {}
     # Only the scan of files can tell which shard fails a person's own condition.
-    held = memory.rows(shards, schema) if memory is not None and filters.where is None else None
-    rows = _scan(shards, schema, unreadable) if held is None else held
+    read = shards.where(may_match(filters))
+    held = memory.rows(read, schema) if memory is not None and filters.where is None else None
+    rows = _scan(read, schema, unreadable) if held is None else held
     rows = rows if condition is None else rows.filter(condition)
     result = list(found if filters.columns is None else filters.columns)
     return Query(_arranged(rows, order, result, filters.limit), shards, unreadable)
