@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import threading
@@ -17,8 +19,13 @@ from tests.cli_support import vulcan
 from tests.dataset_support import put, vacua
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.cluster import query_on_cluster
+from vulcan_cli.dataset.features import FeatureSpec
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.query import query
+from vulcan_cli.dataset.split_cluster import split_on_cluster
+from vulcan_cli.dataset.split_files import write_splits
+from vulcan_cli.dataset.split_view import SplitView
+from vulcan_cli.dataset.splits import Splits
 from vulcan_cli.errors import UsageError
 
 distributed = pytest.importorskip("distributed")
@@ -168,3 +175,62 @@ def test_through_the_command(cluster: Any, catalog: Catalog, tmp_path: Path) -> 
         assert (refused.code, refused.out) == (2, "")
     assert vulcan("query", *where, *to[:2], home=tmp_path).code == 2
     assert vulcan("query", *where, *to, "--format", "table", home=tmp_path).code == 2
+
+
+def split_view(catalog: Catalog, **filters: Any) -> SplitView:
+    spec = FeatureSpec(["flux", "tau_im", "note"], list_max_len=3)
+    splits = Splits(("train", "test"), (0.5, 0.5))
+    return SplitView(catalog=catalog, filters=Filters(**filters), splits=splits, spec=spec)
+
+
+@pytest.mark.parametrize("filters", [{}, {"where": "tau_im > 3"}, {"h11": (range(9, 10),)}])
+def test_splits_are_those_of_one_machine(
+    cluster: Any, catalog: Catalog, tmp_path: Path, filters: dict[str, Any]
+) -> None:
+    view = split_view(catalog, **filters)
+    one = write_splits(tmp_path / "one", split_view(catalog, **filters)).description
+
+    found, bad = split_on_cluster(cluster.scheduler_address, view, tmp_path / "many")
+
+    assert bad == ()
+    for name in view.splits.names:
+        here, there = (
+            pl.concat(pl.read_parquet(file) for file in sorted(folder.glob(f"{name}-*.parquet")))
+            for folder in (tmp_path / "one", tmp_path / "many")
+        )
+        assert_frame_equal(there, here)
+    told = json.loads((tmp_path / "many" / "split.json").read_text())
+    assert told == found.description
+    assert {**told, "files": None} == {**one, "files": None}
+    files = [file for each in told["files"].values() for file in each]
+    assert {path.name for path in (tmp_path / "many").iterdir()} == {
+        "split.json",
+        *(file["name"] for file in files),
+    }
+    for file in files:
+        data = (tmp_path / "many" / file["name"]).read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (file["bytes"], file["sha256"])
+
+
+def test_split_through_the_command(cluster: Any, catalog: Catalog, tmp_path: Path) -> None:
+    (tmp_path / "pending").mkdir()
+    (tmp_path / "failed").mkdir()
+    words = [
+        *("split", "--staging-dir", tmp_path, "--source", "synced", "--splits", "a,b"),
+        *("--fractions", "0.5,0.5", "--scheduler", cluster.scheduler_address),
+    ]
+    gone = Path(catalog.rows["file"][5])
+    gone.chmod(0o644)
+    gone.write_bytes(b"")
+
+    done = vulcan(*words, "--out-dir", tmp_path / "out", "-q", home=tmp_path)
+
+    rows = json.loads((tmp_path / "out" / "split.json").read_text())["rows"]
+    assert sum(rows.values()) == catalog.rows["n_rows"].sum() - catalog.rows["n_rows"][5]
+    assert (done.code, done.out) == (3, f"a\t{rows['a']}\nb\t{rows['b']}\n")
+    assert done.err == (
+        f"vulcan: skipped: {gone.name} is not a shard: "
+        "unreadable as parquet: no footer at its end\n"
+    )
+    assert vulcan(*words, home=tmp_path).code == 2
+    assert vulcan(*words, "--out-dir", tmp_path / "x", "--seed", "1", home=tmp_path).code == 2

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from vulcan_cli.cli.output import Output
@@ -10,11 +11,13 @@ from vulcan_cli.errors import UsageError
 from vulcan_cli.quantities import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vulcan_cli.dataset.catalog import Catalog
     from vulcan_cli.dataset.filters import Filters
+    from vulcan_cli.dataset.split_files import SplitFiles
+    from vulcan_cli.dataset.split_view import SplitView
     from vulcan_cli.errors import BadShard
 
 
@@ -37,14 +40,7 @@ def spread(
 
     if wanted is not None and wanted not in FORMATS:
         raise UsageError(f"a cluster writes {', '.join(FORMATS)}, not {wanted!r}")
-    with ExitStack() as stack:
-        advance: list[Callable[[int], None]] = []
-
-        def progress(_: int, total: int) -> None:
-            if not advance:
-                advance.append(stack.enter_context(out.progress("parts", total)))
-            advance[0](1)
-
+    with _progress(out) as progress:
         written = query_on_cluster(
             scheduler,
             catalog,
@@ -58,3 +54,31 @@ def spread(
     if written.not_finite:
         out.warn(f"{written.not_finite:,} numbers that JSON has not were written as null")
     return written.bad
+
+
+def spread_splits(
+    scheduler: str, view: SplitView, folder: Path, out: Output, file_format: str
+) -> tuple[SplitFiles, Sequence[BadShard]]:
+    """Let a cluster write the splits into a folder; what it wrote, and the shards left out.
+
+    Raises:
+        UsageError: What `split_on_cluster` says.
+    """
+    from vulcan_cli.dataset.split_cluster import split_on_cluster  # noqa: PLC0415
+
+    with _progress(out) as progress:
+        return split_on_cluster(scheduler, view, folder, file_format=file_format, progress=progress)
+
+
+@contextmanager
+def _progress(out: Output) -> Iterator[Callable[[int, int], None]]:
+    """What to call with the number of parts that are done, and of all."""
+    with ExitStack() as stack:
+        advance: list[Callable[[int], None]] = []
+
+        def progress(_: int, total: int) -> None:
+            if not advance:
+                advance.append(stack.enter_context(out.progress("parts", total)))
+            advance[0](1)
+
+        yield progress

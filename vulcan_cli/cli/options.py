@@ -583,7 +583,7 @@ Scheduler = Annotated[
     typer.Option(
         "--scheduler",
         metavar="ADDRESS",
-        help="Let a Dask cluster read the shards; -o names a folder for its part files.",
+        help="Let a Dask cluster write part files: into the folder of -o, or of --out-dir.",
         rich_help_panel=OUTPUT,
     ),
 ]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -29,6 +29,14 @@ PARTS_PER_THREAD = 4
 _ROWS_IN_A_PART = 1_000_000
 _RETRIES = 3
 _PATIENCE_S = 30
+
+# Dask has types for a part of what it does.
+_Client = Any
+
+_Result = TypeVar("_Result")
+
+Progress = Callable[[int, int], None]
+"""Told how many parts are done, and of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +58,24 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One task: what a worker needs to know."""
+    """One task of a query: what a worker needs to know."""
 
     catalog: Catalog
     filters: Filters
     schema: pl.Schema
     file: Path
     file_format: str
+
+    def __call__(self) -> tuple[int, int, list[tuple[str, str]]]:
+        """What runs on a worker: rows, values that became null, shards left out."""
+        answer = query(self.catalog, self.filters)
+        held = answer.rows.collect_schema()
+        rows = answer.rows.select(
+            (pl.col(name) if name in held else pl.lit(None)).cast(dtype).alias(name)
+            for name, dtype in self.schema.items()
+        )
+        written = write_file(rows, self.file, self.file_format)
+        return written.n_rows, written.not_finite, told(answer.bad)
 
 
 def query_on_cluster(
@@ -66,7 +85,7 @@ def query_on_cluster(
     folder: Path,
     *,
     file_format: str = "parquet",
-    progress: Callable[[int, int], None] = lambda *_: None,
+    progress: Progress = lambda *_: None,
 ) -> Spread:
     """Write the rows that meet the filters as part files.
 
@@ -88,84 +107,101 @@ def query_on_cluster(
     if filters.sort or filters.limit is not None:
         raise UsageError("sorting and limiting need one machine; leave them out")
     answer = query(catalog, filters)
-    if any(True for _ in answer.shards.away):
+    schema = answer.rows.collect_schema()
+
+    def parts(making: Path, wanted: int) -> list[_Part]:
+        slices = slices_of(answer.shards, wanted)
+        names = (f"part-{n:05}-of-{len(slices):05}.{file_format}" for n in range(len(slices)))
+        return [
+            _Part(part, filters, schema, making / name, file_format)
+            for part, name in zip(slices, names, strict=True)
+        ]
+
+    with making_on(scheduler, answer.shards, folder) as (cluster, making):
+        tasks = parts(making, cluster.wanted)
+        done = cluster.run(tasks, progress)
+    return Spread(
+        tuple(task.file.name for task in tasks),
+        sum(rows for rows, _, _ in done),
+        sum(lost for _, lost, _ in done),
+        (*answer.shards.bad, *(bad for _, _, left in done for bad in as_bad(left))),
+    )
+
+
+def told(bad: Iterable[BadShard]) -> list[tuple[str, str]]:
+    """Shards that were left out, as they travel."""
+    return [(str(each.path), each.reason) for each in bad]
+
+
+def as_bad(left_out: Iterable[tuple[str, str]]) -> list[BadShard]:
+    """What `told` told."""
+    return [BadShard(Path(path), reason) for path, reason in left_out]
+
+
+def slices_of(shards: Catalog, wanted: int) -> list[Catalog]:
+    """Consecutive shards, of about as many rows each; at least one slice, if only for its types."""
+    rows = shards.rows
+    total = int(rows["n_rows"].sum())
+    count = max(1, min(rows.height, max(wanted, -(-total // _ROWS_IN_A_PART))))
+    before = rows["n_rows"].cum_sum() - rows["n_rows"]
+    number = (before * count // max(1, total)).clip(0, count - 1).alias("slice")
+    parts = rows.with_columns(number).partition_by("slice", maintain_order=True, include_key=False)
+    # What was bad in the catalog is told once, not by every worker.
+    return [replace(shards, rows=part, bad=()) for part in parts or [rows]]
+
+
+class Cluster:
+    """A connection to a Dask cluster.
+
+    Attributes:
+        wanted: Into how many parts a question is best cut.
+    """
+
+    def __init__(self, client: _Client, wanted: int) -> None:
+        """Bind a client of Dask's."""
+        self.wanted = wanted
+        self._client = client
+
+    def run(self, tasks: Sequence[Callable[[], _Result]], progress: Progress) -> list[_Result]:
+        """What each task returns, in their order; a task runs again where its worker died.
+
+        Raises:
+            TryLater: The cluster lost every worker that tried a task.
+        """
+        import distributed  # noqa: PLC0415
+
+        as_completed: Callable[..., Iterable[object]] = distributed.as_completed
+        # Not pure: the same question asked again is to write its files again.
+        futures = self._client.map(_call, tasks, retries=_RETRIES, pure=False)
+        try:
+            with self._client.as_current():
+                for number, _ in enumerate(as_completed(futures), 1):
+                    progress(number, len(tasks))
+            return list(self._client.gather(futures))
+        except distributed.KilledWorker as error:
+            raise TryLater(f"the cluster lost every worker that tried a part: {error}") from error
+        finally:
+            self._client.cancel(futures)
+
+
+def _call(task: Callable[[], _Result]) -> _Result:
+    return task()
+
+
+@contextmanager
+def making_on(scheduler: str, shards: Catalog, folder: Path) -> Iterator[tuple[Cluster, Path]]:
+    """A cluster, and a hidden folder that gets its name when the block ends well.
+
+    Raises:
+        UsageError, NotSetUp, TryLater, DiskTrouble: As `query_on_cluster`.
+    """
+    if shards.away:
         raise UsageError("a cluster reads shards in folders that it shares; these are in a repo")
     folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there and not empty; part files go to a new or empty folder")
     with _making(folder) as making, _connected(scheduler) as client:
-        schema = answer.rows.collect_schema()
-        slices = _slices(answer.shards, PARTS_PER_THREAD * _threads_of(client, scheduler))
-        parts = [
-            _Part(
-                replace(part, bad=()),
-                filters,
-                schema,
-                making / f"part-{number:05}-of-{len(slices):05}.{file_format}",
-                file_format,
-            )
-            for number, part in enumerate(slices)
-        ]
-        done = _run(client, parts, progress)
-    bad = (
-        *answer.shards.bad,
-        *(BadShard(Path(path), why) for each in done for path, why in each[2]),
-    )
-    return Spread(
-        tuple(part.file.name for part in parts),
-        sum(each[0] for each in done),
-        sum(each[1] for each in done),
-        bad,
-    )
-
-
-_Done = tuple[int, int, list[tuple[str, str]]]
-
-# Dask has types for a part of what it does.
-_Client = Any
-
-
-def _slices(shards: Catalog, wanted: int) -> list[Catalog]:
-    """Consecutive shards, of about as many rows each; at least one slice, if only for its types."""
-    rows = shards.rows
-    total = int(rows["n_rows"].sum())
-    count = max(1, min(rows.height, max(wanted, -(-total // _ROWS_IN_A_PART))))
-    if count == 1:
-        return [shards]
-    before = rows["n_rows"].cum_sum() - rows["n_rows"]
-    number = (before * count // max(1, total)).clip(0, count - 1).alias("slice")
-    parts = rows.with_columns(number).partition_by("slice", maintain_order=True, include_key=False)
-    return [replace(shards, rows=part) for part in parts]
-
-
-def _write(part: _Part) -> _Done:
-    """What runs on a worker."""
-    answer = query(part.catalog, part.filters)
-    held = answer.rows.collect_schema()
-    rows = answer.rows.select(
-        (pl.col(name) if name in held else pl.lit(None)).cast(dtype).alias(name)
-        for name, dtype in part.schema.items()
-    )
-    written = write_file(rows, part.file, part.file_format)
-    return written.n_rows, written.not_finite, [(str(bad.path), bad.reason) for bad in answer.bad]
-
-
-def _run(client: _Client, parts: list[_Part], progress: Callable[[int, int], None]) -> list[_Done]:
-    import distributed  # noqa: PLC0415
-
-    as_completed: Callable[..., Iterable[object]] = distributed.as_completed
-
-    # Not pure: the same question asked again is to write its files again.
-    futures = client.map(_write, parts, retries=_RETRIES, pure=False)
-    try:
-        with client.as_current():
-            for number, _ in enumerate(as_completed(futures), 1):
-                progress(number, len(parts))
-        return list(client.gather(futures))
-    except distributed.KilledWorker as error:
-        raise TryLater(f"the cluster lost every worker that tried a part: {error}") from error
-    finally:
-        client.cancel(futures)
+        yield Cluster(client, PARTS_PER_THREAD * _threads_of(client, scheduler)), making
 
 
 @contextmanager

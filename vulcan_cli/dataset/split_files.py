@@ -80,11 +80,7 @@ def write_splits(
         DiskTrouble: The file system refuses; nothing is there then.
     """
     folder = folder.absolute()
-    if file_format not in FORMATS:
-        raise UsageError(f"no format is called {file_format!r}: choose from {', '.join(FORMATS)}")
-    for name in view.splits.names:
-        if not _NAME.fullmatch(name):
-            raise UsageError(f"{name!r} is no part of a file name: letters, digits, _ and .")
+    check_files(view, file_format)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there and not empty; splits go to a new or empty folder")
     making = folder.parent / f".{folder.name}.v{secrets.token_hex(8)}"
@@ -104,6 +100,15 @@ def write_splits(
     return found
 
 
+def check_files(view: SplitView, file_format: str) -> None:
+    """Raise UsageError where there is no such format, or a split is no part of a file name."""
+    if file_format not in FORMATS:
+        raise UsageError(f"no format is called {file_format!r}: choose from {', '.join(FORMATS)}")
+    for name in view.splits.names:
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"{name!r} is no part of a file name: letters, digits, _ and .")
+
+
 @dataclass(frozen=True, slots=True)
 class _Writer:
     """Writes one folder."""
@@ -118,7 +123,7 @@ class _Writer:
         cut: dict[str, dict[str, int]] = {name: {} for name in self.view.splits.names}
         files = {name: self._write_split(name, cut[name]) for name in cut}
         description = {
-            **_described(self.view),
+            **described(self.view),
             "format": self.file_format,
             "seed": self.seed,
             "rows": {name: sum(f["rows"] for f in files[name]) for name in files},
@@ -228,8 +233,8 @@ def _width(dtype: pl.DataType) -> int:
     return 8 if dtype.is_temporal() else _GUESSED_BYTES
 
 
-def _described(view: SplitView) -> dict[str, Any]:
-    """How rows were chosen and split, as far as the view tells."""
+def described(view: SplitView) -> dict[str, Any]:
+    """For `split.json`: how rows were chosen and split, as far as the view tells."""
     spec = view.spec
     return {
         "vulcan_version": vulcan_cli.__version__,

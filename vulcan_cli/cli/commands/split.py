@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import typer
 
+from vulcan_cli.cli.clusters import spread_splits
 from vulcan_cli.cli.options import (
     DropGeometryId,
     FeatureNames,
@@ -36,6 +37,7 @@ from vulcan_cli.cli.options import (
     Repos,
     Revision,
     Salt,
+    Scheduler,
     Seed,
     SourcePlace,
     SplitName,
@@ -53,12 +55,15 @@ from vulcan_cli.quantities import counted
 from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from vulcan_cli.dataset.features import FeatureSpec
     from vulcan_cli.dataset.groups import GroupBy
+    from vulcan_cli.dataset.split_files import SplitFiles
     from vulcan_cli.dataset.split_view import SplitView
     from vulcan_cli.dataset.splits import Share, Splits
+    from vulcan_cli.errors import BadShard
 
 EXAMPLES = (
     Example("Which geometry is in which split", "vulcan split"),
@@ -118,6 +123,7 @@ def split(
     seed: Seed = None,
     output: OutputFile = None,
     format_: OutputFormat = None,
+    scheduler: Scheduler = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -140,6 +146,8 @@ def split(
     if name is not None:
         chosen.check_name(name)
     _check_target(name, out_dir, output, format_, seed)
+    if scheduler is not None and (out_dir is None or seed is not None):
+        raise UsageError("--scheduler writes the files of --out-dir, and does not shuffle them")
     asked = Asked(
         run_id=run_id,
         geometry_id=geometry_id,
@@ -158,7 +166,11 @@ def split(
     found = locate_shards(settings, source, revision)
     out.say(f"read {found.description}")
     view = SplitView(catalog=found.catalog, filters=asked.filters(), splits=chosen, spec=spec)
-    if out_dir is not None:
+    left_out: Sequence[BadShard] = ()
+    if scheduler is not None and out_dir is not None:
+        written, left_out = spread_splits(scheduler, view, out_dir, out, format_ or "parquet")
+        _tell_written(written, out_dir, out)
+    elif out_dir is not None:
         _write(view, out_dir, out, file_format=format_ or "parquet", seed=seed)
     elif name is None:
         _tell_assignments(view, out)
@@ -168,8 +180,9 @@ def split(
         hand_over(rows, out, file=output, wanted=format_, complex_columns=arrays)
     if freeze is not None:
         _freeze(view, freeze, out)
-    tell_bad(out, view.bad)
-    if view.bad:
+    bad = {shard.path: shard for shard in (*view.bad, *left_out)}
+    tell_bad(out, tuple(bad.values()))
+    if bad:
         raise typer.Exit(BAD_SHARDS)
 
 
@@ -267,7 +280,11 @@ def _write(
     from vulcan_cli.dataset.split_files import write_splits  # noqa: PLC0415
     from vulcan_cli.dataset.splits import shares  # noqa: PLC0415
 
-    written = write_splits(folder, view, file_format=file_format, seed=seed)
+    _tell_written(write_splits(folder, view, file_format=file_format, seed=seed), folder, out)
+    _warn(view, shares(view.assigned(), view.splits), out)
+
+
+def _tell_written(written: SplitFiles, folder: Path, out: Output) -> None:
     for name, cut in written.cut_short.items():
         for column, number in cut.items():
             out.warn(f"{column}, {name}: {counted(number, 'list')} cut short")
@@ -275,9 +292,8 @@ def _write(
         out.json(written.description)
     else:
         rows = written.description["rows"]
-        out.lines(f"{name}\t{rows[name]}" for name in view.splits.names)
+        out.lines(f"{name}\t{number}" for name, number in rows.items())
     out.say(f"written to {folder}")
-    _warn(view, shares(view.assigned(), view.splits), out)
 
 
 def _tell_cut(view: SplitView, name: str, out: Output) -> None:
