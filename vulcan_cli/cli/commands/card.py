@@ -6,18 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vulcan_cli.cli.options import (
-    CitationFile,
-    Into,
-    Json,
-    Licence,
-    Quiet,
-    Repos,
-    Revision,
-    SourcePlace,
-    StagingDir,
-    Verbose,
-)
+from vulcan_cli.cli.options.everywhere import Json, Quiet, Repos, StagingDir, Verbose
+from vulcan_cli.cli.options.keeping import CitationFile, Into, Licence
+from vulcan_cli.cli.options.results import Revision, SourcePlace
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.questions import BAD_SHARDS, tell_bad
 from vulcan_cli.cli.repos import locate_shards

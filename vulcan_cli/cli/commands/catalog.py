@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vulcan_cli.cli.options import (
-    By,
-    Columns,
-    CountShards,
+from vulcan_cli.cli.options.everywhere import Json, Quiet, Repos, StagingDir, Verbose
+from vulcan_cli.cli.options.filters import (
     FilterCicyId,
     FilterConifoldId,
     FilterGeometryId,
@@ -21,18 +19,18 @@ from vulcan_cli.cli.options import (
     FilterTriangId,
     IsIsd,
     IsSusy,
-    Json,
+    WhereShards,
+)
+from vulcan_cli.cli.options.results import (
+    By,
+    Columns,
+    CountShards,
     Limit,
     OutputFile,
     OutputFormat,
-    Quiet,
-    Repos,
     Revision,
     Sort,
     SourcePlace,
-    StagingDir,
-    Verbose,
-    WhereShards,
 )
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.questions import (

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import typer
 
-from vulcan_cli.cli.options import Keep, Quiet
+from vulcan_cli.cli.options.everywhere import Quiet
+from vulcan_cli.cli.options.keeping import Keep
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from vulcan_cli.cli.clusters import spread
-from vulcan_cli.cli.options import (
-    Columns,
-    CountRows,
-    Files,
+from vulcan_cli.cli.options.everywhere import Json, Quiet, Repos, StagingDir, Verbose
+from vulcan_cli.cli.options.filters import (
     FilterCicyId,
     FilterConifoldId,
     FilterGeometryId,
@@ -23,20 +21,20 @@ from vulcan_cli.cli.options import (
     FilterTriangId,
     IsIsd,
     IsSusy,
-    Json,
+    Where,
+)
+from vulcan_cli.cli.options.results import (
+    Columns,
+    CountRows,
+    Files,
     Limit,
     OutputFile,
     OutputFormat,
-    Quiet,
-    Repos,
     Revision,
     Scheduler,
     Sort,
     SourcePlace,
     Sql,
-    StagingDir,
-    Verbose,
-    Where,
 )
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.questions import BAD_SHARDS, Asked, hand_over, tell_bad

@@ -6,16 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vulcan_cli.cli.options import (
-    DryRun,
-    FromConflicts,
-    FromRejected,
-    Json,
-    Quiet,
-    RunIdPatterns,
-    StagingDir,
-    Verbose,
-)
+from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, StagingDir, Verbose
+from vulcan_cli.cli.options.upkeep import FromConflicts, FromRejected, RunIdPatterns
 from vulcan_cli.cli.output import Output, printable
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import typer
 
 from vulcan_cli.cli.clusters import spread_splits
-from vulcan_cli.cli.options import (
-    DropGeometryId,
-    FeatureNames,
+from vulcan_cli.cli.options.everywhere import Json, Quiet, Repos, StagingDir, Verbose
+from vulcan_cli.cli.options.filters import (
     FilterCicyId,
     FilterConifoldId,
     FilterGeometryId,
@@ -20,31 +19,32 @@ from vulcan_cli.cli.options import (
     FilterRunId,
     FilterSolverName,
     FilterTriangId,
+    IsIsd,
+    IsSusy,
+    Where,
+)
+from vulcan_cli.cli.options.results import (
+    OutputFile,
+    OutputFormat,
+    Revision,
+    Scheduler,
+    SourcePlace,
+)
+from vulcan_cli.cli.options.splits import (
+    DropGeometryId,
+    FeatureNames,
     Folds,
     Fractions,
     Freeze,
     Frozen,
     GroupedBy,
-    IsIsd,
-    IsSusy,
-    Json,
     ListFill,
     ListMaxLen,
     OutDir,
-    OutputFile,
-    OutputFormat,
-    Quiet,
-    Repos,
-    Revision,
     Salt,
-    Scheduler,
     Seed,
-    SourcePlace,
     SplitName,
     SplitNames,
-    StagingDir,
-    Verbose,
-    Where,
 )
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.questions import BAD_SHARDS, Asked, hand_over, split_names, tell_bad

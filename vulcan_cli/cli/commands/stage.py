@@ -10,24 +10,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
-from vulcan_cli.cli.options import (
-    DryRun,
+from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, StagingDir, Verbose
+from vulcan_cli.cli.options.staging import (
     GeometryText,
     InputFormat,
     Inputs,
-    Json,
     MaxRows,
     Project,
     Provenance,
-    Quiet,
     RunId,
     SetValue,
     Solver,
-    StagingDir,
     Strict,
     TadpoleCharge,
     TemplateText,
-    Verbose,
 )
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.tree import Example

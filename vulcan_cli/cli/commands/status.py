@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vulcan_cli.cli.options import Json, Quiet, Repo, StagingDir, Verbose
+from vulcan_cli.cli.options.everywhere import Json, Quiet, Repo, StagingDir, Verbose
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.quantities import counted, format_duration, format_size

@@ -9,28 +9,23 @@ from typing import TYPE_CHECKING
 import typer
 
 from vulcan_cli.cli.explain import explain
-from vulcan_cli.cli.options import (
+from vulcan_cli.cli.options.commits import (
     Branch,
     CommitBudget,
     CommitPrefix,
     CreatePr,
     CreateRepo,
-    DryRun,
     ErrorOnRemaining,
     Every,
     FailExhausted,
-    Json,
     MaxBatch,
     MaxDuration,
     MaxRetries,
     NoReserve,
-    Quiet,
-    Repos,
-    StagingDir,
-    Verbose,
     Wait,
     Window,
 )
+from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import open_configured
 from vulcan_cli.cli.tree import Example

@@ -7,16 +7,8 @@ from collections.abc import Sequence
 
 import typer
 
-from vulcan_cli.cli.options import (
-    DryRun,
-    Json,
-    KeepBytes,
-    OlderThan,
-    Quiet,
-    Repos,
-    StagingDir,
-    Verbose,
-)
+from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, Repos, StagingDir, Verbose
+from vulcan_cli.cli.options.upkeep import KeepBytes, OlderThan
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import open_configured
 from vulcan_cli.cli.tree import Example

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vulcan_cli.cli.options import Json, Quiet, StagingDir, Verbose
+from vulcan_cli.cli.options.everywhere import Json, Quiet, StagingDir, Verbose
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import SyncAtWork

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vulcan_cli.cli.options import Branch, Json, Quiet, Repo, StagingDir, Verbose
+from vulcan_cli.cli.options.commits import Branch
+from vulcan_cli.cli.options.everywhere import Json, Quiet, Repo, StagingDir, Verbose
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import open_configured
 from vulcan_cli.cli.tree import Example

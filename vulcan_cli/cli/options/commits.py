@@ -1,0 +1,137 @@
+"""Options of what goes to a repo, and how."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vulcan_cli.cli.options.everywhere import OUTPUT
+
+COMMITS = "Commits"
+"""The heading of options that say how to commit."""
+
+MaxBatch = Annotated[
+    int | None,
+    typer.Option(
+        "--max-batch",
+        metavar="N",
+        min=1,
+        help="Shards in a commit; 500. [VULCAN_MAX_BATCH]",
+        rich_help_panel=COMMITS,
+    ),
+]
+
+CommitBudget = Annotated[
+    int | None,
+    typer.Option(
+        "--budget",
+        metavar="N",
+        min=1,
+        help="Commits in a window; 90. [VULCAN_BUDGET]",
+        rich_help_panel=COMMITS,
+    ),
+]
+
+Window = Annotated[
+    str | None,
+    typer.Option(
+        "--window-s",
+        metavar="SECONDS",
+        help="That window; 3600, or 1h. [VULCAN_WINDOW_S]",
+        rich_help_panel=COMMITS,
+    ),
+]
+
+MaxRetries = Annotated[
+    int | None,
+    typer.Option(
+        "--max-retries",
+        metavar="N",
+        min=0,
+        help="How often a batch is tried again; 3. [VULCAN_MAX_RETRIES]",
+        rich_help_panel=COMMITS,
+    ),
+]
+
+CommitPrefix = Annotated[
+    str | None,
+    typer.Option(
+        "--commit-prefix",
+        metavar="TEXT",
+        help="What commit messages begin with. [VULCAN_COMMIT_PREFIX]",
+        rich_help_panel=COMMITS,
+    ),
+]
+
+Branch = Annotated[
+    str,
+    typer.Option("--revision", metavar="BRANCH", help="The branch; main.", rich_help_panel=COMMITS),
+]
+
+CreateRepo = Annotated[
+    bool,
+    typer.Option(
+        "--create-repo",
+        help="Make the repo where there is none, private on the Hub.",
+        rich_help_panel=COMMITS,
+    ),
+]
+
+CreatePr = Annotated[
+    bool,
+    typer.Option(
+        "--create-pr",
+        help="Propose the shards in a pull request; they wait in review until the branch has them.",
+        rich_help_panel=COMMITS,
+    ),
+]
+
+NoReserve = Annotated[
+    bool,
+    typer.Option(
+        "--no-reserve",
+        help="With --dry-run: reserve no slots, write nothing at all.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+FailExhausted = Annotated[
+    bool,
+    typer.Option(
+        "--fail-exhausted",
+        help="Move a batch to failed/ when a rate limit outlasts all retries.",
+        rich_help_panel=COMMITS,
+    ),
+]
+
+ErrorOnRemaining = Annotated[
+    bool,
+    typer.Option(
+        "--error-on-remaining",
+        help="End with 5 when shards are left in pending/.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+Wait = Annotated[
+    bool,
+    typer.Option("--wait", help="Wait until slots of the budget open.", rich_help_panel=COMMITS),
+]
+
+Every = Annotated[
+    str | None,
+    typer.Option(
+        "--every", metavar="TIME", help="Stay and repeat, such as 15m.", rich_help_panel=COMMITS
+    ),
+]
+
+MaxDuration = Annotated[
+    str | None,
+    typer.Option(
+        "--max-duration",
+        metavar="TIME",
+        help="End after this long, once the batch in flight is settled.",
+        rich_help_panel=COMMITS,
+    ),
+]

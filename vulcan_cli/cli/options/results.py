@@ -1,0 +1,122 @@
+"""Options of what is read, and of the shape it comes in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vulcan_cli.cli.options.everywhere import OUTPUT, WHERE
+from vulcan_cli.cli.suggest import values_of
+
+SourcePlace = Annotated[
+    str,
+    typer.Option(
+        "--source",
+        metavar="PLACE",
+        help="auto, synced, staged or repo; auto is synced, with what was trimmed read from the "
+        "repo.",
+        rich_help_panel=WHERE,
+    ),
+]
+
+Revision = Annotated[
+    str,
+    typer.Option(
+        "--revision", metavar="REV", help="Branch or commit of the repo.", rich_help_panel=WHERE
+    ),
+]
+
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="A,B",
+        help="Sum shards, rows and bytes over columns of the catalog, such as h12,h11.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+CountShards = Annotated[
+    bool, typer.Option("--count", help="Only the number of shards.", rich_help_panel=OUTPUT)
+]
+
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="A,B",
+        help="Columns of the result.",
+        autocompletion=values_of("column", listed=True),
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+Sort = Annotated[
+    str | None,
+    typer.Option(
+        "--sort",
+        metavar="A,-B",
+        help="Columns to sort by; - before a name descends.",
+        autocompletion=values_of("column", listed=True, signed=True),
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit", metavar="N", min=0, help="At most so many rows.", rich_help_panel=OUTPUT
+    ),
+]
+
+Sql = Annotated[
+    str | None,
+    typer.Option(
+        "--sql",
+        metavar="SQL",
+        help="A statement over the matching rows, as table vacua.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+CountRows = Annotated[
+    bool, typer.Option("--count", help="Only the number of rows.", rich_help_panel=OUTPUT)
+]
+
+Files = Annotated[
+    bool,
+    typer.Option("--files", help="Only the files of the shards.", rich_help_panel=OUTPUT),
+]
+
+OutputFile = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="A file that appears whole or not at all; its ending says the format.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+OutputFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="parquet, csv, ndjson, arrow, json, npz, safetensors or table.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Let a Dask cluster write part files: into the folder of -o, or of --out-dir.",
+        rich_help_panel=OUTPUT,
+    ),
+]

@@ -1,0 +1,113 @@
+"""Options of what goes into the staging directory."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+RUN = "The run"
+"""The heading of options that describe a run."""
+
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="INPUT", help="Files; - or nothing reads standard input."),
+]
+
+InputFormat = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="auto, parquet, csv, ndjson or arrow; auto looks at the first bytes.",
+    ),
+]
+
+GeometryText = Annotated[
+    str | None,
+    typer.Option(
+        "-g",
+        "--geometry",
+        metavar="KEY=N,...",
+        help="Keys out of h11, h12, ks_id, triang_id, conifold_id, cicy_id; without it, the "
+        "input's own columns tell.",
+        rich_help_panel=RUN,
+    ),
+]
+
+TadpoleCharge = Annotated[
+    int | None,
+    typer.Option("--tadpole-charge", metavar="N", help="For rows without it.", rich_help_panel=RUN),
+]
+
+Solver = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--solver",
+        metavar="KEY=VALUE,...",
+        help="name, config_hash and whatever else.",
+        rich_help_panel=RUN,
+    ),
+]
+
+Provenance = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--provenance",
+        metavar="KEY=VALUE,...",
+        help="git_sha, seed, wall_clock_s and whatever else.",
+        rich_help_panel=RUN,
+    ),
+]
+
+SetValue = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="A value for the template.", rich_help_panel=RUN
+    ),
+]
+
+Project = Annotated[
+    str | None,
+    typer.Option(
+        "--project",
+        metavar="NAME",
+        help="What {project} stands for. [VULCAN_PROJECT]",
+        rich_help_panel=RUN,
+    ),
+]
+
+TemplateText = Annotated[
+    str | None,
+    typer.Option(
+        "--template",
+        metavar="TEMPLATE",
+        help="How run ids are made, such as {date}_{project}_seed-{seed?}. [VULCAN_TEMPLATE]",
+        rich_help_panel=RUN,
+    ),
+]
+
+RunId = Annotated[
+    str | None,
+    typer.Option(
+        "--run-id", metavar="ID", help="The run id itself, for one shard.", rich_help_panel=RUN
+    ),
+]
+
+MaxRows = Annotated[
+    int | None,
+    typer.Option(
+        "--max-rows",
+        metavar="N",
+        min=1,
+        help="Cut into shards of at most so many rows.",
+        rich_help_panel=RUN,
+    ),
+]
+
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Refuse lists of another length than h12 calls for.", rich_help_panel=RUN
+    ),
+]
