@@ -16,6 +16,7 @@ ERRORS: tuple[VulcanError, ...] = (
     errors.MissingTemplateValue("run-id template needs a value for {seed}"),
     errors.UnknownColumn("there is no column 'tau'"),
     errors.InputRefused(Problem("is empty")),
+    errors.ColumnClash("odd", ("String", "Int64"), ("a.parquet", "b.parquet"), ("run_id",)),
     errors.BadShard(Path("/s/pending/x.parquet"), "no footer"),
     errors.Conflict("h12_2/h11_3/bucket_5/run_a.parquet", "pending/"),
     errors.NotSetUp("repo", "no repo is set"),

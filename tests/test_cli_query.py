@@ -3,11 +3,13 @@ import io
 import json
 import math
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from tests.cli_in_process import run, run_binary
 from tests.cli_shards import shard, staged, tree
 from tests.cli_support import VULCAN, Ran, clean, modules_after, on_terminal, vulcan
+from tests.dataset_support import put, vacua
 from tests.vacua_support import rows
 from vulcan_cli.vacua.geometry import Geometry, file_name
 
@@ -573,3 +576,31 @@ def test_a_query_loads_only_what_it_needs(there: Path) -> None:
 def test_through_a_process(there: Path) -> None:
     ran = vulcan("query", *HERE, "--count", "--is-susy", home=there)
     assert ran == Ran(0, "3\n", READ)
+
+
+def test_a_strangers_type_is_in_nobodys_way(tmp_path: Path) -> None:
+    for state in ("pending", "failed", "synced"):
+        (tmp_path / state).mkdir()
+    synced = tmp_path / "synced"
+    put(synced, vacua(2, odd="x"), "mine", h11=3, h12=2)
+    put(synced, vacua(1, odd=[[1.0]]), "theirs", h11=3, h12=2)
+
+    def ask(*words: str) -> Ran:
+        return run(*words, "--staging-dir", tmp_path, "-q", cwd=tmp_path)
+
+    plain = ask("query", "--json")
+    error = plain.error()
+    cures = cast("list[str]", error["next"])
+    asked = f"vulcan query --json --staging-dir {tmp_path} -q"
+    others = ",".join(pl.read_parquet_schema(next(synced.iterdir())))
+    assert (plain.code, plain.out, error["kind"]) == (3, "", "ColumnClash")
+    assert cures == [
+        f"{asked} --columns {others.replace(',odd', '')}",
+        f"{asked} --run-id RUN_ID",
+        "vulcan catalog --columns path_in_repo,columns",
+    ]
+    cured = run(*shlex.split(cures[0])[1:], cwd=tmp_path)
+    assert (cured.code, cured.out.count("\n"), cured.err) == (0, 3, "")
+    assert ask("query", "--count").out == "3\n"
+    assert ask("catalog", "--is-susy", "--count").out == "0\n"
+    assert ask("split", "--features", "flux,tau", "train", "--json").code == 0

@@ -18,8 +18,8 @@ from tests.dataset_support import STAGING, listed, put, vacua
 from vulcan_cli.dataset import query as query_module
 from vulcan_cli.dataset.catalog import Catalog, Source
 from vulcan_cli.dataset.filters import Filters, parse_integers
-from vulcan_cli.dataset.query import query, run_sql
-from vulcan_cli.errors import InputRefused, UsageError
+from vulcan_cli.dataset.query import query, query_sql, run_sql
+from vulcan_cli.errors import ColumnClash, UsageError
 from vulcan_cli.vacua.schema import DTYPES
 
 PEERS = Catalog.read(
@@ -307,23 +307,108 @@ def test_folders_named_like_columns_and_patterns_in_names_mean_nothing(tmp_path:
     assert rows["h11"].to_list() == [3, 3]
 
 
-def test_types_that_clash_are_told_with_both_shards(tmp_path: Path) -> None:
-    catalog = Catalog.read(
+@pytest.fixture
+def clashing(tmp_path: Path) -> Catalog:
+    """Two shards whose column `odd` no one type holds."""
+    return Catalog.read(
         [
             put(tmp_path, vacua(1, odd="x"), "a", h11=3, h12=2),
             put(tmp_path, vacua(1, odd=[[1.0]]), "b", h11=3, h12=2),
         ]
     )
+
+
+def clash_of(catalog: Catalog) -> str:
     one, other = catalog.rows["path_in_repo"]
-
-    with pytest.raises(InputRefused) as refused:
-        query(catalog, Filters())
-
-    assert str(refused.value) == (
-        f"column odd: String in {one}, List(Float64) in {other}: leave it out, or read fewer shards"
+    return (
+        f"column odd is String in {one} and List(Float64) in {other}: "
+        "leave it out, or read fewer shards"
     )
-    assert runs(ask(catalog, columns=("run_id",))) == "ab"
-    assert ask(catalog, run_id=("b",))["odd"].to_list() == [[1.0]]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{}, {"columns": ("odd",)}, {"columns": ("run_id",), "where": "odd = 'x'"}],
+    ids=["all columns", "the column", "a condition on it"],
+)
+def test_types_that_clash_are_told_with_both_shards(
+    clashing: Catalog, asked: dict[str, Any]
+) -> None:
+    with pytest.raises(ColumnClash) as refused:
+        query(clashing, Filters(**asked))
+
+    assert str(refused.value) == clash_of(clashing)
+    assert refused.value.shards == tuple(clashing.rows["path_in_repo"])
+    assert refused.value.types == (pl.String(), pl.List(pl.Float64()))
+
+
+def test_a_clash_concerns_only_who_asks_for_that_column(clashing: Catalog) -> None:
+    assert runs(ask(clashing, columns=("run_id",))) == "ab"
+    assert runs(ask(clashing, columns=("run_id",), where="tau_im > 0", sort=("-run_id",))) == "ba"
+    assert ask(clashing, run_id=("b",))["odd"].to_list() == [[1.0]]
+    answer = query(clashing, Filters(), leave_out_clashes=True)
+    assert list(answer.clashes) == ["odd"]
+    assert answer.rows.select(pl.len()).collect().item() == 2
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("SELECT run_id FROM vacua ORDER BY run_id DESC", [("b",), ("a",)]),
+        ("SELECT COUNT(*) FROM vacua", [(2,)]),
+        ("SELECT run_id, h11 FROM (SELECT * EXCLUDE (odd) FROM vacua)", [("a", 3), ("b", 3)]),
+    ],
+)
+def test_sql_reads_around_a_clash(
+    clashing: Catalog, statement: str, found: list[tuple[object, ...]]
+) -> None:
+    assert query_sql(clashing, Filters(), statement).rows.collect().rows() == found
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM vacua",
+        "SELECT odd AS even FROM vacua",
+        "SELECT run_id FROM vacua WHERE odd IS NOT NULL",
+        "SELECT upper(odd) FROM vacua",
+        "SELECT run_id FROM vacua WHERE odd[1] > 0",
+    ],
+)
+def test_sql_that_asks_for_a_clash_is_told(clashing: Catalog, statement: str) -> None:
+    with pytest.raises(ColumnClash) as refused:
+        query_sql(clashing, Filters(), statement)
+
+    assert str(refused.value) == clash_of(clashing)
+
+
+@pytest.mark.parametrize(
+    ("values", "joined"),
+    [
+        (([1], [0.5]), None),
+        ((pl.Series([2**31 - 1], dtype=pl.Int32), [0.5]), pl.Float64()),
+        ((pl.Series([255], dtype=pl.UInt8), pl.Series([-1], dtype=pl.Int8)), pl.Int16()),
+        ((pl.Series([2**32 - 1], dtype=pl.UInt32), [-(2**63)]), pl.Int64()),
+        ((pl.Series([2**64 - 1], dtype=pl.UInt64), [1]), None),
+        (([True], [1]), None),
+        (([[1.5]], pl.Series([[1, 2]], dtype=pl.Array(pl.Int16, 2))), pl.List(pl.Float64())),
+    ],
+)
+def test_numbers_are_joined_where_none_is_changed(
+    tmp_path: Path, values: tuple[Any, Any], joined: pl.DataType | None
+) -> None:
+    catalog = Catalog.read(
+        put(tmp_path, vacua(1, odd=pl.Series(value)), run, h11=3, h12=2)
+        for run, value in zip("ab", values, strict=True)
+    )
+
+    if joined is None:
+        with pytest.raises(ColumnClash, match="column odd is"):
+            ask(catalog)
+    else:
+        rows = ask(catalog)
+        assert rows.schema["odd"] == joined
+        assert rows["odd"].to_list() == [pl.Series(value).to_list()[0] for value in values]
 
 
 def test_widths_and_nulls_of_an_extension_column_are_joined(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ What is safe, and which command to type next, is added where a person reads it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class VulcanError(Exception):
@@ -82,6 +83,36 @@ class InputRefused(VulcanError, ValueError):
     def __init__(self, *problems: Problem) -> None:
         self.problems = problems
         super().__init__("; ".join(str(problem) for problem in problems))
+
+
+class ColumnClash(VulcanError, ValueError):
+    """Shards hold values in a column that no one type holds.
+
+    Attributes:
+        column: Its name.
+        types: Two of its types, which tell themselves as text.
+        shards: A shard of each, by their paths in the repo.
+        others: Columns of the same shards that can be read together.
+    """
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        column: str,
+        types: Sequence[Any],  # (the types of Polars, which is not loaded for an error)
+        shards: Sequence[str],
+        others: Sequence[str] = (),
+    ) -> None:
+        self.column = column
+        self.types = tuple(types)
+        self.shards = tuple(shards)
+        self.others = tuple(others)
+        (one, other), (here, there) = self.types, self.shards
+        super().__init__(
+            f"column {column} is {one} in {here} and {other} in {there}: "
+            "leave it out, or read fewer shards"
+        )
 
 
 class BadShard(VulcanError):

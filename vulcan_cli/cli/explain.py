@@ -112,6 +112,16 @@ def _refused(_: errors.InputRefused, typed: Sequence[str]) -> _Advice:
     return _Advice("nothing was staged", (check,))
 
 
+def _clash(error: errors.ColumnClash, typed: Sequence[str]) -> _Advice:
+    tell = "vulcan catalog --columns path_in_repo,columns"
+    option = {"query": "--columns", "split": "--features"}.get(next(iter(typed), ""))
+    if option is None or {option, "--sql"} & set(typed):
+        return _Advice(_NOTHING_CHANGED, (tell,))
+    without = shlex.join([option, ",".join(error.others)])
+    fewer = f"{_typed(typed)} --run-id RUN_ID"
+    return _Advice(_NOTHING_CHANGED, (f"{_typed(typed)} {without}", fewer, tell))
+
+
 def _repo_missing(error: errors.RepoMissing, typed: Sequence[str]) -> _Advice:
     if error.revision is not None:
         return _Advice(_IN_PENDING, (f"{_COMMAND} --help",))
@@ -148,6 +158,7 @@ _ADVICE: Mapping[type[VulcanError], _Advice | Callable[[Any, Sequence[str]], _Ad
     ),
     errors.UnknownColumn: _Advice(_NOTHING_CHANGED, ("vulcan query --limit 1 --json",)),
     errors.InputRefused: _refused,
+    errors.ColumnClash: _clash,
     errors.BadShard: _Advice(
         "the file is left as it is, and other shards are not concerned", ("vulcan status",)
     ),

@@ -74,7 +74,7 @@ def card(before: str | None, shards: Catalog, about: About) -> Card:
         about: What is said beside what the shards tell.
 
     Raises:
-        InputRefused: Two shards hold different types in a column that we do not know.
+        ColumnClash: No one type holds a column that we do not know.
     """
     schema = union(shards.examples())
     # Text files may end lines either way; ours follow.

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 import polars as pl
 
-from vulcan_cli.errors import InputRefused, Problem, UnknownColumn
+from vulcan_cli.errors import ColumnClash, UnknownColumn
 from vulcan_cli.vacua import arrow_ipc
 from vulcan_cli.vacua.schema import DTYPES, in_order
 
@@ -27,39 +27,52 @@ def unknown_column(name: str, available: Sequence[str]) -> str:
     return f"there is no column {name!r}: {hint}columns are {', '.join(available)}"
 
 
-def union(
-    schemas: Mapping[str, Mapping[str, pl.DataType]], *, only: frozenset[str] | None = None
-) -> pl.Schema:
+def union(schemas: Mapping[str, Mapping[str, pl.DataType]]) -> pl.Schema:
     """All columns of several shards: known ones in their order and types, others by name.
-
-    Integers, and floats, of several widths become the widest of them; a column of nulls takes
-    any type.
 
     Args:
         schemas: A shard's name to its columns.
-        only: Leave out all other columns, whatever their types.
 
     Raises:
-        InputRefused: Two shards hold another type in a column that we do not know.
+        ColumnClash: No one type holds a column that we do not know.
+    """
+    schema, clashes = unite(schemas)
+    if clashes:
+        raise next(iter(clashes.values()))
+    return schema
+
+
+def unite(
+    schemas: Mapping[str, Mapping[str, pl.DataType]], *, only: frozenset[str] | None = None
+) -> tuple[pl.Schema, dict[str, ColumnClash]]:
+    """As `union`, with the columns that clash told apart.
+
+    Numbers of several types become the narrowest that holds all their values exactly; a column of
+    nulls takes any type.
+
+    Args:
+        schemas: A shard's name to its columns.
+        only: Leave out all other columns.
     """
     found: dict[str, tuple[pl.DataType, str]] = {}
+    pairs: dict[str, list[tuple[pl.DataType, str]]] = {}
     for shard, schema in schemas.items():
         for name, dtype in schema.items():
-            if only is None or name in only:
-                found[name] = _joined(name, found.get(name), DTYPES.get(name, dtype), shard)
-    return pl.Schema({name: found[name][0] for name in in_order(sorted(found))})
-
-
-def _joined(
-    name: str, held: tuple[pl.DataType, str] | None, dtype: pl.DataType, shard: str
-) -> tuple[pl.DataType, str]:
-    if held is None:
-        return dtype, shard
-    wider = _wider(held[0], dtype)
-    if wider is None:
-        message = f"{held[0]} in {held[1]}, {dtype} in {shard}: leave it out, or read fewer shards"
-        raise InputRefused(Problem(message, column=name))
-    return wider, shard if wider == dtype else held[1]
+            if only is not None and name not in only:
+                continue
+            here = DTYPES.get(name, dtype), shard
+            held = found.setdefault(name, here)
+            wider = _wider(held[0], here[0])
+            if wider is None:
+                pairs.setdefault(name, [held, here])
+            elif wider != held[0]:
+                found[name] = wider, shard
+    names = [name for name in in_order(sorted(found)) if name not in pairs]
+    clashes = {
+        name: ColumnClash(name, [dtype for dtype, _ in pair], [shard for _, shard in pair], names)
+        for name, pair in sorted(pairs.items())
+    }
+    return pl.Schema({name: found[name][0] for name in names}), clashes
 
 
 def _wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
@@ -68,17 +81,36 @@ def _wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
         return one
     if one == pl.Null():
         return other
-    if isinstance(one, pl.List) and isinstance(other, pl.List):
+    if isinstance(one, (pl.List, pl.Array)) and isinstance(other, (pl.List, pl.Array)):
         inner = _wider(arrow_ipc.inner(one), arrow_ipc.inner(other))
         return None if inner is None else pl.List(inner)
-    for family in (_SIGNED, _UNSIGNED, _FLOATS, _TEXTS):
-        if one.base_type() in family and other.base_type() in family:
-            widest = max(one, other, key=lambda dtype: family.index(dtype.base_type()))
-            return pl.String() if family is _TEXTS else widest
-    return None
+    if {one.base_type(), other.base_type()} <= _TEXTS:
+        return pl.String()
+    return next((wide for wide in _WIDTHS if _holds(wide, one) and _holds(wide, other)), None)
 
 
-_SIGNED = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.Int128)
-_UNSIGNED = (pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)
-_FLOATS = (pl.Float16, pl.Float32, pl.Float64)
-_TEXTS = (pl.Categorical, pl.Enum, pl.String)
+def _holds(wide: pl.DataType, number: pl.DataType) -> bool:
+    """Whether one type of numbers holds every value of another exactly."""
+    fits = number in _WIDTHS and _WIDTHS[number] <= _WIDTHS[wide]
+    if wide.is_float():
+        return fits
+    whole = number.is_integer() if wide.is_signed_integer() else number.is_unsigned_integer()
+    return fits and whole
+
+
+_TEXTS = {pl.Categorical, pl.Enum, pl.String}
+
+# Bits of the whole numbers that a type holds, all of them; the narrowest that fits comes first.
+_WIDTHS: dict[pl.DataType, int] = {
+    pl.UInt8(): 8,
+    pl.UInt16(): 16,
+    pl.UInt32(): 32,
+    pl.UInt64(): 64,
+    pl.Int8(): 7,
+    pl.Int16(): 15,
+    pl.Int32(): 31,
+    pl.Int64(): 63,
+    pl.Float16(): 11,
+    pl.Float32(): 24,
+    pl.Float64(): 53,
+}

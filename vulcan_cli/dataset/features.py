@@ -82,6 +82,15 @@ class FeatureSpec:
         check_columns([name for name in chosen if not _parts(name, available)], available)
         return chosen
 
+    def sources(self, available: Sequence[str]) -> list[str]:
+        """The columns of a shard that the features are made of, each once.
+
+        Raises:
+            UsageError: As `columns`.
+        """
+        made_of = [_parts(name, available) or (name,) for name in self.columns(available)]
+        return [*dict.fromkeys(name for names in made_of for name in names)]
+
     def complex_features(self, available: Set[str]) -> frozenset[str]:
         """The features that stand for two columns each."""
         return frozenset(name for name in self.features or () if _parts(name, available))

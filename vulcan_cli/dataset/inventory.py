@@ -42,12 +42,10 @@ def inventory(
         UsageError: A filter names no column, or `where` is no condition.
     """
     check_columns((*by, *_names(filters, by)), (*AVAILABLE, *SUMS) if by else AVAILABLE)
-    answer = query(catalog, replace(filters, where=None, columns=None, sort=(), limit=None))
+    identity = ("run_id", "geometry_id")
+    answer = query(catalog, replace(filters, where=None, columns=identity, sort=(), limit=None))
     rows = answer.shards.rows.lazy()
     if _looks_at_rows(filters):
-        identity = ("run_id", "geometry_id")
-        matching = replace(filters, where=None, columns=identity, sort=(), limit=None)
-        answer = query(catalog, matching)
         held = answer.rows.unique().collect(engine="streaming")
         rows = rows.join(held.lazy(), on=identity, how="semi", maintain_order="left")
     table = rows.join(_present(catalog), on=SCHEMA, how="left", maintain_order="left").drop(SCHEMA)

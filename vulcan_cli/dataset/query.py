@@ -7,7 +7,7 @@ out and noted; so nothing that stands in one file can fail a query.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from vulcan_cli.dataset.catalog import SCHEMA, Catalog
-from vulcan_cli.dataset.columns import check_columns, union
+from vulcan_cli.dataset.columns import check_columns, unite
 from vulcan_cli.dataset.filters import (
     Filters,
     check_condition,
@@ -26,12 +26,15 @@ from vulcan_cli.dataset.filters import (
 )
 from vulcan_cli.dataset.memory import Memory
 from vulcan_cli.dataset.prune import may_match
-from vulcan_cli.errors import BadShard, UsageError
+from vulcan_cli.errors import BadShard, ColumnClash, UsageError
 from vulcan_cli.vacua.schema import DTYPES
 
 # Polars would obey, on a copy in memory, and say nothing.
 _CHANGES = {"alter", "create", "delete", "drop", "insert", "truncate", "update"}
 _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(\w+)", re.DOTALL)
+
+# What is read where rows are only counted: Polars takes the column that costs least.
+_CHEAPEST = "\0"
 
 # What one batch holds at most: enough to keep every core busy, little enough to hold in memory.
 _BATCH_FILES = 256
@@ -46,10 +49,12 @@ class Query:
     Attributes:
         rows: The result. Collect it with `engine="streaming"`, so that a limit stops the reading.
         shards: The shards it is about; those whose bounds rule out a match are not read.
+        clashes: Columns that no one type holds, left out of `rows`.
     """
 
     rows: pl.LazyFrame
     shards: Catalog
+    clashes: Mapping[str, ColumnClash]
     _unreadable: dict[Path, BadShard]
 
     @property
@@ -58,7 +63,13 @@ class Query:
         return (*self.shards.bad, *self._unreadable.values())
 
 
-def query(catalog: Catalog, filters: Filters, *, memory: Memory | None = None) -> Query:
+def query(
+    catalog: Catalog,
+    filters: Filters,
+    *,
+    memory: Memory | None = None,
+    leave_out_clashes: bool = False,
+) -> Query:
     """Prepare the rows of the catalog's shards that meet the filters.
 
     A row whose shard lacks a column that a filter asks for does not match. Where no shard is
@@ -68,10 +79,11 @@ def query(catalog: Catalog, filters: Filters, *, memory: Memory | None = None) -
         catalog: The shards there are.
         filters: Which rows of them.
         memory: Holds shards between queries, where few are asked for.
+        leave_out_clashes: Leave columns that no one type holds out of all columns.
 
     Raises:
         UsageError: A filter names no column, or `where` is no condition.
-        InputRefused: Two shards hold different types in a column of the result.
+        ColumnClash: No one type holds a column that is asked for.
     """
     known = _known_columns(catalog)
     order = sort_columns(filters.sort)
@@ -81,7 +93,10 @@ def query(catalog: Catalog, filters: Filters, *, memory: Memory | None = None) -
     shards = catalog.where(filters.on_shards()).with_columns(asked)
 
     used = asked.union(filters.columns or (), order)
-    found = _union(shards, catalog, known, only=None if filters.columns is None else used)
+    found, clashes = _union(shards, catalog, known, None if filters.columns is None else used)
+    for name, clash in clashes.items():
+        if name in used or not leave_out_clashes:
+            raise clash
     schema = pl.Schema({**{name: known[name] for name in known if name in used}, **found})
     if condition is not None and filters.where is not None:
         check_condition(condition, pl.Schema({**known, **schema}), filters.where)
@@ -92,7 +107,54 @@ def query(catalog: Catalog, filters: Filters, *, memory: Memory | None = None) -
     rows = _scan(read, schema, unreadable) if held is None else held
     rows = rows if condition is None else rows.filter(condition)
     result = list(found if filters.columns is None else filters.columns)
-    return Query(_arranged(rows, order, result, filters.limit), shards, unreadable)
+    return Query(_arranged(rows, order, result, filters.limit), shards, clashes, unreadable)
+
+
+def query_sql(catalog: Catalog, filters: Filters, statement: str) -> Query:
+    """Prepare a statement in Polars SQL over the rows that meet the filters.
+
+    Raises:
+        UsageError: As `query` and `run_sql`.
+        ColumnClash: It asks for a column that no one type holds.
+    """
+    answer = query(catalog, filters, leave_out_clashes=True)
+    if answer.clashes:
+        _check_columns_read(statement, answer)
+    # Nulls that nobody reads stand for them, so that a statement may leave them out by name.
+    rows = answer.rows.with_columns(pl.lit(None).alias(name) for name in answer.clashes)
+    return replace(answer, rows=run_sql(rows, statement))
+
+
+def _check_columns_read(statement: str, answer: Query) -> None:
+    """Raise the clash of a column that a statement reads, be it with the one type or the other."""
+    held = answer.rows.collect_schema()
+    failed = None
+    for side in (0, 1):
+        types = {name: clash.types[side] for name, clash in answer.clashes.items()}
+        try:
+            read = _columns_read(statement, pl.Schema({**held, **types, _CHEAPEST: pl.Null()}))
+        except UsageError as error:
+            failed = error
+            continue
+        for name in read:
+            if name in answer.clashes:
+                raise answer.clashes[name]
+        return
+    assert failed is not None
+    raise failed
+
+
+def _columns_read(statement: str, schema: pl.Schema) -> list[str]:
+    """The columns of a table that a statement reads."""
+    read: list[str] = []
+
+    def no_rows(names: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
+        wanted = list(schema) if names is None else names
+        read.extend(wanted)
+        yield pl.DataFrame(schema={name: schema[name] for name in wanted})
+
+    run_sql(register_io_source(no_rows, schema=schema), statement).collect()
+    return read
 
 
 def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
@@ -129,14 +191,14 @@ def _known_columns(catalog: Catalog) -> pl.Schema:
 
 
 def _union(
-    shards: Catalog, catalog: Catalog, known: pl.Schema, *, only: frozenset[str] | None
-) -> pl.Schema:
+    shards: Catalog, catalog: Catalog, known: pl.Schema, only: frozenset[str] | None
+) -> tuple[pl.Schema, dict[str, ColumnClash]]:
     """Columns of the shards; where there are no shards, those of the catalog, or all known."""
     if not shards.rows.is_empty():
-        return union(shards.examples(), only=only)
+        return unite(shards.examples(), only=only)
     held = {name for schema in catalog.schemas for name in schema} or set(known)
     chosen = held if only is None else only
-    return pl.Schema({name: dtype for name, dtype in known.items() if name in chosen})
+    return pl.Schema({name: dtype for name, dtype in known.items() if name in chosen}), {}
 
 
 class _Batch(NamedTuple):

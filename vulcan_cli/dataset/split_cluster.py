@@ -77,7 +77,7 @@ def split_on_cluster(
         UsageError, NotSetUp, TryLater, DiskTrouble: As `query_on_cluster` and `write_splits`.
     """
     check_files(view, file_format)
-    answer = query(view.catalog, view.filters)
+    answer = query(view.catalog, view.needed)
     columns = tuple(answer.rows.collect_schema())
     whole = replace(view, filters=replace(view.filters, columns=columns))
     with making_on(scheduler, answer.shards, folder) as (cluster, making):

@@ -42,7 +42,7 @@ class SplitView:
 
         Rows of files are looked at only where the filters say something of them.
         """
-        answer = self._ask(self.catalog)
+        answer = self._ask(self.catalog, ("geometry_id",))
         shards = answer.shards.rows
         if not self._looks_at_rows:
             return shards
@@ -99,6 +99,14 @@ class SplitView:
         return {column.name: int(column.sum()) for column in counts if column.sum()}
 
     @property
+    def needed(self) -> Filters:
+        """The filters, with the columns that features are made of where those are named."""
+        if self.filters.columns or self.spec is None or self.spec.features is None:
+            return self.filters
+        available = [*dict.fromkeys((*DTYPES, *sorted(self._columns)))]
+        return replace(self.filters, columns=tuple(self.spec.sources(available)))
+
+    @property
     def bad(self) -> tuple[BadShard, ...]:
         """Shards left out of what was read so far, each once."""
         every = {shard.path: shard for answer in self._asked for shard in answer.bad}
@@ -114,17 +122,16 @@ class SplitView:
 
     def _rows_of(self, name: str) -> pl.LazyFrame:
         """The rows of one split, with the columns and types that every split has."""
-        everything = query(self.catalog, self.filters).rows.collect_schema()
+        everything = query(self.catalog, self.needed).rows.collect_schema()
         of_shard = self.splits.of_shards(self.catalog.rows)
         shards = self.catalog.where(pl.lit(of_shard == name))
-        rows = self._ask(shards, columns=tuple(everything)).rows
+        rows = self._ask(shards, tuple(everything)).rows
         held = rows.collect_schema()
         return rows.with_columns(
             pl.col(name).cast(dtype) for name, dtype in everything.items() if held[name] != dtype
         )
 
-    def _ask(self, catalog: Catalog, columns: tuple[str, ...] | None = None) -> Query:
-        columns = columns or self.filters.columns
+    def _ask(self, catalog: Catalog, columns: tuple[str, ...]) -> Query:
         answer = query(catalog, replace(self.filters, columns=columns))
         self._asked.append(answer)
         return answer

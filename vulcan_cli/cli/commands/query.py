@@ -44,8 +44,8 @@ from vulcan_cli.errors import UsageError
 from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
-    import polars as pl
-
+    from vulcan_cli.dataset.catalog import Catalog
+    from vulcan_cli.dataset.filters import Filters
     from vulcan_cli.dataset.query import Query
     from vulcan_cli.errors import BadShard
 
@@ -100,8 +100,6 @@ def query(
     Rows come in the order of their shards' paths in the repo. A row whose shard lacks a column
     that a filter asks for does not match. A shard that cannot be read is skipped and named.
     """
-    from vulcan_cli.dataset.query import query as ask  # noqa: PLC0415
-
     if sum((count, files, sql is not None)) > 1:
         raise UsageError("--count, --files and --sql go one at a time")
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
@@ -132,25 +130,28 @@ def query(
         bad = spread(scheduler, found.catalog, filters, output, out, wanted=format_)
         tell_bad(out, bad)
         raise typer.Exit(BAD_SHARDS if bad else 0)
-    answer = ask(found.catalog, filters)
+    answer = _ask(found.catalog, filters, sql, only_names=count or files)
     unusable: list[BadShard] = []
     if files:
         unusable = _files(answer, out)
     elif count:
         _count(answer, out)
     else:
-        rows = answer.rows if sql is None else _sql(answer, sql)
-        hand_over(rows, out, file=output, wanted=format_)
+        hand_over(answer.rows, out, file=output, wanted=format_)
     bad = (*answer.bad, *unusable)
     tell_bad(out, bad)
     if bad:
         raise typer.Exit(BAD_SHARDS)
 
 
-def _sql(answer: Query, statement: str) -> pl.LazyFrame:
-    from vulcan_cli.dataset.query import run_sql  # noqa: PLC0415
+def _ask(catalog: Catalog, filters: Filters, sql: str | None, *, only_names: bool) -> Query:
+    """The answer; with `only_names` no column of it is wanted unless it was named."""
+    from vulcan_cli.dataset.query import query as ask  # noqa: PLC0415
+    from vulcan_cli.dataset.query import query_sql  # noqa: PLC0415
 
-    return run_sql(answer.rows, statement)
+    if sql is not None:
+        return query_sql(catalog, filters, sql)
+    return ask(catalog, filters, leave_out_clashes=only_names)
 
 
 def _count(answer: Query, out: Output) -> None:
