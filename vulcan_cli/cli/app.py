@@ -14,6 +14,7 @@ from typer.main import get_command
 
 import vulcan_cli
 from vulcan_cli.cli import explain, help, tree  # noqa: A004
+from vulcan_cli.cli.options.groups import ungrouped
 from vulcan_cli.cli.output import Output, prepare_streams
 from vulcan_cli.cli.values import read_plainly
 from vulcan_cli.errors import DiskTrouble, UsageError
@@ -195,7 +196,7 @@ def _load(name: str) -> Command:
     function = name.replace("-", "_")
     module = import_module(f"vulcan_cli.cli.commands.{function}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name, cls=Command)(getattr(module, function))
+    app.command(name, cls=Command)(ungrouped(getattr(module, function)))
     command = cast("Command", get_command(app))
     command.examples = module.EXAMPLES
     command.exit_codes = module.EXIT_CODES

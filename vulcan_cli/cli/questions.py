@@ -1,9 +1,8 @@
-"""What `query` and `split` share: filters from options, and rows to wherever they go."""
+"""What `query`, `catalog` and `split` share: rows to wherever they go."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from vulcan_cli.quantities import counted
 if TYPE_CHECKING:
     import polars as pl
 
-    from vulcan_cli.dataset.filters import Filters
     from vulcan_cli.errors import BadShard
 
 BAD_SHARDS = 3
@@ -25,62 +23,6 @@ _TABLE_ROWS = 20
 _NARROWEST = 4
 _FEWEST = 2
 _WIDEST = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """The filters, as they were typed."""
-
-    run_id: Sequence[str] | None = None
-    geometry_id: Sequence[str] | None = None
-    h11: Sequence[str] | None = None
-    h12: Sequence[str] | None = None
-    ks_id: Sequence[str] | None = None
-    triang_id: Sequence[str] | None = None
-    conifold_id: Sequence[str] | None = None
-    cicy_id: Sequence[str] | None = None
-    solver_name: Sequence[str] | None = None
-    is_susy: bool | None = None
-    is_isd: bool | None = None
-    where: str | None = None
-
-    def filters(
-        self,
-        *,
-        columns: str | None = None,
-        sort: str | None = None,
-        limit: int | None = None,
-    ) -> Filters:
-        """The filters, read.
-
-        Raises:
-            UsageError: An integer or a range is none.
-        """
-        from vulcan_cli.dataset.filters import Filters, parse_integers  # noqa: PLC0415
-        from vulcan_cli.vacua.geometry import KEYS  # noqa: PLC0415
-
-        return Filters(
-            run_id=tuple(self.run_id or ()),
-            geometry_id=tuple(self.geometry_id or ()),
-            **{key: parse_integers(getattr(self, key) or ()) for key in KEYS},
-            solver_name=tuple(self.solver_name or ()),
-            is_susy=self.is_susy,
-            is_isd=self.is_isd,
-            where=self.where,
-            columns=split_names(columns),
-            sort=split_names(sort) or (),
-            limit=limit,
-        )
-
-
-def split_names(text: str | None) -> tuple[str, ...] | None:
-    """Read `a,b`; None where nothing was given."""
-    if text is None:
-        return None
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names):
-        raise UsageError(f"names are written a,b, not {text!r}")
-    return names
 
 
 def hand_over(

@@ -7,20 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from vulcan_cli.cli.options.everywhere import Json, Quiet, Repos, StagingDir, Verbose
-from vulcan_cli.cli.options.filters import (
-    FilterCicyId,
-    FilterConifoldId,
-    FilterGeometryId,
-    FilterH11,
-    FilterH12,
-    FilterKsId,
-    FilterRunId,
-    FilterSolverName,
-    FilterTriangId,
-    IsIsd,
-    IsSusy,
-    WhereShards,
-)
+from vulcan_cli.cli.options.filters import ShardFilters
+from vulcan_cli.cli.options.names import split_names
 from vulcan_cli.cli.options.results import (
     By,
     Columns,
@@ -35,10 +23,8 @@ from vulcan_cli.cli.options.results import (
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.questions import (
     BAD_SHARDS,
-    Asked,
     hand_over,
     is_for_people,
-    split_names,
     tell_bad,
 )
 from vulcan_cli.cli.repos import locate_shards
@@ -68,18 +54,7 @@ _WIDTH = 15
 def catalog(
     *,
     by: By = None,
-    run_id: FilterRunId = None,
-    geometry_id: FilterGeometryId = None,
-    h11: FilterH11 = None,
-    h12: FilterH12 = None,
-    ks_id: FilterKsId = None,
-    triang_id: FilterTriangId = None,
-    conifold_id: FilterConifoldId = None,
-    cicy_id: FilterCicyId = None,
-    solver_name: FilterSolverName = None,
-    is_susy: IsSusy = None,
-    is_isd: IsIsd = None,
-    where: WhereShards = None,
+    asked: ShardFilters,
     source: SourcePlace = "auto",
     revision: Revision = "main",
     staging_dir: StagingDir = None,
@@ -107,21 +82,7 @@ def catalog(
         raise UsageError("--count and --by go one at a time")
     settings = load_settings(staging_dir=staging_dir, repo=repo)
     out.notices(settings.notices)
-    asked = Asked(
-        run_id=run_id,
-        geometry_id=geometry_id,
-        h11=h11,
-        h12=h12,
-        ks_id=ks_id,
-        triang_id=triang_id,
-        conifold_id=conifold_id,
-        cicy_id=cicy_id,
-        solver_name=solver_name,
-        is_susy=is_susy,
-        is_isd=is_isd,
-        where=where,
-    )
-    filters = asked.filters(columns=columns, sort=sort, limit=limit)
+    filters = asked.read(columns=columns, sort=sort, limit=limit)
     found = locate_shards(settings, source, revision)
     out.say(f"read {found.description}")
     table, answer = inventory(found.catalog, filters, by=groups)

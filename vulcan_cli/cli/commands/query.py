@@ -9,20 +9,7 @@ import typer
 
 from vulcan_cli.cli.clusters import spread
 from vulcan_cli.cli.options.everywhere import Json, Quiet, Repos, StagingDir, Verbose
-from vulcan_cli.cli.options.filters import (
-    FilterCicyId,
-    FilterConifoldId,
-    FilterGeometryId,
-    FilterH11,
-    FilterH12,
-    FilterKsId,
-    FilterRunId,
-    FilterSolverName,
-    FilterTriangId,
-    IsIsd,
-    IsSusy,
-    Where,
-)
+from vulcan_cli.cli.options.filters import RowFilters
 from vulcan_cli.cli.options.results import (
     Columns,
     CountRows,
@@ -37,7 +24,7 @@ from vulcan_cli.cli.options.results import (
     Sql,
 )
 from vulcan_cli.cli.output import Output
-from vulcan_cli.cli.questions import BAD_SHARDS, Asked, hand_over, tell_bad
+from vulcan_cli.cli.questions import BAD_SHARDS, hand_over, tell_bad
 from vulcan_cli.cli.repos import locate_shards
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
@@ -66,18 +53,7 @@ EXIT_CODES = (3, 4, 5, 6)
 
 def query(
     *,
-    run_id: FilterRunId = None,
-    geometry_id: FilterGeometryId = None,
-    h11: FilterH11 = None,
-    h12: FilterH12 = None,
-    ks_id: FilterKsId = None,
-    triang_id: FilterTriangId = None,
-    conifold_id: FilterConifoldId = None,
-    cicy_id: FilterCicyId = None,
-    solver_name: FilterSolverName = None,
-    is_susy: IsSusy = None,
-    is_isd: IsIsd = None,
-    where: Where = None,
+    asked: RowFilters,
     source: SourcePlace = "auto",
     revision: Revision = "main",
     staging_dir: StagingDir = None,
@@ -105,21 +81,7 @@ def query(
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = load_settings(staging_dir=staging_dir, repo=repo)
     out.notices(settings.notices)
-    asked = Asked(
-        run_id=run_id,
-        geometry_id=geometry_id,
-        h11=h11,
-        h12=h12,
-        ks_id=ks_id,
-        triang_id=triang_id,
-        conifold_id=conifold_id,
-        cicy_id=cicy_id,
-        solver_name=solver_name,
-        is_susy=is_susy,
-        is_isd=is_isd,
-        where=where,
-    )
-    filters = asked.filters(columns=columns, sort=sort, limit=limit)
+    filters = asked.read(columns=columns, sort=sort, limit=limit)
     if scheduler is not None and (output is None or count or files or sql is not None):
         raise UsageError(
             "--scheduler writes rows into a folder: name it with -o, and no other form"

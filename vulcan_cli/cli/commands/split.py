@@ -9,20 +9,8 @@ import typer
 
 from vulcan_cli.cli.clusters import spread_splits
 from vulcan_cli.cli.options.everywhere import Json, Quiet, Repos, StagingDir, Verbose
-from vulcan_cli.cli.options.filters import (
-    FilterCicyId,
-    FilterConifoldId,
-    FilterGeometryId,
-    FilterH11,
-    FilterH12,
-    FilterKsId,
-    FilterRunId,
-    FilterSolverName,
-    FilterTriangId,
-    IsIsd,
-    IsSusy,
-    Where,
-)
+from vulcan_cli.cli.options.filters import RowFilters
+from vulcan_cli.cli.options.names import split_names
 from vulcan_cli.cli.options.results import (
     OutputFile,
     OutputFormat,
@@ -47,7 +35,7 @@ from vulcan_cli.cli.options.splits import (
     SplitNames,
 )
 from vulcan_cli.cli.output import Output
-from vulcan_cli.cli.questions import BAD_SHARDS, Asked, hand_over, split_names, tell_bad
+from vulcan_cli.cli.questions import BAD_SHARDS, hand_over, tell_bad
 from vulcan_cli.cli.repos import locate_shards
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
@@ -103,18 +91,7 @@ def split(
     list_max_len: ListMaxLen = None,
     list_fill: ListFill = 0.0,
     drop_geometry_id: DropGeometryId = False,
-    run_id: FilterRunId = None,
-    geometry_id: FilterGeometryId = None,
-    h11: FilterH11 = None,
-    h12: FilterH12 = None,
-    ks_id: FilterKsId = None,
-    triang_id: FilterTriangId = None,
-    conifold_id: FilterConifoldId = None,
-    cicy_id: FilterCicyId = None,
-    solver_name: FilterSolverName = None,
-    is_susy: IsSusy = None,
-    is_isd: IsIsd = None,
-    where: Where = None,
+    asked: RowFilters,
     source: SourcePlace = "auto",
     revision: Revision = "main",
     staging_dir: StagingDir = None,
@@ -148,24 +125,10 @@ def split(
     _check_target(name, out_dir, output, format_, seed)
     if scheduler is not None and (out_dir is None or seed is not None):
         raise UsageError("--scheduler writes the files of --out-dir, and does not shuffle them")
-    asked = Asked(
-        run_id=run_id,
-        geometry_id=geometry_id,
-        h11=h11,
-        h12=h12,
-        ks_id=ks_id,
-        triang_id=triang_id,
-        conifold_id=conifold_id,
-        cicy_id=cicy_id,
-        solver_name=solver_name,
-        is_susy=is_susy,
-        is_isd=is_isd,
-        where=where,
-    )
     spec = _spec(features, list_max_len, list_fill, keep_geometry_id=not drop_geometry_id)
     found = locate_shards(settings, source, revision)
     out.say(f"read {found.description}")
-    view = SplitView(catalog=found.catalog, filters=asked.filters(), splits=chosen, spec=spec)
+    view = SplitView(catalog=found.catalog, filters=asked.read(), splits=chosen, spec=spec)
     left_out: Sequence[BadShard] = ()
     if scheduler is not None and out_dir is not None:
         written, left_out = spread_splits(scheduler, view, out_dir, out, format_ or "parquet")

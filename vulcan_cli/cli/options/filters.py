@@ -1,139 +1,105 @@
-"""Options that say which rows, or which shards."""
+"""Options that say which rows, or which shards: typed alike in every command that reads."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.models import OptionInfo
 
+from vulcan_cli.cli.options.names import split_names
 from vulcan_cli.cli.suggest import values_of
+
+if TYPE_CHECKING:
+    from vulcan_cli.dataset.filters import Filters
 
 FILTER = "Which rows"
 """The heading of filters."""
 
-FilterH11 = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--h11",
-        metavar="N",
-        help="A value, several (3,5) or a range (3..7).",
-        autocompletion=values_of("h11", listed=True),
+_Texts = list[str] | None
+_LIKEWISE = "Likewise."
+
+
+def _texts(name: str, metavar: str, meaning: str, *, listed: bool = False) -> OptionInfo:
+    """A filter that can be given several times, and whose values a TAB offers."""
+    option: OptionInfo = typer.Option(
+        "--" + name.replace("_", "-"),
+        metavar=metavar,
+        help=meaning,
+        autocompletion=values_of(name, listed=listed),
         rich_help_panel=FILTER,
-    ),
-]
+    )
+    return option
 
-FilterH12 = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--h12",
-        metavar="N",
-        help="Likewise.",
-        autocompletion=values_of("h12", listed=True),
-        rich_help_panel=FILTER,
-    ),
-]
 
-FilterKsId = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--ks-id",
-        metavar="N",
-        help="Likewise.",
-        autocompletion=values_of("ks_id", listed=True),
-        rich_help_panel=FILTER,
-    ),
-]
+def _integers(name: str, meaning: str = _LIKEWISE) -> OptionInfo:
+    return _texts(name, "N", meaning, listed=True)
 
-FilterTriangId = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--triang-id",
-        metavar="N",
-        help="Likewise.",
-        autocompletion=values_of("triang_id", listed=True),
-        rich_help_panel=FILTER,
-    ),
-]
 
-FilterConifoldId = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--conifold-id",
-        metavar="N",
-        help="Likewise.",
-        autocompletion=values_of("conifold_id", listed=True),
-        rich_help_panel=FILTER,
-    ),
-]
+def _condition(meaning: str) -> OptionInfo:
+    option: OptionInfo = typer.Option(
+        "--where", metavar="SQL", help=meaning, rich_help_panel=FILTER
+    )
+    return option
 
-FilterCicyId = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--cicy-id",
-        metavar="N",
-        help="Likewise.",
-        autocompletion=values_of("cicy_id", listed=True),
-        rich_help_panel=FILTER,
-    ),
-]
 
-FilterRunId = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--run-id",
-        metavar="ID",
-        help="A run; repeatable.",
-        autocompletion=values_of("run_id"),
-        rich_help_panel=FILTER,
-    ),
-]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowFilters:
+    """Which rows a person asks for, as typed."""
 
-FilterGeometryId = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--geometry-id",
-        metavar="ID",
-        help="A geometry; repeatable.",
-        autocompletion=values_of("geometry_id"),
-        rich_help_panel=FILTER,
-    ),
-]
+    run_id: Annotated[_Texts, _texts("run_id", "ID", "A run; repeatable.")] = None
+    geometry_id: Annotated[_Texts, _texts("geometry_id", "ID", "A geometry; repeatable.")] = None
+    h11: Annotated[_Texts, _integers("h11", "A value, several (3,5) or a range (3..7).")] = None
+    h12: Annotated[_Texts, _integers("h12")] = None
+    ks_id: Annotated[_Texts, _integers("ks_id")] = None
+    triang_id: Annotated[_Texts, _integers("triang_id")] = None
+    conifold_id: Annotated[_Texts, _integers("conifold_id")] = None
+    cicy_id: Annotated[_Texts, _integers("cicy_id")] = None
+    solver_name: Annotated[_Texts, _texts("solver_name", "NAME", "A solver; repeatable.")] = None
+    is_susy: Annotated[
+        bool | None,
+        typer.Option("--is-susy/--not-susy", help="Supersymmetric or not.", rich_help_panel=FILTER),
+    ] = None
+    is_isd: Annotated[
+        bool | None,
+        typer.Option(
+            "--is-isd/--not-isd", help="Imaginary self-dual flux or not.", rich_help_panel=FILTER
+        ),
+    ] = None
+    where: Annotated[
+        str | None, _condition("A condition on rows; elements of lists count from 1.")
+    ] = None
 
-FilterSolverName = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--solver-name", metavar="NAME", help="A solver; repeatable.", rich_help_panel=FILTER
-    ),
-]
+    def read(
+        self, *, columns: str | None = None, sort: str | None = None, limit: int | None = None
+    ) -> Filters:
+        """The filters that were typed, with what else is asked of their rows.
 
-IsSusy = Annotated[
-    bool | None,
-    typer.Option("--is-susy/--not-susy", help="Supersymmetric or not.", rich_help_panel=FILTER),
-]
+        Raises:
+            UsageError: An integer or a range is none.
+        """
+        from vulcan_cli.dataset.filters import Filters, parse_integers  # noqa: PLC0415
+        from vulcan_cli.vacua.geometry import KEYS  # noqa: PLC0415
 
-IsIsd = Annotated[
-    bool | None,
-    typer.Option(
-        "--is-isd/--not-isd", help="Imaginary self-dual flux or not.", rich_help_panel=FILTER
-    ),
-]
+        return Filters(
+            run_id=tuple(self.run_id or ()),
+            geometry_id=tuple(self.geometry_id or ()),
+            **{key: parse_integers(getattr(self, key) or ()) for key in KEYS},
+            solver_name=tuple(self.solver_name or ()),
+            is_susy=self.is_susy,
+            is_isd=self.is_isd,
+            where=self.where,
+            columns=split_names(columns),
+            sort=split_names(sort) or (),
+            limit=limit,
+        )
 
-Where = Annotated[
-    str | None,
-    typer.Option(
-        "--where",
-        metavar="SQL",
-        help="A condition on rows; elements of lists count from 1.",
-        rich_help_panel=FILTER,
-    ),
-]
 
-WhereShards = Annotated[
-    str | None,
-    typer.Option(
-        "--where",
-        metavar="SQL",
-        help="A condition on columns of the catalog, such as n_rows > 1000.",
-        rich_help_panel=FILTER,
-    ),
-]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardFilters(RowFilters):
+    """Which shards a person asks for: those with at least one such row."""
+
+    where: Annotated[
+        str | None, _condition("A condition on columns of the catalog, such as n_rows > 1000.")
+    ] = None
