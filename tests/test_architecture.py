@@ -28,7 +28,11 @@ FLOORS = (
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 # Modules that belong to a room without standing in its folder.
-PARTS = {"settings_file": "settings", "credentials": "settings"}
+PARTS = {
+    "settings_fields": "settings",
+    "settings_file": "settings",
+    "credentials": "settings",
+}
 
 WHO_MAY_IMPORT = {
     "polars": {"vacua", "dataset", "sync", "api", "cli"},

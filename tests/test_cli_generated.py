@@ -10,10 +10,18 @@ import pytest
 
 from tests.cli_support import CHECKOUT, clean
 from vulcan_cli.cli.app import COMMANDS, Command, program
+from vulcan_cli.cli.topics import TOPICS, load
 from vulcan_cli.settings import ENVIRONMENT, FILES
 
 MAN = CHECKOUT / "man"
 NAMES = ("vulcan", *(f"vulcan-{name}" for name in COMMANDS))
+PAGES = {
+    **{name: MAN / "man1" / f"{name}.1" for name in NAMES},
+    **{
+        topic.page: MAN / f"man{topic.section}" / f"{topic.page}.{topic.section}"
+        for topic in map(load, TOPICS)
+    },
+}
 
 
 def generate(checkout: Path, home: Path, *words: str) -> tuple[int, str, str]:
@@ -41,9 +49,9 @@ def test_nothing_is_stale(tmp_path: Path) -> None:
 
 def test_what_is_stale_is_named_and_made_anew(copy: Path, tmp_path: Path) -> None:
     page, script, extra = (
-        copy / "man" / "vulcan-status.1",
+        copy / "man" / "man1" / "vulcan-status.1",
         copy / "completions" / "_vulcan",
-        copy / "man" / "vulcan-gone.1",
+        copy / "man" / "man1" / "vulcan-gone.1",
     )
     before = page.read_text()
     page.write_text(before.replace("status", "state"))
@@ -53,7 +61,14 @@ def test_what_is_stale_is_named_and_made_anew(copy: Path, tmp_path: Path) -> Non
     assert generate(copy, tmp_path, "--check") == (
         1,
         "",
-        f"completions/_vulcan {run}\nman/vulcan-gone.1 {run}\nman/vulcan-status.1 {run}\n",
+        "".join(
+            f"{name} {run}\n"
+            for name in (
+                "completions/_vulcan",
+                "man/man1/vulcan-gone.1",
+                "man/man1/vulcan-status.1",
+            )
+        ),
     )
     assert generate(copy, tmp_path) == (0, "", "")
     assert generate(copy, tmp_path, "--check") == (0, "", "")
@@ -62,35 +77,55 @@ def test_what_is_stale_is_named_and_made_anew(copy: Path, tmp_path: Path) -> Non
     assert not extra.exists()
 
 
-def test_one_page_a_command() -> None:
-    assert sorted(path.name for path in MAN.iterdir()) == sorted(f"{name}.1" for name in NAMES)
+def test_one_page_a_command_and_a_topic() -> None:
+    assert {path for path in MAN.rglob("*") if path.is_file()} == set(PAGES.values())
 
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
 @pytest.mark.parametrize("columns", [60, 80, 200])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PAGES)
 def test_pages_render_without_a_warning(name: str, columns: int) -> None:
     done = subprocess.run(
-        ["groff", "-man", "-ww", "-Tutf8", f"-rLL={columns}n", MAN / f"{name}.1"],
+        ["groff", "-man", "-ww", "-Tutf8", f"-rLL={columns}n", PAGES[name]],
         capture_output=True,
         text=True,
         check=True,
     )
     assert done.stderr == ""
+
+
+def shown_by_man(name: str, home: Path) -> str:
+    """What man prints, without bold and underline; it must not complain."""
+    done = subprocess.run(
+        ["man", "--warnings", "-l", PAGES[name]],
+        capture_output=True,
+        text=True,
+        env={**clean(home), "MANWIDTH": "400", "LC_ALL": "C.UTF-8", "MAN_KEEP_FORMATTING": ""},
+        check=True,
+    )
+    assert done.stderr == ""
+    return re.sub(r".\x08", "", done.stdout)
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
+@pytest.mark.parametrize("name", TOPICS)
+def test_man_shows_all_of_a_topic(name: str, tmp_path: Path) -> None:
+    topic = load(name)
+    shown = shown_by_man(topic.page, tmp_path)
+    words = " ".join(shown.split())
+    wanted = [topic.summary.rstrip(".")]
+    for part in topic.parts:
+        wanted += [part.heading.upper(), *part.paragraphs, *part.lines]
+        wanted += [text for row in part.rows for text in row]
+    wanted += [text for example in topic.examples for text in (example.does, example.command)]
+    words = words.replace("`", "")
+    assert [text for text in wanted if " ".join(text.replace("`", "").split()) not in words] == []
 
 
 @pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
 @pytest.mark.parametrize("name", NAMES)
 def test_man_shows_every_option_variable_file_status_and_example(name: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        ["man", "--warnings", "-l", MAN / f"{name}.1"],
-        capture_output=True,
-        text=True,
-        env={**clean(tmp_path), "MANWIDTH": "400", "LC_ALL": "C.UTF-8", "MAN_KEEP_FORMATTING": ""},
-        check=True,
-    )
-    assert done.stderr == ""
-    shown = re.sub(r".\x08", "", done.stdout)
+    shown = shown_by_man(name, tmp_path)
     words = " ".join(shown.split())
     tree = program()
     context = tree.make_context("vulcan", [], resilient_parsing=True)

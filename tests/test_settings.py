@@ -8,7 +8,6 @@ import pytest
 from vulcan_cli.errors import NotSetUp, UsageError
 from vulcan_cli.settings import (
     ENVIRONMENT,
-    FIELDS,
     Display,
     Origin,
     Settings,
@@ -17,6 +16,7 @@ from vulcan_cli.settings import (
     read_display,
     read_endpoint,
 )
+from vulcan_cli.settings_fields import FIELDS
 from vulcan_cli.sync.drain import SyncOptions
 from vulcan_cli.vacua.run_id import DEFAULT_TEMPLATE
 

@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+
+# This checkout's package, wherever another one is installed.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from typer._completion_shared import get_completion_script
 
 from vulcan_cli import __version__
 from vulcan_cli.cli.app import COMMANDS, PROGRAM, Command, program
-from vulcan_cli.cli.tree import Page
+from vulcan_cli.cli.topics import TOPICS, load
+from vulcan_cli.cli.tree import Example, Page, Part, Topic
 from vulcan_cli.settings import COMPLETION_VARIABLE, ENVIRONMENT, FILES
 
 # The backslash first: it stands in all the others.
@@ -61,7 +65,11 @@ def pages() -> list[Page]:
 def files() -> dict[str, str]:
     """What is generated: text by its path in the checkout."""
     overview, *commands = pages()
-    made = {f"man/{_man_name(page)}.1": man_page(page, commands) for page in (overview, *commands)}
+    topics = [load(name) for name in TOPICS]
+    made = {
+        f"man/man1/{_man_name(page)}.1": man_page(page, commands) for page in (overview, *commands)
+    }
+    made |= {f"man/man{t.section}/{t.page}.{t.section}": topic_page(t, topics) for t in topics}
     made["docs/reference.md"] = reference(overview, commands)
     made["completions/_vulcan"] = ZSH
     for shell in ("bash", "fish"):
@@ -74,15 +82,13 @@ def files() -> dict[str, str]:
 
 def man_page(page: Page, commands: Iterable[Page]) -> str:
     """A page for man(1), in the man(7) macros."""
-    overview = page.path == PROGRAM
-    others = [_man_name(other) for other in commands] if overview else [PROGRAM]
+    others = [(PROGRAM, 1)]
+    if page.path == PROGRAM:
+        others = [(_man_name(other), 1) for other in commands]
+        others += [(topic.page, topic.section) for topic in map(load, TOPICS)]
     return "\n".join(
         [
-            f'.TH {_roff(_man_name(page).upper())} 1 "" "vulcan {__version__}" "vulcan"',
-            ".ad l",
-            ".nh",
-            ".SH NAME",
-            f"{_roff(_man_name(page))} \\- {_roff(page.summary.rstrip('.'))}",
+            *_head(_man_name(page), 1, page.summary),
             ".SH SYNOPSIS",
             f".B {_roff(page.path)}",
             _roff(page.usage),
@@ -93,10 +99,22 @@ def man_page(page: Page, commands: Iterable[Page]) -> str:
             *_section("ENVIRONMENT", ENVIRONMENT),
             *_section("FILES", FILES),
             *_section("EXIT STATUS", ((str(code), text) for code, text in page.exit_statuses)),
-            *_examples(page),
-            ".SH SEE ALSO",
-            *(f".BR {_roff(name)} (1)," for name in others[:-1]),
-            f".BR {_roff(others[-1])} (1)",
+            *_examples(page.examples),
+            *_see_also(others),
+            "",
+        ]
+    )
+
+
+def topic_page(topic: Topic, topics: Iterable[Topic]) -> str:
+    """A topic as a page for man(5) or man(7)."""
+    others = [(other.page, other.section) for other in topics if other != topic]
+    return "\n".join(
+        [
+            *_head(topic.page, topic.section, topic.summary),
+            *(line for part in topic.parts for line in _part(part)),
+            *_examples(topic.examples),
+            *_see_also([(PROGRAM, 1), *others]),
             "",
         ]
     )
@@ -132,7 +150,7 @@ def stale(made: dict[str, str]) -> list[str]:
         path = ROOT / name
         if not path.is_file() or path.read_text("utf-8") != text:
             wrong.append(name)
-    there = {str(path.relative_to(ROOT)) for path in (ROOT / "man").glob("*")}
+    there = {str(path.relative_to(ROOT)) for path in (ROOT / "man").rglob("*") if path.is_file()}
     return sorted({*wrong, *(there - made.keys())})
 
 
@@ -148,7 +166,7 @@ def main(arguments: list[str]) -> int:
         if name not in made:
             path.unlink()
             continue
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(made[name], "utf-8")
     return 0
 
@@ -183,12 +201,42 @@ def _item(term: str, meaning: str) -> Iterator[str]:
     yield from (".TP", f".B {_roff(term)}", _roff(meaning))
 
 
-def _examples(page: Page) -> Iterator[str]:
-    if page.examples:
+def _head(name: str, section: int, summary: str) -> tuple[str, ...]:
+    return (
+        f'.TH {_roff(name.upper())} {section} "" "vulcan {__version__}" "vulcan"',
+        ".ad l",
+        ".nh",
+        ".SH NAME",
+        f"{_roff(name)} \\- {_roff(summary.rstrip('.'))}",
+    )
+
+
+def _part(part: Part) -> Iterator[str]:
+    yield f".SH {_roff((part.heading or 'Description').replace('`', '').upper())}"
+    for term, meaning in part.rows:
+        yield from _item(term.strip(), meaning)
+    yield from _paragraphs(part.paragraphs)
+    if part.lines:
+        yield from _as_it_stands(part.lines)
+
+
+def _as_it_stands(lines: Iterable[str]) -> Iterator[str]:
+    yield from (".PP", ".RS 4", ".EX")
+    yield from (_guarded(_escaped(line).replace("`", "\\(ga")) for line in lines)
+    yield from (".EE", ".RE")
+
+
+def _see_also(pages: Sequence[tuple[str, int]]) -> Iterator[str]:
+    yield ".SH SEE ALSO"
+    for number, (name, section) in enumerate(pages, start=1):
+        yield f".BR {_roff(name)} ({section}){',' if number < len(pages) else ''}"
+
+
+def _examples(examples: Sequence[Example]) -> Iterator[str]:
+    if examples:
         yield ".SH EXAMPLES"
-    for example in page.examples:
-        yield from (".PP", _roff(example.does) + ":", ".PP", ".RS 4", ".EX")
-        yield from (_roff(example.command), ".EE", ".RE")
+    for example in examples:
+        yield from (".PP", _roff(example.does) + ":", *_as_it_stands([example.command]))
 
 
 def _roff(text: str) -> str:
@@ -196,12 +244,20 @@ def _roff(text: str) -> str:
     words = text.split(" ")
     # Where a word too long for a line may be broken.
     text = " ".join(w.replace("_", "_\0") if len(w) > _LONGEST_WORD else w for w in words)
-    for letter, escape in (*_ESCAPES, ("\0", "\\:")):
-        text = text.replace(letter, escape)
-    plain, *rest = text.split("`")
+    plain, *rest = _escaped(text).replace("\0", "\\:").split("`")
     pairs = zip(rest[::2], rest[1::2], strict=True)
-    safe = plain + "".join(f"\\fB{code}\\fR{after}" for code, after in pairs)
-    return "\\&" + safe if safe.startswith(".") else safe
+    return _guarded(plain + "".join(f"\\fB{code}\\fR{after}" for code, after in pairs))
+
+
+def _escaped(text: str) -> str:
+    for letter, escape in _ESCAPES:
+        text = text.replace(letter, escape)
+    return text
+
+
+def _guarded(line: str) -> str:
+    """A line that is no request: those begin with a dot or, escaped by now, an apostrophe."""
+    return "\\&" + line if line.startswith(".") else line
 
 
 def _table(heading: str, rows: Iterable[tuple[str, str]]) -> list[str]:

@@ -7,7 +7,7 @@ the user's own `vulcan.toml`, over the default.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,13 +17,9 @@ from typing import Any, Literal
 from vulcan_cli import credentials
 from vulcan_cli.credentials import Secret
 from vulcan_cli.errors import NotSetUp, UsageError
-from vulcan_cli.quantities import parse_duration
-from vulcan_cli.settings_file import FILE_NAME, Found, SettingsFile, find_files
-from vulcan_cli.vacua.run_id import DEFAULT_TEMPLATE, template_names
+from vulcan_cli.settings_fields import FIELDS, PREFIXES, Field
+from vulcan_cli.settings_file import FILE_NAME, Found, SettingsFile, find_files, user_file
 from vulcan_cli.vacua.secrets import looks_secret
-
-PREFIXES = ("VULCAN_", "STRINGFORGE_VULCAN_")
-"""What the names of our variables and of the peer's begin with; ours win."""
 
 _options_alone = ContextVar("options_alone", default=False)
 
@@ -47,40 +43,6 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """A setting.
-
-    Attributes:
-        name: Its key in `vulcan.toml`; `VULCAN_` and this in capitals is its variable.
-        default: Its value where nobody says otherwise.
-        read: From a text or a TOML value, and the folder that relative paths count from, to the
-            value; raises ValueError saying what it should be.
-        help: One line for people.
-    """
-
-    name: str
-    default: object
-    read: Callable[[object, Path], object]
-    help: str
-
-    @property
-    def option(self) -> str:
-        """Its option on the command line."""
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def described(self) -> str:
-        """Its line for people, with the default where there is one."""
-        is_set = self.default not in (None, (), "")
-        return f"{self.help}; default: {self.default}" if is_set else self.help
-
-    @property
-    def variable(self) -> str:
-        """Its variable in the environment."""
-        return PREFIXES[0] + self.name.upper()
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings that count.
 
@@ -95,6 +57,7 @@ class Settings:
         max_retries: How often a commit is tried again.
         commit_prefix: What commit messages begin with.
         origins: For each of these names where its value comes from.
+        files: The settings files that were read, the one that wins first.
         notices: What a person should know: one sentence each.
     """
 
@@ -108,6 +71,7 @@ class Settings:
     max_retries: int
     commit_prefix: str
     origins: Mapping[str, Origin]
+    files: tuple[Path, ...] = ()
     notices: tuple[str, ...] = ()
 
     def require_staging_dir(self) -> Path:
@@ -162,7 +126,8 @@ def load_settings(
         candidates = _candidates(field, options, environ, found.files)
         values[field.name], origins[field.name] = next(candidates)
     notices = (*found.notices, *_misspelt_variables(environ))
-    return Settings(**values, origins=origins, notices=notices)
+    files = tuple(file.path for file in found.files)
+    return Settings(**values, origins=origins, files=files, notices=notices)
 
 
 @contextmanager
@@ -173,6 +138,12 @@ def options_alone() -> Iterator[None]:
         yield
     finally:
         _options_alone.reset(before)
+
+
+def settings_path(environ: Mapping[str, str] | None = None, *, of_user: bool = False) -> Path:
+    """Where the settings file of the working directory stands, or that of the user."""
+    environ = os.environ if environ is None else environ
+    return user_file(environ) if of_user else Path.cwd() / FILE_NAME
 
 
 def find_token(environ: Mapping[str, str] | None = None) -> Secret | None:
@@ -292,79 +263,6 @@ def _working_directory() -> Path | None:
         # Somebody removed it; nothing can be found from here.
         return None
 
-
-def _text(raw: object, _: Path) -> str:
-    if not isinstance(raw, str) or not raw.isprintable():
-        raise ValueError("it must be one line of text")
-    return raw
-
-
-def _template(raw: object, base: Path) -> str:
-    template = _text(raw, base)
-    template_names(template)
-    return template
-
-
-def _folder(raw: object, base: Path) -> Path:
-    if not isinstance(raw, str | Path) or not str(raw) or "\0" in str(raw):
-        raise ValueError("it must be a folder")
-    try:
-        return base / Path(raw).expanduser()
-    except RuntimeError as error:
-        raise ValueError(str(error)) from error
-
-
-def _repos(raw: object, base: Path) -> tuple[str, ...]:
-    if isinstance(raw, str):
-        raw = [part.strip() for part in raw.split(",")]
-    if not isinstance(raw, list | tuple) or not raw or not all(isinstance(r, str) for r in raw):
-        raise ValueError("it must be a repo, or a list of repos")
-    if not all(raw):
-        raise ValueError("a repo is empty")
-    return tuple(_repo(repo, base) for repo in raw)
-
-
-def _repo(repo: str, base: Path) -> str:
-    """A repo as it was written; a folder in a file counts from that file's folder."""
-    relative = repo in {".", ".."} or repo.startswith(("./", "../"))
-    return str(base.absolute() / repo) if relative and base != Path() else repo
-
-
-def _whole(least: int) -> Callable[[object, Path], int]:
-    def read(raw: object, _: Path) -> int:
-        text = str(raw).strip()
-        if isinstance(raw, bool | float) or not text.isascii() or not text.isdigit():
-            raise ValueError(f"it must be a whole number of at least {least}")
-        value = int(text) if len(text) < 19 else 10**18
-        if not least <= value < 10**18:
-            raise ValueError(f"it must be a whole number of at least {least}")
-        return value
-
-    return read
-
-
-def _seconds(raw: object, _: Path) -> float:
-    seconds = parse_duration(str(raw))
-    if not 0 < seconds < 1e9:
-        raise ValueError("it must be longer than 0 s")
-    return seconds
-
-
-FIELDS: Mapping[str, Field] = {
-    field.name: field
-    for field in (
-        Field("staging_dir", None, _folder, "the staging directory"),
-        Field("repo", (), _repos, "the repo: owner/name, file:///folder or ./folder"),
-        Field("project", "", _text, "what {project} stands for in run ids"),
-        Field("template", DEFAULT_TEMPLATE, _template, "the run-id template"),
-        Field("budget", 90, _whole(1), "commits in one window, for each repo"),
-        Field("window_s", 3600.0, _seconds, "that window, in seconds or as 1h"),
-        Field("max_batch", 500, _whole(1), "shards in one commit"),
-        Field("max_retries", 3, _whole(0), "how often a commit is tried again"),
-        Field("commit_prefix", "vulcan: forge", _text, "what commit messages begin with"),
-    )
-}
-"""All settings by name, in the order people read them."""
 
 ENVIRONMENT: tuple[tuple[str, str], ...] = (
     *((field.variable, field.described) for field in FIELDS.values()),

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vulcan_cli.errors import NotSetUp
+from vulcan_cli.errors import DiskTrouble, NotSetUp, UsageError
+from vulcan_cli.files import Folder
 from vulcan_cli.vacua.secrets import looks_secret
 
 FILE_NAME = "vulcan.toml"
@@ -54,7 +55,7 @@ def find_files(cwd: Path | None, environ: Mapping[str, str]) -> Found:
     """
     notices: list[str] = []
     nearest = (path for path in _here_or_above(cwd))
-    users = iter([_user_file(environ)])
+    users = iter([user_file(environ)])
     files = [_first(nearest, notices), _first(users, notices)]
     return Found(tuple(file for file in files if file is not None), tuple(notices))
 
@@ -65,7 +66,7 @@ def _here_or_above(cwd: Path | None) -> Iterator[Path]:
             yield folder / FILE_NAME
 
 
-def _user_file(environ: Mapping[str, str]) -> Path:
+def user_file(environ: Mapping[str, str]) -> Path:
     """`$XDG_CONFIG_HOME/vulcan/vulcan.toml`; a relative value there counts as none, by XDG."""
     folder = Path(environ.get("XDG_CONFIG_HOME") or "")
     if not folder.is_absolute():
@@ -98,11 +99,34 @@ def _distrust(path: Path, fd: int) -> str | None:
         return "it is no regular file"
     folders = {path.parent, path.resolve().parent}
     for what, found in (("it", status), *(("its folder", folder.stat()) for folder in folders)):
-        if found.st_uid not in {os.geteuid(), 0}:
-            return f"{what} belongs to another account"
-        if others_can_write(found):
-            return f"others can write to {what}"
+        if why := _not_mine(what, found):
+            return why
     return None
+
+
+def _not_mine(what: str, found: os.stat_result) -> str | None:
+    if found.st_uid not in {os.geteuid(), 0}:
+        return f"{what} belongs to another account"
+    return f"others can write to {what}" if others_can_write(found) else None
+
+
+def write_new(path: Path, text: str) -> None:
+    """Make a settings file, durably, where there is none; only its owner may write to it.
+
+    Raises:
+        UsageError: Something stands there already.
+        NotSetUp: The file would not be trusted there.
+        DiskTrouble: It cannot be written.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with Folder.open(path.parent) as folder:
+            if why := _not_mine("its folder", os.fstat(folder.fd)):
+                raise NotSetUp(FILE_NAME, f"{path} would be ignored: {why}")
+            if not folder.create(path.name, text.encode()):
+                raise UsageError(f"{path} is there already, and was left as it is")
+    except OSError as error:
+        raise DiskTrouble(path, error) from error
 
 
 def others_can_write(status: os.stat_result) -> bool:

@@ -16,6 +16,8 @@ import vulcan_cli
 from vulcan_cli.cli import explain, help, tree  # noqa: A004
 from vulcan_cli.cli.options.groups import ungrouped
 from vulcan_cli.cli.output import Output, prepare_streams
+from vulcan_cli.cli.suggest import did_you_mean
+from vulcan_cli.cli.topics import TOPICS
 from vulcan_cli.cli.values import read_plainly
 from vulcan_cli.errors import DiskTrouble, UsageError
 from vulcan_cli.settings import completion_request, read_display
@@ -39,7 +41,9 @@ COMMANDS: tuple[str, ...] = (
     "query",
     "split",
     "card",
+    "config",
     "demo",
+    "help",
 )
 """The commands, in the order of a shard's life. Each is a function in a module of its name."""
 
@@ -92,13 +96,27 @@ class Program(TyperGroup):
             self.commands[cmd_name] = _load(cmd_name)
         return self.commands[cmd_name]
 
+    def page_below(self, name: str, context: Context) -> tree.Page:
+        """All that is to say of a command.
+
+        Raises:
+            UsageError: There is none of this name, and no topic either.
+        """
+        command = self.get_command(context, name)
+        if not isinstance(command, Command):
+            words = (*COMMANDS, *TOPICS)
+            meant = did_you_mean(name, words)
+            raise UsageError(f"there is no command and no topic {name!r}{meant}")
+        below = command.make_context(name, [], parent=context, resilient_parsing=True)
+        return command.page(below)
+
     def resolve_command(
         self, ctx: Context, args: list[str]
     ) -> tuple[str | None, AnyCommand | None, list[str]]:
         """Find the command that was typed, or say which was meant."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            raise UsageError(f"there is no command {name!r}{_did_you_mean(name, COMMANDS)}")
+            raise UsageError(f"there is no command {name!r}{did_you_mean(name, COMMANDS)}")
         return super().resolve_command(ctx, args)
 
 
@@ -218,18 +236,12 @@ def _usage_sentence(error: typer.TyperException) -> str:
     option = getattr(error, "option_name", None)
     if type(error).__name__ == "NoSuchOption" and isinstance(option, str):
         near = getattr(error, "possibilities", None) or ()
-        return f"there is no option {option}{_did_you_mean(option, near)}"
+        return f"there is no option {option}{did_you_mean(option, near)}"
     message = error.format_message().rstrip(".")
     return message[:1].lower() + message[1:]
 
 
 def _command_of(words: list[str]) -> str:
     """The command that was asked for, for the hint where to read more."""
-    return f"{PROGRAM} {words[0]}" if words and words[0] in COMMANDS else PROGRAM
-
-
-def _did_you_mean(word: str, words: Sequence[str]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - only for typos
-
-    near = get_close_matches(word, words, n=1, cutoff=0.7)
-    return f"; did you mean {near[0]}?" if near else ""
+    is_one = bool(words) and words[0] in COMMANDS and words[0] != "help"
+    return f"{PROGRAM} {words[0]}" if is_one else PROGRAM

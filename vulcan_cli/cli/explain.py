@@ -94,6 +94,7 @@ def _not_set_up(error: errors.NotSetUp, typed: Sequence[str]) -> _Advice:
         ),
         "repo": ("export VULCAN_REPO=owner/name", _typed(typed) or "vulcan sync --dry-run"),
         "token": ("hf auth login",),
+        "vulcan.toml": ("vulcan help settings",),
     }
     return _Advice(_NOTHING_CHANGED, commands.get(error.setting, (f"{_COMMAND} --help",)))
 

@@ -1,11 +1,11 @@
-"""The help of a command as a person reads it: plain text, so that it is there at once."""
+"""The help of a command or topic as a person reads it: plain text, so that it is there at once."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 
-from vulcan_cli.cli.tree import Page
+from vulcan_cli.cli.tree import Example, Page, Part, Topic
 
 WIDEST = 100
 """Longer lines are hard to read, however wide the terminal is."""
@@ -26,8 +26,47 @@ def render(page: Page, width: int, heading: Heading) -> str:
         width: Columns of the terminal.
         heading: How a heading looks.
     """
-    width = max(_NARROWEST, min(width, WIDEST))
-    return "\n".join(_lines(page, width, heading)) + "\n"
+    return _text(_lines(page, _width(width), heading))
+
+
+def render_topic(topic: Topic, width: int, heading: Heading) -> str:
+    """A topic, likewise."""
+    return _text(_topic_lines(topic, _width(width), heading))
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def _width(terminal: int) -> int:
+    return max(_NARROWEST, min(terminal, WIDEST))
+
+
+def _topic_lines(topic: Topic, width: int, heading: Heading) -> Iterator[str]:
+    yield from _wrapped(topic.summary, width)
+    for part in topic.parts:
+        yield from _part_lines(part, width, heading)
+    yield from _example_lines(topic.examples, heading)
+    yield from ("", f"The same as a manual page: man {topic.section} {topic.page}")
+
+
+def _part_lines(part: Part, width: int, heading: Heading) -> Iterator[str]:
+    if part.heading:
+        yield from ("", heading(f"{part.heading}:"))
+    if part.rows:
+        yield from _definitions(part.rows, width)
+    for text in part.paragraphs:
+        if part.rows or not part.heading or text != part.paragraphs[0]:
+            yield ""
+        yield from _wrapped(text, width)
+    yield from (f"{_INDENT}{line}".rstrip() for line in part.lines)
+
+
+def _example_lines(examples: Iterable[Example], heading: Heading) -> Iterator[str]:
+    for number, example in enumerate(examples):
+        if number == 0:
+            yield from ("", heading("Examples:"))
+        yield from (f"{_INDENT}# {example.does}", f"{_INDENT}{example.command}")
 
 
 def _lines(page: Page, width: int, heading: Heading) -> Iterator[str]:
@@ -42,10 +81,7 @@ def _lines(page: Page, width: int, heading: Heading) -> Iterator[str]:
     if page.commands:
         yield from ("", heading("Commands:"))
         yield from _definitions(page.commands, width)
-    if page.examples:
-        yield from ("", heading("Examples:"))
-        for example in page.examples:
-            yield from (f"{_INDENT}# {example.does}", f"{_INDENT}{example.command}")
+    yield from _example_lines(page.examples, heading)
     yield from ("", heading("Exit status:"))
     statuses = ((f"{code:>3}", meaning) for code, meaning in page.exit_statuses)
     yield from _definitions(statuses, width)

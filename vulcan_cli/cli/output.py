@@ -80,6 +80,16 @@ class Output:
         return shutil.get_terminal_size().columns
 
     @property
+    def draws(self) -> bool:
+        """Whether stdout takes the signs that pictures are made of, whatever reads it."""
+        encoding = getattr(self._stdout, "encoding", None) or "ascii"
+        return encoding.lower().replace("-", "") == "utf8"
+
+    @property
+    def _ellipsis(self) -> str:
+        return "…" if self.draws else "..."
+
+    @property
     def reader_gone(self) -> bool:
         """Whether nobody reads stdout any more; work that is more than output goes on."""
         return self._reader_gone
@@ -108,7 +118,7 @@ class Output:
         right: Sequence[int] = (),
         indent: str = "",
     ) -> None:
-        """Write a table with aligned columns.
+        """Write a table with aligned columns; lines too long for a terminal are cut at its edge.
 
         Args:
             rows: Cells.
@@ -120,9 +130,16 @@ class Output:
         head = [list(header)] if header else []
         widths = [max(map(len, column)) for column in zip(*head, *cells, strict=True)]
         texts = [indent + _aligned(row, widths, frozenset(right)) for row in (*head, *cells)]
+        if self.to_terminal:
+            texts = [_cut(text, self.width, self._ellipsis) for text in texts]
         for number, text in enumerate(texts):
             bold = bool(header) and number == 0
             self._write(self.paint(text, "bold", self._stdout) + "\n" if bold else text + "\n")
+        self._flush()
+
+    def drawn(self, render: Callable[[int, Callable[[str], str]], str]) -> None:
+        """Write a text of ours that is drawn for the width, with headings in bold where welcome."""
+        self._write(render(self.width, lambda text: self.paint(text, "bold", self._stdout)))
         self._flush()
 
     def binary(self) -> BinaryIO:
@@ -348,6 +365,11 @@ def _aligned(row: Sequence[str], widths: Sequence[int], right: frozenset[int]) -
         for number, (cell, width) in enumerate(zip(row, widths, strict=True))
     )
     return _GAP.join(cells).rstrip()
+
+
+def _cut(text: str, width: int, ellipsis: str) -> str:
+    """The text, no longer than the width, and a sign where some of it is missing."""
+    return text if len(text) <= width else text[: width - len(ellipsis)] + ellipsis
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

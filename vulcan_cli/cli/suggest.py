@@ -1,17 +1,26 @@
-"""Values to complete, from the words of the catalog. Loads nothing that reads rows."""
+"""What was meant, and values to complete. Loads nothing that reads rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 # Typer looks at the types of a completer when it calls it.
 from typer import Context
+from typer.core import TyperGroup
 
 MOST = 200
 """More than these nobody reads; one more letter makes them fewer."""
 
 Completer = Callable[[Context, str], list[tuple[str, str]]]
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """`; did you mean status?`, to end a sentence with; nothing where no word is near."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only for typos
+
+    near = get_close_matches(word, list(words), n=1, cutoff=0.7)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def values_of(key: str, *, listed: bool = False, signed: bool = False) -> Completer:
@@ -33,6 +42,35 @@ def values_of(key: str, *, listed: bool = False, signed: bool = False) -> Comple
         ]
 
     return complete
+
+
+def one_of(words: Mapping[str, str], *, listed: bool = False) -> Completer:
+    """Completes one of a few words, each with what it means.
+
+    Args:
+        words: The words and their meanings.
+        listed: Whether several may stand there, `train,val`; then the last is completed.
+    """
+
+    def complete(ctx: Context, incomplete: str) -> list[tuple[str, str]]:  # noqa: ARG001
+        before, comma, typed = incomplete.rpartition(",") if listed else ("", "", incomplete)
+        return [
+            (f"{before}{comma}{word}", meaning)
+            for word, meaning in words.items()
+            if word.startswith(typed)
+        ]
+
+    return complete
+
+
+def help_words(ctx: Context, incomplete: str) -> list[tuple[str, str]]:
+    """Completes topics and commands, for `vulcan help`."""
+    from vulcan_cli.cli.topics import TOPICS  # noqa: PLC0415
+
+    root = ctx.find_root()
+    commands = root.command.list_commands(root) if isinstance(root.command, TyperGroup) else []
+    words = [*TOPICS.items(), *((name, "a command") for name in commands)]
+    return [(word, meaning) for word, meaning in words if word.startswith(incomplete)]
 
 
 def _found(ctx: Context, key: str, beginning: str) -> dict[str, int]:

@@ -71,6 +71,44 @@ class Page:
     exit_statuses: tuple[tuple[int, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a topic; what is between backticks is code.
+
+    Attributes:
+        heading: Empty for the first.
+        paragraphs: What is to say, lines unbroken.
+        rows: Terms and what they mean.
+        lines: What to copy, as it stands.
+    """
+
+    heading: str = ""
+    paragraphs: tuple[str, ...] = ()
+    rows: tuple[tuple[str, str], ...] = ()
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What is to know of a subject that is no command.
+
+    Attributes:
+        name: As typed behind `vulcan help`.
+        page: Its man page.
+        section: The section of the manual.
+        summary: One sentence.
+        parts: In the order to read them.
+        examples: In the order to learn them.
+    """
+
+    name: str
+    page: str
+    section: int
+    summary: str
+    parts: tuple[Part, ...]
+    examples: tuple[Example, ...] = ()
+
+
 def page_of(
     command: TyperCommand | TyperGroup,
     context: Context,

@@ -1,0 +1,74 @@
+"""`vulcan help formats`."""
+
+from vulcan_cli.cli.tree import Example, Part, Topic
+
+TOPIC = Topic(
+    name="formats",
+    page="vulcan-formats",
+    section=7,
+    summary="What goes in, what comes out, and what a shard is.",
+    parts=(
+        Part(
+            "What `vulcan stage` reads",
+            rows=(
+                ("parquet", "columns by name; lists as lists"),
+                ("csv", "a header; lists as text in a cell, `[1, -2, 3]`"),
+                ("ndjson", "a JSON object a line"),
+                ("arrow", "Arrow IPC, file or stream, such as Feather"),
+                ("npz", "numpy arrays `fluxes`, `moduli`, `taus`, as a solver on a cluster writes"),
+            ),
+            paragraphs=("`--format auto`, the default, looks at the first bytes.",),
+        ),
+        Part(
+            "Columns",
+            rows=(
+                ("flux", "list of int32; required"),
+                ("moduli_re, moduli_im", "lists of double; required"),
+                ("tau_re, tau_im", "double; required"),
+                ("tadpole_charge", "int32; required, or `--tadpole-charge`"),
+                (
+                    "h11, h12, ks_id, triang_id, conifold_id, cicy_id",
+                    "int32: the geometry; from the input, or from `--geometry`, which replaces "
+                    "all six. -1 is absent, 0 is a value",
+                ),
+                ("run_id, geometry_id", "text; written by vulcan, whatever the input says"),
+                ("created_at", "UTC, microseconds; filled in where the input has none"),
+                ("W_re, W_im, g_s, m_gravitino, residual", "double; optional"),
+                ("F_terms_re, F_terms_im, mass2", "lists of double; optional"),
+                ("is_susy, is_isd", "bool; optional"),
+                ("seed, n_iterations, wall_clock_s", "int64, int32, float; optional"),
+                ("solver_name, solver_config_hash, git_sha", "text; optional"),
+                ("any other", "kept as it comes, after these"),
+            ),
+        ),
+        Part(
+            "A shard",
+            paragraphs=(
+                "One parquet file of one geometry and one run. In the repo it is "
+                "`h12_{h12}/h11_{h11}/bucket_{bucket}/run_{run_id}.parquet`; in the staging "
+                "directory the same with `/` written `__`, and beside it `<name>.meta.json`.",
+                "`--project` and `--template` say how run ids are made; `vulcan stage` ends each "
+                "in 16 digits of a digest of its rows, so that other rows never share one.",
+            ),
+        ),
+        Part(
+            "What `vulcan query` and `vulcan split` write",
+            rows=(
+                ("table", "the first rows, for eyes; the default on a terminal"),
+                ("parquet", "the default in a pipe or file"),
+                ("csv", "RFC 4180; lists as JSON"),
+                ("ndjson, json", "a JSON object a row; NaN becomes null, and that is said"),
+                ("arrow", "Arrow IPC; as a stream in a pipe"),
+                ("npz, safetensors", "arrays: features and lengths"),
+            ),
+            paragraphs=("The ending of `-o FILE` chooses; the file appears whole or not at all.",),
+        ),
+    ),
+    examples=(
+        Example(
+            "See what an input would become, and write nothing",
+            "vulcan stage results.csv -g h11=132,h12=2,ks_id=3,triang_id=0 --dry-run",
+        ),
+        Example("A query as CSV", "vulcan query --h12 2 --columns flux,tau_im -o weak.csv"),
+    ),
+)

@@ -1,0 +1,56 @@
+"""`vulcan help recipes`."""
+
+from vulcan_cli.cli.tree import Part, Topic
+
+TOPIC = Topic(
+    name="recipes",
+    page="vulcan-recipes",
+    section=7,
+    summary="Lines to copy.",
+    parts=(
+        Part(
+            "On a worker",
+            lines=(
+                "# the last line of a job; --provenance keeps whatever you name",
+                "vulcan stage results.parquet -g h11=132,h12=2,ks_id=3,triang_id=0 \\",
+                "  --solver name=newton --provenance seed=42",
+                "",
+                "# many files at once: all are validated before any is published",
+                "vulcan stage results/*.csv -g h11=132,h12=2,ks_id=3 --tadpole-charge 10",
+            ),
+        ),
+        Part(
+            "On the head node",
+            lines=(
+                "# what would be committed; no network, nothing moves",
+                "vulcan sync --dry-run --no-reserve",
+                "",
+                "# crontab -e: every quarter of an hour; mail comes only when something went wrong",
+                "*/15 * * * * vulcan sync --quiet >/dev/null",
+                "",
+                "# a night's work: stay until all is committed, at most eight hours",
+                "vulcan sync --wait --max-duration 8h",
+                "",
+                "# free space, keeping a month",
+                "vulcan trim-synced --older-than 30d --dry-run",
+            ),
+        ),
+        Part(
+            "When something went wrong",
+            lines=(
+                "vulcan status                       # what waits, what failed, who is syncing",
+                "vulcan retry-failed --dry-run       # why each shard failed",
+                "vulcan verify                       # read everything again, and compare",
+            ),
+        ),
+        Part(
+            "Reading",
+            lines=(
+                "vulcan query --is-susy --count",
+                "vulcan query --h12 2 --where 'tau_im > 2 AND moduli_im[1] < 5' -o weak.parquet",
+                'vulcan query --sql "SELECT ks_id, count(*) AS n FROM vacua GROUP BY ks_id" --json',
+                "vulcan split --out-dir ml --features flux,tau",
+            ),
+        ),
+    ),
+)
