@@ -470,7 +470,7 @@ WRONG = {
     "stdin twice": (["-", "-"], "standard input can be read only once"),
     "format": (
         ["in", "--format", "xml"],
-        "--format is one of auto, parquet, csv, ndjson, arrow, not 'xml'",
+        "--format is one of auto, parquet, csv, ndjson, arrow, npz, not 'xml'",
     ),
     "pairs": (
         ["in", "--solver", "newton"],

@@ -179,9 +179,9 @@ def test_the_format_of_the_input_does_not_matter() -> None:
     frame.write_ipc_stream(stream)
     frame.write_ndjson(lines)
     frames = [
-        inputs.read_file(REAL / "model_h12-2_1_batch0.parquet"),
-        inputs.read_file(REAL / "model_h12-2_1_batch0.csv"),
-        *(inputs.read_bytes(file.getvalue(), name="x") for file in (arrow, stream, lines)),
+        inputs.read_file(REAL / "model_h12-2_1_batch0.parquet").frame,
+        inputs.read_file(REAL / "model_h12-2_1_batch0.csv").frame,
+        *(inputs.read_bytes(file.getvalue(), name="x").frame for file in (arrow, stream, lines)),
         inputs.from_frame(frame.to_arrow()),
     ]
     digests = [prepared(frame).shards[0].digest for frame in frames]

@@ -115,6 +115,27 @@ class ColumnClash(VulcanError, ValueError):
         )
 
 
+class RowsRefused(InputRefused):
+    """Some rows of a stream do not hold what a shard needs; the others are staged.
+
+    Attributes:
+        n_staged: How many rows are staged.
+        n_refused: How many are not.
+        kept: The files that hold those, as they came.
+    """
+
+    def __init__(
+        self, *problems: Problem, n_staged: int, n_refused: int, kept: tuple[Path, ...]
+    ) -> None:
+        super().__init__(*problems)
+        self.n_staged = n_staged
+        self.n_refused = n_refused
+        self.kept = kept
+
+    def __str__(self) -> str:
+        return f"of the stream {self.n_staged} rows are staged, {self.n_refused} refused"
+
+
 class BadShard(VulcanError):
     """A file that should be a shard is not one.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from vulcan_cli import errors
 from vulcan_cli.errors import VulcanError
+from vulcan_cli.quantities import counted
 
 EXIT_STATUSES: Mapping[int, str] = {
     0: "done, or nothing to do",
@@ -28,7 +29,8 @@ EXIT_STATUSES: Mapping[int, str] = {
 }
 """What scripts read from the exit status."""
 
-_MOST_PROBLEMS = 50
+MOST_PROBLEMS = 50
+"""How many problems of an input are told one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class _Advice:
     next: tuple[str, ...]
 
 
+_MOST_KEPT = 5
 _COMMAND = "{command}"
 _NOTHING_CHANGED = "nothing was changed"
 _IN_PENDING = "every shard that is not yet confirmed is still in pending/"
@@ -123,6 +126,28 @@ def _clash(error: errors.ColumnClash, typed: Sequence[str]) -> _Advice:
     return _Advice(_NOTHING_CHANGED, (f"{_typed(typed)} {without}", fewer, tell))
 
 
+def _rows_refused(error: errors.RowsRefused, typed: Sequence[str]) -> _Advice:
+    if not error.kept:
+        return _Advice("rows already staged stay so", (_typed(typed) or f"{_COMMAND} --help",))
+    names = " ".join(str(path) for path in error.kept[:_MOST_KEPT])
+    more = len(error.kept) - _MOST_KEPT
+    others = f" and {counted(more, 'more file')}" if more > 0 else ""
+    safe = f"rows already staged stay so; the refused ones are kept in {names}{others}"
+    return _Advice(safe, (_again_from(error.kept[0], typed),))
+
+
+def _again_from(file: Path, typed: Sequence[str]) -> str:
+    """The command line that checks rows of a stream again, from the file that holds them."""
+    rest: list[str] = []
+    words = iter(typed[1:])
+    for word in words:
+        if word in ("--format", "--max-age"):
+            next(words, None)
+        elif word not in ("-", "--dry-run"):
+            rest.append(word)
+    return shlex.join(["vulcan", "stage", str(file), *rest, "--dry-run"])
+
+
 def _repo_missing(error: errors.RepoMissing, typed: Sequence[str]) -> _Advice:
     if error.revision is not None:
         return _Advice(_IN_PENDING, (f"{_COMMAND} --help",))
@@ -160,6 +185,7 @@ _ADVICE: Mapping[type[VulcanError], _Advice | Callable[[Any, Sequence[str]], _Ad
     errors.UnknownColumn: _Advice(_NOTHING_CHANGED, ("vulcan query --limit 1 --json",)),
     errors.InputRefused: _refused,
     errors.ColumnClash: _clash,
+    errors.RowsRefused: _rows_refused,
     errors.BadShard: _Advice(
         "the file is left as it is, and other shards are not concerned", ("vulcan status",)
     ),
@@ -209,7 +235,7 @@ def explain(
         sentence=_sentence(known),
         safe=advice.safe,
         next=tuple(text.replace(_COMMAND, command) for text in advice.next),
-        details=_details(problems),
+        details=_details(problems, least=1 if isinstance(known, errors.RowsRefused) else 2),
         facts=_facts(known),
     )
 
@@ -240,6 +266,8 @@ def interrupted() -> Explanation:
 
 
 def _sentence(error: VulcanError) -> str:
+    if isinstance(error, errors.RowsRefused):
+        return str(error)
     if isinstance(error, errors.InputRefused) and len(error.problems) > 1:
         return f"the input is refused: {len(error.problems)} problems"
     if isinstance(error, errors.InputRefused):
@@ -247,10 +275,10 @@ def _sentence(error: VulcanError) -> str:
     return str(error)
 
 
-def _details(problems: tuple[errors.Problem, ...]) -> tuple[str, ...]:
-    if len(problems) < 2:
+def _details(problems: tuple[errors.Problem, ...], least: int) -> tuple[str, ...]:
+    if len(problems) < least:
         return ()
-    shown = [str(problem) for problem in problems[:_MOST_PROBLEMS]]
+    shown = [str(problem) for problem in problems[:MOST_PROBLEMS]]
     more = len(problems) - len(shown)
     return (*shown, f"and {more} more") if more else tuple(shown)
 

@@ -18,6 +18,7 @@ from vulcan_cli.dataset.reader import VulcanReader, filters_of
 from vulcan_cli.dataset.split_view import SplitView
 from vulcan_cli.dataset.splits import DEFAULT_FRACTIONS, DEFAULT_SPLITS, Splits
 from vulcan_cli.errors import UsageError
+from vulcan_cli.extras import require
 from vulcan_cli.quantities import counted
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class VulcanMLView:
             NotSetUp: NumPy is not installed.
             UsageError: As `as_dataframe`; or lists have several lengths, or integers have nulls.
         """
-        tensors.require("numpy")
+        require("numpy")
         spec = feature_spec or self.feature_spec
         frame = self._read(split, spec, query_filters)
         return tensors.as_numpy(frame, self._view(spec, None).complex_features)
@@ -166,7 +167,7 @@ class VulcanMLView:
             NotSetUp: PyTorch is not installed.
             UsageError: As `as_numpy`; or a feature that was named holds no numbers.
         """
-        tensors.require("torch")
+        require("torch")
         spec = replace(feature_spec or self.feature_spec, keep_geometry_id=False)
         if spec.features is None:
             held = self._view(spec, query_filters).rows(split).collect_schema()
@@ -192,7 +193,7 @@ class VulcanMLView:
             NotSetUp: `datasets` is not installed.
             UsageError: As `as_dataframe`.
         """
-        tensors.require("datasets")
+        require("datasets")
         return tensors.as_hf_dataset(self._read(split, feature_spec, query_filters))
 
     def _read(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from vulcan_cli.dataset.array_files import array_problem
-from vulcan_cli.errors import NotSetUp, UsageError
+from vulcan_cli.errors import UsageError
 
 if TYPE_CHECKING:
     import datasets
@@ -98,12 +98,3 @@ def _narrow(dtype: Any) -> Any:  # noqa: ANN401 (types of pyarrow, which has no 
     if pa.types.is_large_list(dtype):
         return pa.list_(_narrow(dtype.value_type))
     return dtype
-
-
-def require(package: str) -> None:
-    """Raise NotSetUp where an optional package is not installed."""
-    try:
-        __import__(package)
-    except ImportError as error:
-        message = f"{package} is not installed: pip install 'vulcan-cli[{package}]'"
-        raise NotSetUp(package, message) from error

@@ -16,11 +16,12 @@ from vulcan_cli.errors import Conflict, InputRefused, Problem, UsageError
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.publish import Publication, Published
 from vulcan_cli.vacua.geometry import file_name
+from vulcan_cli.vacua.inputs import Given
 from vulcan_cli.vacua.prepare import Prepared, Run, check_run, prepare
 from vulcan_cli.vacua.shard import Shard, digest_of_rows
 
-Read = Callable[[], pl.DataFrame]
-"""Reads one input."""
+Read = Callable[[], pl.DataFrame | Given]
+"""Reads one input: its rows, or also what stands beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,13 @@ class Intake:
         shards: In the order of the inputs.
         doubts: What is odd, but allowed.
         conflicts: Names that another process took for other rows at this very moment.
+        empty: Inputs without rows, where that is normal.
     """
 
     shards: tuple[StagedShard, ...]
     doubts: tuple[Problem, ...]
-    conflicts: tuple[Conflict, ...]
+    conflicts: tuple[Conflict, ...] = ()
+    empty: tuple[str, ...] = ()
 
 
 def stage(
@@ -81,8 +84,10 @@ def stage(
     """
     # The folders come last: a refused input leaves the disk as it was.
     validated = _validate(inputs, run, now)
+    shards = validated.shards
+    if not shards:
+        return validated.intake([])
     area.create()
-    shards = [shard for prepared in validated for shard in prepared.shards]
     with Publication(area, digest_of=digest_of_rows, staged_by=_me()) as publication:
         for shard in shards:
             publication.add(
@@ -98,7 +103,7 @@ def stage(
         if isinstance(result, Published)
     ]
     conflicts = tuple(result for result in results if isinstance(result, Conflict))
-    return Intake(tuple(staged), _doubts(validated), conflicts)
+    return validated.intake(staged, conflicts)
 
 
 def validate(
@@ -110,36 +115,56 @@ def validate(
         InputRefused: With all problems of all inputs.
     """
     validated = _validate(inputs, run, now)
-    shards = [_would_be(area, shard) for prepared in validated for shard in prepared.shards]
-    return Intake(tuple(shards), _doubts(validated), ())
+    return validated.intake([_would_be(area, shard) for shard in validated.shards])
 
 
-def _validate(inputs: Iterable[tuple[str, Read]], run: Run, now: datetime) -> list[Prepared]:
-    prepared: list[Prepared] = []
+@dataclass(frozen=True, slots=True)
+class _Validated:
+    """Inputs of which nothing is wrong."""
+
+    shards: tuple[Shard, ...]
+    doubts: tuple[Problem, ...]
+    empty: tuple[str, ...]
+
+    def intake(self, shards: Iterable[StagedShard], conflicts: tuple[Conflict, ...] = ()) -> Intake:
+        return Intake(tuple(shards), self.doubts, conflicts, self.empty)
+
+
+def _validate(inputs: Iterable[tuple[str, Read]], run: Run, now: datetime) -> _Validated:
     of_run = check_run(run)
     problems = list(of_run)
+    shards: list[Shard] = []
+    doubts: list[Problem] = []
+    empty = []
     for name, read in inputs:
         try:
-            made = prepare(read(), run, now=now)
+            made = _prepared(read(), run, now)
         except InputRefused as refusal:
-            problems += [
-                replace(problem, source=name)
-                for problem in refusal.problems
-                if problem not in of_run
-            ]
-        else:
-            doubts = tuple(replace(doubt, source=name) for doubt in made.doubts)
-            prepared.append(replace(made, doubts=doubts))
+            problems += [_of(name, each) for each in refusal.problems if each not in of_run]
+            continue
+        if not made.shards:
+            empty.append(name)
+        shards += made.shards
+        doubts += [_of(name, doubt) for doubt in made.doubts]
     if problems:
         raise InputRefused(*problems)
-    count = sum(len(made.shards) for made in prepared)
-    if run.run_id is not None and count > 1:
-        raise UsageError(f"one run id cannot name {count} shards")
-    return prepared
+    if run.run_id is not None and len(shards) > 1:
+        raise UsageError(f"one run id cannot name {len(shards)} shards")
+    return _Validated(tuple(shards), tuple(doubts), tuple(empty))
 
 
-def _doubts(validated: list[Prepared]) -> tuple[Problem, ...]:
-    return tuple(doubt for prepared in validated for doubt in prepared.doubts)
+def _prepared(found: pl.DataFrame | Given, run: Run, now: datetime) -> Prepared:
+    given = found if isinstance(found, Given) else Given(found)
+    if given.may_be_empty and given.frame.is_empty():
+        return Prepared(shards=(), doubts=())
+    made = prepare(
+        given.frame, replace(run, provenance={**given.provenance, **run.provenance}), now=now
+    )
+    return replace(made, doubts=(*given.remarks, *made.doubts))
+
+
+def _of(name: str, problem: Problem) -> Problem:
+    return replace(problem, source=problem.source or name)
 
 
 def _staged(area: StagingArea, shard: Shard, published: Published) -> StagedShard:

@@ -1,23 +1,23 @@
-"""What solvers write: parquet, CSV, NDJSON, Arrow, from a file or a pipe, as a frame."""
+"""What solvers write: parquet, CSV, NDJSON, Arrow, npz, from a file or a pipe, as a frame."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import IO, Any, Literal, TypeVar, get_args
 
 import polars as pl
 
-from vulcan_cli.errors import InputRefused, Problem, UsageError
+from vulcan_cli.errors import InputRefused, NotSetUp, Problem, UsageError
 from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.csv_text import read_csv
 from vulcan_cli.vacua.findings import MOST_ROWS_SHOWN
 
-Format = Literal["auto", "parquet", "csv", "ndjson", "arrow"]
+Format = Literal["auto", "parquet", "csv", "ndjson", "arrow", "npz"]
 """The formats an input can have; `auto` looks at its first bytes."""
 
 _MAGIC = {
@@ -34,11 +34,29 @@ _MAGIC = {
 }
 
 
-def read_file(path: Path, format: Format = "auto") -> pl.DataFrame:  # noqa: A002 (the option's name)
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What an input gives.
+
+    Attributes:
+        frame: Its rows.
+        provenance: What stands beside them of the run that made them.
+        remarks: What was left out.
+        may_be_empty: Whether it is normal that there is no row.
+    """
+
+    frame: pl.DataFrame
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    remarks: tuple[Problem, ...] = ()
+    may_be_empty: bool = False
+
+
+def read_file(path: Path, format: Format = "auto") -> Given:  # noqa: A002 (the option's name)
     """Read an input file.
 
     Raises:
         InputRefused: It is not what its format says, or no format fits.
+        NotSetUp: It needs a package that is not installed.
         OSError: It cannot be read.
     """
     name = str(path)
@@ -47,12 +65,17 @@ def read_file(path: Path, format: Format = "auto") -> pl.DataFrame:  # noqa: A00
         if not file.seekable():
             return read_bytes(file.read(), format, name=name)
         start = file.read(8)
-        if start and _format_of(start, format, name) == "parquet":
-            return _parsed(lambda: pl.read_parquet(path, **_PARQUET), name)
-        return read_bytes(start + file.read(), format, name=name)
+        kind = format_of(start, format, name) if start else ""
+        file.seek(0)
+        if kind == "parquet":
+            return Given(_parsed(lambda: pl.read_parquet(path, **_PARQUET), name))
+        if kind == "npz":
+            given = _parsed(lambda: _given_npz(file), name)
+            return given if given.frame.is_empty() else _with_config(given, path)
+        return read_bytes(file.read(), format, name=name)
 
 
-def read_bytes(data: bytes, format: Format = "auto", *, name: str) -> pl.DataFrame:  # noqa: A002
+def read_bytes(data: bytes, format: Format = "auto", *, name: str) -> Given:  # noqa: A002
     """Read an input that is in memory, such as all of standard input.
 
     Args:
@@ -62,11 +85,23 @@ def read_bytes(data: bytes, format: Format = "auto", *, name: str) -> pl.DataFra
 
     Raises:
         InputRefused: It is empty, not what its format says, or no format fits.
+        NotSetUp: It needs a package that is not installed.
     """
     if not data or data.isspace():
         raise InputRefused(Problem("the input is empty", source=name))
-    reader = _READERS[_format_of(data[:8], format, name)]
-    return _parsed(lambda: reader(data), name)
+    kind = format_of(data[:8], format, name)
+    if kind == "npz":
+        return _parsed(lambda: _given_npz(BytesIO(data)), name)
+    return Given(frame_of(data, kind, name=name))
+
+
+def frame_of(data: bytes, kind: str, *, name: str) -> pl.DataFrame:
+    """The rows in these bytes, by what `format_of` says of them.
+
+    Raises:
+        InputRefused: They are not what they should be.
+    """
+    return _parsed(lambda: _READERS[kind](data), name)
 
 
 def from_frame(frame: Any) -> pl.DataFrame:  # noqa: ANN401 (any library's frame)
@@ -89,23 +124,33 @@ def from_frame(frame: Any) -> pl.DataFrame:  # noqa: ANN401 (any library's frame
         raise InputRefused(Problem(_first_line(error))) from error
 
 
-def _format_of(start: bytes, wanted: Format, name: str) -> str:
+def format_of(start: bytes, wanted: Format, name: str) -> str:
+    """The format of what begins with these bytes.
+
+    Raises:
+        InputRefused: It is none that is read here.
+    """
     if wanted != "auto":
         return wanted
     bare = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     found = next((kind for magic, kind in _MAGIC.items() if bare.startswith(magic)), "csv")
-    if found not in _READERS:
+    if found not in get_args(Format):
         known = ", ".join(get_args(Format)[1:])
         message = f"looks like {found}, which is not read here; {known} are"
         raise InputRefused(Problem(message, source=name))
     return found
 
 
-def _parsed(read: Callable[[], pl.DataFrame], name: str) -> pl.DataFrame:
+T = TypeVar("T")
+
+
+def _parsed(read: Callable[[], T], name: str) -> T:
     try:
         return read()
     except InputRefused as refusal:
         raise InputRefused(*(_of_source(problem, name) for problem in refusal.problems)) from None
+    except NotSetUp:
+        raise
     except OSError as error:
         # Polars reports broken bytes so too; only the system's own errors carry a number.
         if error.errno is not None:
@@ -122,6 +167,21 @@ def _first_line(error: BaseException) -> str:
 
 def _of_source(problem: Problem, name: str) -> Problem:
     return replace(problem, source=name)
+
+
+def _given_npz(file: IO[bytes]) -> Given:
+    from vulcan_cli.vacua import npz  # noqa: PLC0415 - the other formats do without
+
+    frame, left_out = npz.read_npz(file)
+    return Given(frame, remarks=left_out, may_be_empty=True)
+
+
+def _with_config(given: Given, path: Path) -> Given:
+    """With what the job was told, which stands in the folder above the results."""
+    from vulcan_cli.vacua import npz  # noqa: PLC0415
+
+    config = npz.config_above(path)
+    return given if config is None else replace(given, provenance={"config": config})
 
 
 def _read_parquet(data: bytes) -> pl.DataFrame:

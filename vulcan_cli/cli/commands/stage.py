@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, BinaryIO, cast, get_args
 
+from vulcan_cli.cli.feed import Feed
 from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, StagingDir, Verbose
 from vulcan_cli.cli.options.staging import (
     GeometryText,
     InputFormat,
     Inputs,
+    MaxAge,
     MaxRows,
     Project,
     Provenance,
@@ -26,14 +29,17 @@ from vulcan_cli.cli.options.staging import (
     TemplateText,
 )
 from vulcan_cli.cli.output import Output
+from vulcan_cli.cli.streaming import NAME, Streaming
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import InputRefused, UsageError
+from vulcan_cli.quantities import parse_duration
 from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
     from vulcan_cli.staging.intake import Intake, Read, StagedShard
     from vulcan_cli.vacua.geometry import Geometry
     from vulcan_cli.vacua.inputs import Format
+    from vulcan_cli.vacua.prepare import Run
 
 EXAMPLES = (
     Example(
@@ -43,6 +49,14 @@ EXAMPLES = (
     Example(
         "From a pipe, in any language",
         "solver --json | vulcan stage - --format ndjson -g h11=3,h12=2,ks_id=384564",
+    ),
+    Example(
+        "While the solver works, a shard every 5000 rows and at least every 10 minutes",
+        "solver --json | vulcan stage -g h11=3,h12=2,ks_id=384564 --max-rows 5000 --max-age 10m",
+    ),
+    Example(
+        "The results of JAXVacua's cluster jobs",
+        "vulcan stage results/*.npz -g h11=3,h12=2,ks_id=384564",
     ),
     Example(
         "Check everything, write nothing",
@@ -64,6 +78,7 @@ def stage(
     template: TemplateText = None,
     run_id: RunId = None,
     max_rows: MaxRows = None,
+    max_age: MaxAge = None,
     strict: Strict = False,
     format_: InputFormat = "auto",
     staging_dir: StagingDir = None,
@@ -77,6 +92,12 @@ def stage(
     Needs neither network nor token. Either every input is staged or none is; what is wrong is told
     for all columns and rows at once. The path of each shard is printed. The same rows staged again
     are one shard.
+
+    With --max-rows or --max-age, NDJSON, CSV and Arrow streams are staged while they come through
+    a pipe, a shard at a time. SIGTERM and the end of the stream stage what is there; so does
+    Ctrl-C, and a second one does not. Rows that are refused stop nothing: they are kept in a file
+    of the working directory, named on stderr, and the exit status is 3 in the end. Only a stream
+    whose first rows are refused for what no row can help, such as a missing column, ends at once.
     """
     from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
     from vulcan_cli.staging.intake import stage as stage_inputs  # noqa: PLC0415
@@ -102,14 +123,62 @@ def stage(
     names = inputs or ["-"]
     if names.count("-") > 1:
         raise UsageError("standard input can be read only once")
-    reads = [_reader(name, _format(format_)) for name in names]
+    input_format = _format(format_)
+    tell = partial(_tell, out)
+    if max_age is not None or (max_rows is not None and run_id is None):
+        max_age_s = _seconds(max_age, names, run)
+        with _stream(names) as feed:
+            if feed is not None:
+                streaming = Streaming(area, run, out, tell, dry_run=dry_run)
+                streaming.stage(feed, input_format, max_age_s)
+                return
+    reads = [_reader(name, input_format) for name in names]
     work = validate if dry_run else stage_inputs
-    _tell(out, work(area, reads, run, now=datetime.now(UTC)))
+    tell(work(area, reads, run, now=datetime.now(UTC)))
+
+
+def _seconds(max_age: str | None, names: Sequence[str], run: Run) -> float | None:
+    """The longest that a row of a stream waits."""
+    if max_age is None:
+        return None
+    if run.run_id is not None:
+        raise UsageError("one run id cannot name the shards of a stream; leave out --run-id")
+    if not _is_piped(names):
+        raise UsageError("--max-age is for rows that come through a pipe, not for files")
+    seconds = parse_duration(max_age)
+    if not seconds:
+        raise UsageError("--max-age must be longer than 0 s")
+    return seconds
+
+
+def _is_piped(names: Sequence[str]) -> bool:
+    return len(names) == 1 and (names[0] == "-" or Path(names[0]).is_fifo())
+
+
+@contextmanager
+def _stream(names: Sequence[str]) -> Iterator[Feed | None]:
+    """The one input as it fills; None where there are files, which are there already."""
+    if not _is_piped(names):
+        yield None
+    elif names[0] == "-":
+        yield Feed(_standard_input().fileno())
+    else:
+        with Path(names[0]).open("rb", buffering=0) as pipe:
+            yield Feed(pipe.fileno())
+
+
+def _standard_input() -> BinaryIO:
+    # It is None where the process was started with that descriptor closed.
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("there is no input: name a file, or pipe one in")
+    return sys.stdin.buffer
 
 
 def _tell(out: Output, taken: Intake) -> None:
     for doubt in taken.doubts:
         out.warn(str(doubt))
+    for name in taken.empty:
+        out.say(f"{name} holds no rows: nothing to stage")
     for shard in taken.shards:
         if out.as_json:
             out.json(_document(shard))
@@ -141,10 +210,8 @@ def _reader(name: str, input_format: Format) -> tuple[str, Read]:
     from vulcan_cli.vacua import inputs  # noqa: PLC0415
 
     if name == "-":
-        if sys.stdin.isatty():
-            raise UsageError("there is no input: name a file, or pipe one in")
-        data = sys.stdin.buffer.read()
-        return "standard input", partial(inputs.read_bytes, data, input_format, name=name)
+        data = _standard_input().read()
+        return NAME, partial(inputs.read_bytes, data, input_format, name=NAME)
     path = Path(name)
     # Also a pipe is a file, such as the shell's <(...).
     if path.is_dir():

@@ -19,7 +19,7 @@ InputFormat = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="auto, parquet, csv, ndjson or arrow; auto looks at the first bytes.",
+        help="auto, parquet, csv, ndjson, arrow or npz; auto looks at the first bytes.",
     ),
 ]
 
@@ -100,7 +100,18 @@ MaxRows = Annotated[
         "--max-rows",
         metavar="N",
         min=1,
-        help="Cut into shards of at most so many rows.",
+        help="Cut into shards of at most so many rows; those of a pipe are staged as they come.",
+        rich_help_panel=RUN,
+    ),
+]
+
+MaxAge = Annotated[
+    str | None,
+    typer.Option(
+        "--max-age",
+        metavar="TIME",
+        help="Standard input as a stream: stage what is there once its oldest row is this old, "
+        "such as 10m.",
         rich_help_panel=RUN,
     ),
 ]
