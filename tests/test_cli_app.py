@@ -40,17 +40,25 @@ Usage: vulcan status [OPTIONS]
 Say how many shards wait, how many are published, and what the commit budget
 allows.
 
-Nothing is changed, and nothing is asked of the repo.
+Nothing is changed, and nothing is asked of the repo. The picture shows when
+commits were made in the window of the budget. Warnings tell of folders that are
+too open, and of repos and folders near the number of files that the Hub asks
+for. Rows of synced/ are told where its catalog is up to date.
 
 Where:
   --staging-dir DIR  The staging directory. [VULCAN_STAGING_DIR]
   --repo REPO        owner/name on the Hub, or a folder: file:///folder,
-                     /folder, ./folder. [VULCAN_REPO]
+                     /folder, ./folder; repeatable: each geometry has its home
+                     in one. [VULCAN_REPO]
 
 Output:
-  --json         Write JSON to stdout.
-  -q, --quiet    Say nothing but results and errors.
-  -v, --verbose  Say more.
+  --rows          Count the rows of every state, also of pending.
+  --watch         Stay, and keep it up to date.
+  --metrics FILE  Write it to a file for Prometheus, replaced at once; - is
+                  stdout.
+  --json          Write JSON to stdout.
+  -q, --quiet     Say nothing but results and errors.
+  -v, --verbose   Say more.
 
 Options:
   --help  Show this message and exit.
@@ -58,8 +66,12 @@ Options:
 Examples:
   # How many shards wait, and when the next commit may be
   vulcan status
-  # The same for a script
+  # The same, kept up to date until Ctrl-C
+  vulcan status --watch
+  # For a script
   vulcan status --staging-dir /shared/vulcan --json
+  # For Prometheus, from cron
+  vulcan status --metrics /var/lib/node_exporter/vulcan.prom
 
 Exit status:
     0  done, or nothing to do

@@ -1,14 +1,25 @@
+import contextlib
 import json
 import os
+import pty
+import re
 import shutil
+import signal
+import subprocess
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from tests.cli_support import CHECKOUT, Ran, vulcan
+import vulcan_cli
+from tests.cli_in_process import run
+from tests.cli_shards import staged
+from tests.cli_support import CHECKOUT, VULCAN, Ran, clean, on_terminal, vulcan
+from tests.vacua_support import rows
+from vulcan_cli.cli.metrics import METRICS
 from vulcan_cli.hub.open import key_without_client
-from vulcan_cli.staging.area import StagingArea
+from vulcan_cli.staging.area import STATES, StagingArea
 from vulcan_cli.staging.aside import set_aside
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.lock import SyncLock
@@ -31,8 +42,15 @@ def of_state(spool: Path, state: str) -> dict[str, object]:
     return {
         "shards": len(found),
         "bytes": sum(path.stat().st_size for path in found),
+        "rows": None,
         "oldest": min((path.stat().st_mtime for path in found), default=None),
     }
+
+
+def budget(**changed: object) -> dict[str, object]:
+    spent: list[float] = []
+    known = {"budget": 90, "window_s": 3600.0, "next_slot_at": None, "spent_at": spent}
+    return {**known, **changed}
 
 
 def whole(spool: Path, **changed: object) -> dict[str, object]:
@@ -44,9 +62,10 @@ def whole(spool: Path, **changed: object) -> dict[str, object]:
         "rejected": 0,
         "conflicts": 0,
         "repo": None,
-        "budget": {"budget": 90, "window_s": 3600.0, "remaining": None, "next_slot_at": None},
+        "budget": budget(remaining=None),
         "sync": None,
         "wider_than_needed": [],
+        "crowded": [],
         **changed,
     }
 
@@ -98,7 +117,7 @@ def test_what_was_set_aside_and_spent(tmp_path: Path, spool: Path) -> None:
         rejected=1,
         conflicts=1,
         repo="me/vacua",
-        budget={"budget": 90, "window_s": 3600.0, "remaining": 88, "next_slot_at": None},
+        budget=budget(remaining=88, spent_at=[now - 60.0, now]),
     )
 
 
@@ -122,6 +141,7 @@ def test_a_budget_used_up_says_when(tmp_path: Path, spool: Path) -> None:
         "window_s": 3600.0,
         "remaining": 0,
         "next_slot_at": stamp + 3600.0,
+        "spent_at": [stamp],
     }
 
 
@@ -155,6 +175,170 @@ def test_permissions_wider_than_needed(tmp_path: Path, spool: Path) -> None:
     assert status(spool, tmp_path)["wider_than_needed"] == [str(spool / "synced")]
     ran = vulcan("status", "--staging-dir", spool, home=tmp_path)
     assert ran.err == (f"vulcan: more accounts may write to {spool}/synced than staging needs\n")
+
+
+def test_when_commits_were_made_and_what_is_crowded(tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    StagingArea(spool).create()
+    now = time.time()
+    stamps = [now - 3540, now - 1742, now - 1741, now - 1740, now - 60]
+    (spool / "_commit_budget.json").write_text(
+        json.dumps({"budget": 90, "window_s": 3600.0, "timestamps": stamps})
+    )
+    for number in range(9000):
+        (spool / f"pending/h12_2__h11_3__bucket_5__run_{number}.parquet").touch()
+    words = ("status", "--staging-dir", spool, "--repo", "me/vacua")
+    crowded = (
+        "vulcan: folder h12_2/h11_3/bucket_5 of the repo has about 9,000 files, "
+        "where the Hub asks for 10,000 at most"
+    )
+    below = ["  85 of 90 commits left in 1h, to me/vacua", "", "  sync: none at work"]
+    below[1] = f"  |{'-':15}@{'-':>14}| 1h ago to now"
+    mail = run(*words, cwd=tmp_path)
+    assert (mail.out.splitlines()[4:], mail.err) == (below, f"{crowded}\n")
+    below[1] = f"  |{'▃':·<15}█{'▃':·>14}| 1h ago to now"
+    env = clean(tmp_path, LC_ALL="C.UTF-8", NO_COLOR="1", COLUMNS="120")
+    code, seen = on_terminal([*VULCAN, *map(str, words)], env, tmp_path)
+    assert (code, seen.splitlines()[4:]) == (0, [*below, crowded])
+    assert vulcan(*words, "--json", home=tmp_path).document()["crowded"] == [
+        {"folder": "h12_2/h11_3/bucket_5", "files": 9000, "most": 10000}
+    ]
+
+
+def test_rows(tmp_path: Path) -> None:
+    staged(tmp_path, "a", rows(3))
+    here = ("--staging-dir", "spool", "--repo", "./repo")
+    assert run("sync", *here, "--create-repo", cwd=tmp_path).code == 0
+    staged(tmp_path, "b", rows(4))
+
+    def told(*words: str) -> list[object]:
+        document = run("status", *here, *words, "--json", cwd=tmp_path).document()
+        return [cast("dict[str, object]", document[state])["rows"] for state in STATES]
+
+    assert told() == [None, 3, None]
+    assert told("--rows") == [4, 3, 0]
+    table = run("status", *here, "--rows", cwd=tmp_path).out.splitlines()[1:4]
+    assert [re.sub(r"rows .*", "rows", line) for line in table] == [
+        "  pending   1 shard  4 rows",
+        "  synced    1 shard  3 rows",
+        "  failed   0 shards  0 rows",
+    ]
+
+
+def test_for_prometheus(tmp_path: Path, spool: Path) -> None:
+    file = tmp_path / "vulcan.prom"
+    file.write_text("old")
+    words = ("status", "--staging-dir", spool, "--repo", "me/vacua")
+    assert run(*words, "--metrics", file, cwd=tmp_path) == Ran(0, "", "")
+    shown = run(*words, "--metrics", "-", cwd=tmp_path).out
+    text = file.read_text()
+    samples = [line for line in text.splitlines() if not line.startswith("#")]
+    steady = [re.sub(r"^(vulcan_looked_at.*) .*", r"\1 NOW", line) for line in samples]
+    where = f'staging_dir="{spool}"'
+    repo = f'{where},repo="me/vacua"'
+    states = {state: of_state(spool, state) for state in STATES}
+    assert steady == [
+        f'vulcan_info{{{where},version="{vulcan_cli.__version__}"}} 1',
+        f"vulcan_looked_at_timestamp_seconds{{{where}}} NOW",
+        *(f'vulcan_shards{{{where},state="{s}"}} {of["shards"]}' for s, of in states.items()),
+        *(f'vulcan_shard_bytes{{{where},state="{s}"}} {of["bytes"]}' for s, of in states.items()),
+        *(
+            f'vulcan_oldest_shard_timestamp_seconds{{{where},state="{s}"}} {of["oldest"]!r}'
+            for s, of in states.items()
+        ),
+        f'vulcan_set_aside{{{where},why="rejected"}} 0',
+        f'vulcan_set_aside{{{where},why="conflict"}} 0',
+        f"vulcan_commit_budget{{{repo}}} 90",
+        f"vulcan_commit_budget_remaining{{{repo}}} 90",
+        f"vulcan_commit_window_seconds{{{repo}}} 3600",
+        f"vulcan_sync_running{{{where}}} 0",
+        f"vulcan_wide_folders{{{where}}} 0",
+        f"vulcan_crowded{{{where}}} 0",
+    ]
+    assert text.endswith("\n")
+    assert len(shown.splitlines()) == len(text.splitlines())
+    names = list(dict.fromkeys(line.partition("{")[0] for line in samples))
+    comments = [line for line in text.splitlines() if line.startswith("#")]
+    assert comments == [
+        line
+        for name in names
+        for line in (f"# HELP {name} {METRICS[name]}", f"# TYPE {name} gauge")
+    ]
+
+
+def test_a_metrics_file_that_cannot_be_written(tmp_path: Path, spool: Path) -> None:
+    file = tmp_path / "no" / "vulcan.prom"
+    ran = run("status", "--staging-dir", spool, "--metrics", file, cwd=tmp_path)
+    assert (ran.code, ran.err.splitlines()[0]) == (6, f"vulcan: {file}: No such file or directory")
+
+
+def watched(env: dict[str, str], spool: Path, ending: signal.Signals) -> tuple[int, str]:
+    """Watch on a terminal until it was drawn twice, with a shard more the second time."""
+    main, side = pty.openpty()
+    words = [*VULCAN, "status", "--watch", "--staging-dir", "spool"]
+    process = subprocess.Popen(
+        words, stdin=side, stdout=side, stderr=side, env=env, cwd=spool.parent
+    )
+    os.close(side)
+    seen = b""
+    while seen.count(b"sync: none at work") < 2:
+        seen += os.read(main, 65536)
+        (spool / "pending" / "h12_2__h11_3__bucket_5__run_a.parquet").touch()
+    process.send_signal(ending)
+    code = process.wait(timeout=60)
+    with contextlib.suppress(OSError):
+        while data := os.read(main, 65536):
+            seen += data
+    os.close(main)
+    return code, seen.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(("ending", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_it_is_redrawn_in_its_place_and_leaves_the_cursor(
+    tmp_path: Path, ending: signal.Signals, status: int
+) -> None:
+    spool = tmp_path / "spool"
+    StagingArea(spool).create()
+    env = clean(tmp_path, TERM="xterm", COLUMNS="27", LINES="10")
+    code, seen = watched(env, spool, ending)
+    assert code == status
+    blocks = [
+        [
+            "spool",
+            f"  pending  {shards}  0 B" + oldest,
+            "  synced   0 shards  0 B",
+            "  failed   0 shards  0 B",
+            "  no repo is set",
+            "  sync: none at work",
+        ]
+        for shards, oldest in (("0 shards", ""), (" 1 shard", "  …"))
+    ]
+    first, second = ("".join(f"{line}\x1b[K\n" for line in block) + "\x1b[J" for block in blocks)
+    assert seen == f"\x1b[?25l{first}\x1b[6F{second}\x1b[?25h"
+
+
+def test_a_dumb_terminal_gets_one_block_below_the_other(tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    StagingArea(spool).create()
+    code, seen = watched(clean(tmp_path, TERM="dumb"), spool, signal.SIGINT)
+    assert code == 130
+    assert "\x1b" not in seen
+    first, second, rest = seen.split("\n\n")
+    assert (first.splitlines()[0], second.splitlines()[0], rest) == ("spool", "spool", "")
+
+
+def test_watching_for_a_script_ends_with_its_reader(tmp_path: Path, spool: Path) -> None:
+    command = f"{' '.join(VULCAN)} status --watch --json --staging-dir {spool} | head -n 2"
+    done = subprocess.run(
+        ["bash", "-c", f"{command}; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        env=clean(tmp_path),
+        check=True,
+    )
+    *documents, code = done.stdout.splitlines()
+    assert [json.loads(line) for line in documents] == [whole(spool)] * 2
+    assert (code, done.stderr) == ("0", "")
 
 
 def test_nothing_is_changed(tmp_path: Path, spool: Path) -> None:

@@ -81,8 +81,10 @@ def test_counts_follow_no_link_and_open_nothing(area: StagingArea) -> None:
     (area.pending / name_of("link")).symlink_to("/etc/passwd")
     os.mkfifo(area.pending / name_of("fifo"))
     (area.pending / "README").write_text("")
-    assert area.counts("pending") == Counts(4, sum(sizes), 5.0, 1, 0)
-    assert area.counts("synced") == Counts(0, 0, None, 0, 0)
+    (folder,) = {name_of(run).rpartition("__run_")[0] for run in ("a", "b", "link", "fifo")}
+    folders = {folder.replace("__", "/"): 4}
+    assert area.counts("pending") == Counts(4, sum(sizes), 5.0, 1, 0, folders)
+    assert area.counts("synced") == Counts(0, 0, None, 0, 0, {})
 
 
 @pytest.mark.parametrize("made", ["missing", "file", "link"])

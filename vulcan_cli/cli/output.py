@@ -15,10 +15,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, TextIO, cast
 
+from vulcan_cli.cli import screen
 from vulcan_cli.cli.explain import Explanation
 from vulcan_cli.errors import DiskTrouble
 from vulcan_cli.settings import Display, read_display
@@ -63,6 +64,7 @@ class Output:
         self._stderr = sys.stderr if stderr is None else stderr
         self._display = read_display() if display is None else display
         self._reader_gone = False
+        self._held: list[str] | None = None
 
     @property
     def to_terminal(self) -> bool:
@@ -81,9 +83,9 @@ class Output:
 
     @property
     def draws(self) -> bool:
-        """Whether stdout takes the signs that pictures are made of, whatever reads it."""
+        """Whether stdout takes the signs that pictures are made of: a mail of cron does not."""
         encoding = getattr(self._stdout, "encoding", None) or "ascii"
-        return encoding.lower().replace("-", "") == "utf8"
+        return self.to_terminal and encoding.lower().replace("-", "") == "utf8"
 
     @property
     def _ellipsis(self) -> str:
@@ -191,9 +193,57 @@ class Output:
 
     def paint(self, text: str, style: Style, stream: TextIO | None) -> str:
         """The text in a style, where the stream is a terminal and colour is welcome."""
-        if self._display.color and _is_terminal(stream):
+        if self._held is None and self._display.color and _is_terminal(stream):
             return f"\x1b[{_CODES[style]}m{text}\x1b[0m"
         return text
+
+    @contextmanager
+    def screen(self) -> Iterator[Callable[[], AbstractContextManager[None]]]:
+        """Show a block of output again and again: in its place on a terminal, else below.
+
+        Yields:
+            A context: what is written within it, warnings too, is the block.
+        """
+        redraws = self.to_terminal and self._display.motion and not self.as_json
+        drawn: list[str] = []
+
+        @contextmanager
+        def show() -> Iterator[None]:
+            nonlocal drawn
+            with self._holding() as texts:
+                yield
+            lines = "".join(texts).splitlines()
+            if redraws:
+                lines = [_cut(text, self.width, self._ellipsis) for text in lines[: self._height]]
+                self._write(screen.over(len(drawn), lines))
+            else:
+                self._write("".join(f"{text}\n" for text in lines) + ("" if self.as_json else "\n"))
+            drawn = lines
+            self._flush()
+
+        if not redraws:
+            yield show
+            return
+        self._write(screen.HIDE)
+        try:
+            yield show
+        finally:
+            self._write(screen.SHOW)
+            self._flush()
+
+    @contextmanager
+    def _holding(self) -> Iterator[list[str]]:
+        """Keep what is written, without colour, instead of writing it."""
+        self._held = []
+        try:
+            yield self._held
+        finally:
+            self._held = None
+
+    @property
+    def _height(self) -> int:
+        # The cursor stands below the block.
+        return shutil.get_terminal_size().lines - 1
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Callable[..., None]]:
@@ -237,6 +287,9 @@ class Output:
             os.close(null)
 
     def _write(self, text: str) -> None:
+        if self._held is not None:
+            self._held.append(text)
+            return
         if self._stdout is None:
             raise _closed()
         with self._refusal():
@@ -264,6 +317,9 @@ class Output:
         self._put(safe)
 
     def _put(self, line: str) -> None:
+        if self._held is not None and not self.as_json:
+            self._held.append(line + "\n")
+            return
         # Nobody listens: no reason to stop the work.
         with contextlib.suppress(OSError):
             if self._stderr is not None:

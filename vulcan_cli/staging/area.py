@@ -111,6 +111,7 @@ class Counts:
         oldest: Modification time of the oldest of them, unix seconds; None where there is none.
         foreign: Other names, which nobody touches.
         temporaries: Hidden temporaries of ours.
+        folders: How many shards go to each folder of the repo, such as `h12_2/h11_3/bucket_5`.
     """
 
     shards: int
@@ -118,6 +119,7 @@ class Counts:
     oldest: float | None
     foreign: int
     temporaries: int
+    folders: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,11 +283,14 @@ class StagingArea:
         """
         shards = size = foreign = temporaries = 0
         oldest: float | None = None
+        folders: dict[str, int] = {}
         with self.folder(state) as folder, disk_trouble(folder.path):
             for entry in folder.scan():
                 name = entry.name
                 if name.endswith(SHARD_SUFFIX):
                     shards += 1
+                    place = name.partition("__run_")[0]
+                    folders[place] = folders.get(place, 0) + 1
                     status = _status(entry)
                     if status is not None and stat.S_ISREG(status.st_mode):
                         size += status.st_size
@@ -294,7 +299,8 @@ class StagingArea:
                     temporaries += 1
                 elif not name.endswith(SHARD_SUFFIX + SIDECAR_SUFFIX):
                     foreign += 1
-        return Counts(shards, size, oldest, foreign, temporaries)
+        places = {place.replace("__", "/"): number for place, number in folders.items()}
+        return Counts(shards, size, oldest, foreign, temporaries, places)
 
     def open_shard(self, state: State, name: str) -> int:
         """Open the parquet of an entry for reading; the caller closes the descriptor.

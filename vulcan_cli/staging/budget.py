@@ -97,6 +97,10 @@ class Budget:
         """
         return self._next(self._counting(self._read_only(), self._clock()))
 
+    def spent_at(self) -> tuple[float, ...]:
+        """When the slots were taken that are not free again, oldest first. Writes nothing."""
+        return tuple(self._counting(self._read_only(), self._clock()))
+
     def spend(self) -> float:
         """Take a slot, durable when this returns: its stamp, unix seconds.
 

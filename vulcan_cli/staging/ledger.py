@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
@@ -23,6 +24,11 @@ from vulcan_cli.staging.records import (
 LEDGER_NAME = "ledger.jsonl"
 
 _LONGEST_LINE = 1 << 16
+
+# As `append` writes them; what a path or a key may hold needs no escape in JSON.
+_PLACE = re.compile(
+    rb'\{"path": "([\w/-]+)/run_[\w-]+\.parquet", .*"repo": "([a-z0-9-]+)"', re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +103,21 @@ class Ledger:
         Raises:
             DiskTrouble: The ledger is there and cannot be read.
         """
-        fd = self._open()
-        if fd is None:
-            return
-        with os.fdopen(fd, "rb") as file, disk_trouble(self._area.private / LEDGER_NAME):
-            while line := file.readline(_LONGEST_LINE):
-                entry = _parse(line)
-                if entry is not None:
-                    yield entry
+        for line in self._lines():
+            entry = _parse(line)
+            if entry is not None:
+                yield entry
+
+    def folders(self) -> Iterator[tuple[str, str]]:
+        """Repo and folder of each entry, without a look at the rest of it: quick, for counting.
+
+        Raises:
+            DiskTrouble: The ledger is there and cannot be read.
+        """
+        for line in self._lines():
+            match = _PLACE.match(line)
+            if match is not None:
+                yield match[2].decode(), match[1].decode()
 
     def size(self) -> int:
         """Its bytes; 0 where there is none. It only ever grows."""
@@ -115,6 +128,14 @@ class Ledger:
             return os.fstat(fd).st_size
         finally:
             os.close(fd)
+
+    def _lines(self) -> Iterator[bytes]:
+        fd = self._open()
+        if fd is None:
+            return
+        with os.fdopen(fd, "rb") as file, disk_trouble(self._area.private / LEDGER_NAME):
+            while line := file.readline(_LONGEST_LINE):
+                yield line
 
     def _open(self) -> int | None:
         try:

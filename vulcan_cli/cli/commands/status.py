@@ -2,115 +2,160 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
-from vulcan_cli.cli.options.everywhere import Json, Quiet, Repo, StagingDir, Verbose
+import typer
+
+from vulcan_cli.cli.options.everywhere import OUTPUT, Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.tree import Example
-from vulcan_cli.quantities import counted, format_duration, format_size
-from vulcan_cli.settings import Settings, load_settings, read_endpoint
+from vulcan_cli.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from vulcan_cli.staging.area import StagingArea
+    from vulcan_cli.cli.standing import Standing
     from vulcan_cli.staging.survey import Survey
 
 EXAMPLES = (
     Example("How many shards wait, and when the next commit may be", "vulcan status"),
-    Example("The same for a script", "vulcan status --staging-dir /shared/vulcan --json"),
+    Example("The same, kept up to date until Ctrl-C", "vulcan status --watch"),
+    Example("For a script", "vulcan status --staging-dir /shared/vulcan --json"),
+    Example(
+        "For Prometheus, from cron",
+        "vulcan status --metrics /var/lib/node_exporter/vulcan.prom",
+    ),
 )
 EXIT_CODES = (4, 6)
 
+_PAUSE_S = 2.0
+# A large staging directory must not be listed all the time.
+_PAUSES = 10.0
 
-@dataclass(frozen=True, slots=True)
-class _Slots:
-    """The commit budget of the main repo."""
+Rows = Annotated[
+    bool,
+    typer.Option(
+        "--rows", help="Count the rows of every state, also of pending.", rich_help_panel=OUTPUT
+    ),
+]
 
-    repo: str
-    remaining: int
-    next_slot_at: float | None
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Stay, and keep it up to date.", rich_help_panel=OUTPUT)
+]
+
+MetricsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--metrics",
+        metavar="FILE",
+        help="Write it to a file for Prometheus, replaced at once; - is stdout.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 
 
 def status(
     *,
     staging_dir: StagingDir = None,
-    repo: Repo = None,
+    repo: Repos = None,
+    rows: Rows = False,
+    watch: Watch = False,
+    metrics: MetricsFile = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Say how many shards wait, how many are published, and what the commit budget allows.
 
-    Nothing is changed, and nothing is asked of the repo.
+    Nothing is changed, and nothing is asked of the repo. The picture shows when commits were made
+    in the window of the budget. Warnings tell of folders that are too open, and of repos and
+    folders near the number of files that the Hub asks for. Rows of synced/ are told where its
+    catalog is up to date.
     """
     # Help and completion load this module, and must not wait for the rest.
-    from vulcan_cli.staging import area, survey  # noqa: PLC0415
+    from vulcan_cli.cli.standing import read_standing  # noqa: PLC0415
 
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = load_settings(staging_dir=staging_dir, repo=repo)
     out.notices(settings.notices)
-    here = area.StagingArea(settings.require_staging_dir())
-    found = survey.survey(here)
-    slots = _slots(here, settings)
-    if json:
-        out.json(_document(here.root, found, slots, settings))
+    if watch:
+        try:
+            _watch(settings, out, metrics, all_rows=rows)
+        except KeyboardInterrupt:
+            # Nothing was interrupted: this is how one stops watching.
+            raise typer.Exit(130) from None
         return
-    out.line(str(here.root))
-    out.table(_states(found), indent="  ", right=(1, 2))
-    for line in _rest(found, slots, settings):
-        out.line("  " + line)
-    for path in found.wide:
-        out.warn(f"more accounts may write to {path} than staging needs")
+    standing = read_standing(settings, all_rows=rows)
+    if metrics is not None:
+        _measure(standing, metrics, out)
+    if json:
+        out.json(_document(standing, settings))
+    elif metrics is None:
+        _tell(standing, out)
 
 
-def _slots(area: StagingArea, settings: Settings) -> _Slots | None:
-    from vulcan_cli.hub.open import key_without_client  # noqa: PLC0415
-    from vulcan_cli.staging.budget import Budget  # noqa: PLC0415
+def _tell(standing: Standing, out: Output) -> None:
+    from vulcan_cli.cli.standing import lines_of, table_of, warnings_of  # noqa: PLC0415
 
-    if not settings.repo:
-        return None
-    main = settings.repo[0]
-    key = key_without_client(main, read_endpoint())
-    budget = Budget(area, key, settings.budget, settings.window_s, with_peer=True)
-    return _Slots(main, budget.remaining(), budget.next_slot_at())
+    out.line(str(standing.root))
+    out.table(table_of(standing), indent="  ", right=range(1, 3 + bool(standing.rows)))
+    out.lines(f"  {line}" for line in lines_of(standing, draws=out.draws))
+    out.notices(warnings_of(standing))
 
 
-def _states(found: Survey) -> Iterator[tuple[str, str, str, str]]:
-    for state, counts in found.states.items():
-        oldest = ""
-        if state == "pending" and counts.oldest is not None:
-            oldest = f"oldest {format_duration(time.time() - counts.oldest)}"
-        yield state, counted(counts.shards, "shard"), format_size(counts.size), oldest
+def _watch(settings: Settings, out: Output, metrics: Path | None, *, all_rows: bool) -> None:
+    """Show how things stand, over and over; Ctrl-C is how it ends."""
+    from vulcan_cli.cli.standing import read_standing  # noqa: PLC0415
+
+    with out.screen() as show:
+        signal.signal(signal.SIGTERM, _stop)
+        while not out.reader_gone:
+            started = time.monotonic()
+            standing = read_standing(settings, all_rows=all_rows)
+            if metrics is not None:
+                _measure(standing, metrics, out)
+            with show():
+                if out.as_json:
+                    out.json(_document(standing, settings))
+                else:
+                    _tell(standing, out)
+            time.sleep(max(_PAUSE_S, _PAUSES * (time.monotonic() - started)))
 
 
-def _rest(found: Survey, slots: _Slots | None, settings: Settings) -> Iterator[str]:
-    if found.rejected or found.conflicts:
-        yield f"set aside: {found.rejected} rejected, {counted(found.conflicts, 'conflict')}"
-    if slots is None:
-        yield "no repo is set"
-    else:
-        window = format_duration(settings.window_s)
-        wait = "" if slots.next_slot_at is None else f", next {_when(slots.next_slot_at)}"
-        commits = f"{slots.remaining} of {settings.budget} commits left in {window}{wait}"
-        yield f"{commits}, to {slots.repo}"
-    yield f"sync: {_sync(found)}"
+def _stop(*_: object) -> NoReturn:
+    """Leave as Ctrl-C would, with the cursor where it was."""
+    raise SystemExit(0)
 
 
-def _sync(found: Survey) -> str:
-    if found.owner is None:
-        return "an unreadable lease" if found.leased else "none at work"
-    return f"{'ended without a word' if found.owner.is_gone() else 'at work'}, {found.owner}"
+def _measure(standing: Standing, file: Path, out: Output) -> None:
+    from vulcan_cli.cli.metrics import render  # noqa: PLC0415
+    from vulcan_cli.errors import DiskTrouble  # noqa: PLC0415
+    from vulcan_cli.files import replace_durably  # noqa: PLC0415
+
+    text = render(standing)
+    if file == Path("-"):
+        out.lines(text.splitlines())
+        return
+    try:
+        replace_durably(file, text.encode())
+    except OSError as error:
+        raise DiskTrouble(file, error) from error
 
 
-def _document(root: object, found: Survey, slots: _Slots | None, settings: Settings) -> object:
+def _document(standing: Standing, settings: Settings) -> object:
+    found, slots = standing.survey, standing.slots
     states: dict[str, object] = {
-        state: {"shards": counts.shards, "bytes": counts.size, "oldest": counts.oldest}
+        state: {
+            "shards": counts.shards,
+            "bytes": counts.size,
+            "rows": standing.rows.get(state),
+            "oldest": counts.oldest,
+        }
         for state, counts in found.states.items()
     }
     return {
-        "staging_dir": str(root),
+        "staging_dir": str(standing.root),
         **states,
         "rejected": found.rejected,
         "conflicts": found.conflicts,
@@ -120,9 +165,14 @@ def _document(root: object, found: Survey, slots: _Slots | None, settings: Setti
             "window_s": settings.window_s,
             "remaining": None if slots is None else slots.remaining,
             "next_slot_at": None if slots is None else slots.next_slot_at,
+            "spent_at": [] if slots is None else slots.spent_at,
         },
         "sync": _owner(found),
         "wider_than_needed": [str(path) for path in found.wide],
+        "crowded": [
+            {"folder": crowd.folder, "files": crowd.files, "most": crowd.most}
+            for crowd in standing.crowds
+        ],
     }
 
 
@@ -138,7 +188,3 @@ def _owner(found: Survey) -> object:
         "since": owner.since,
         "gone": owner.is_gone(),
     }
-
-
-def _when(moment: float) -> str:
-    return f"in {format_duration(moment - time.time())}"

@@ -58,6 +58,6 @@ TOPIC = Topic(
     ),
     examples=(
         Example("Make one for all accounts of a group", "vulcan init /shared/vulcan --group forge"),
-        Example("What waits, and what may be committed", "vulcan status"),
+        Example("What waits, and what may be committed", "vulcan status --watch"),
     ),
 )
