@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.strategies import EXTENSIONS, TEXT
-from vulcan_cli.vacua.arrow_ipc import schema_message, schema_metadata, value_buffers
+from vulcan_cli.vacua.arrow_ipc import schema_message, schema_metadata
 from vulcan_cli.vacua.schema import DTYPES
 
 METADATA = {"schema_version": "1", "vulcan.digest": "ä" * 100, "": "empty key", "empty": ""}
@@ -159,18 +159,3 @@ def test_a_message_that_repeats_itself_is_refused() -> None:
     raw = b"\xff\xff\xff\xff" + struct.pack("<iI", 0, 16) + message
     with pytest.raises(ValueError, match=r"^no Arrow schema message: its metadata is longer"):
         schema_metadata(base64.b64encode(raw).decode())
-
-
-@pytest.mark.parametrize("n_values", [0, 1, 7, 65_536, 65_537, 600_000])
-def test_value_buffers_are_all_values(n_values: int) -> None:
-    series = pl.concat([pl.int_range(-1, n_values, eager=True), pl.Series([5])], rechunk=False)
-    found = b"".join(value_buffers(series.slice(1, n_values)))
-    assert found == struct.pack(f"<{n_values}q", *range(n_values))
-
-
-@pytest.mark.parametrize(
-    ("dtype", "code"), [(pl.Int8, "b"), (pl.UInt16, "H"), (pl.Float32, "f"), (pl.Float64, "d")]
-)
-def test_value_buffers_of_other_widths(dtype: Any, code: str) -> None:
-    found = b"".join(value_buffers(pl.Series([1, 2, 3], dtype=dtype)))
-    assert found == struct.pack(f"<3{code}", 1, 2, 3)

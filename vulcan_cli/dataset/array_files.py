@@ -19,7 +19,7 @@ from typing import IO
 import polars as pl
 
 from vulcan_cli.errors import UsageError
-from vulcan_cli.vacua import arrow_ipc
+from vulcan_cli.vacua import arrow_c, arrow_ipc
 
 FORMATS = ("npz", "safetensors")
 
@@ -130,7 +130,7 @@ class _Array:
             values = values.cast(pl.UInt8)
         if values.dtype.is_float():
             values = values.fill_null(float("nan"))
-        yield from arrow_ipc.value_buffers(values)
+        yield from arrow_c.value_buffers(values)
 
 
 def _write_npz(frame: pl.DataFrame, stream: IO[bytes], complex_columns: Set[str]) -> None:

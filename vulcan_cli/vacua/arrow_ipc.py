@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Iterator, Mapping
-from io import BytesIO
+from collections.abc import Mapping
+from functools import lru_cache
 
 import polars as pl
 from polars._typing import PolarsDataType
@@ -23,9 +23,8 @@ KEY = "ARROW:schema"
 
 _CONTINUATION = b"\xff\xff\xff\xff"
 _VERSION_5 = Scalar("h", 4)
-_SCHEMA, _BATCH = 1, 3
+_SCHEMA = 1
 _UNITS = {"ms": 1, "us": 2, "ns": 3}
-_PIECE = 2**16
 
 
 def schema_message(schema: Mapping[str, pl.DataType], metadata: Mapping[str, str]) -> str:
@@ -36,9 +35,8 @@ def schema_message(schema: Mapping[str, pl.DataType], metadata: Mapping[str, str
     Raises:
         TypeError: A column's type has no place in a parquet file.
     """
-    fields: list[Node] = [_field(name, dtype) for name, dtype in schema.items()]
     pairs: list[Node] = [*metadata.items()]
-    header: Node = (None, fields, pairs)
+    header: Node = (None, _fields(tuple(schema.items())), pairs)
     message = written((_VERSION_5, Scalar("B", _SCHEMA), header))
     return base64.b64encode(_CONTINUATION + struct.pack("<i", len(message)) + message).decode()
 
@@ -51,7 +49,7 @@ def schema_metadata(message: str) -> dict[str, str]:
     """
     try:
         raw = base64.b64decode(message, validate=True)
-        schema = _header(raw[8:] if raw.startswith(_CONTINUATION) else raw[4:], _SCHEMA)
+        schema = _header(raw[8:] if raw.startswith(_CONTINUATION) else raw[4:])
         return _pairs(schema, len(raw))
     except (ValueError, struct.error) as error:
         raise ValueError(f"no Arrow schema message: {error}") from error
@@ -67,25 +65,10 @@ def instance(dtype: PolarsDataType) -> pl.DataType:
     return dtype() if isinstance(dtype, type) else dtype
 
 
-def value_buffers(series: pl.Series) -> Iterator[memoryview]:
-    """The values of a numeric series without nulls: raw, little-endian, piece after piece."""
-    # Polars cuts longer series into several messages; short ones stay in the processor's cache.
-    for piece in series.to_frame("").iter_slices(_PIECE):
-        stream = BytesIO()
-        piece.rechunk().write_ipc_stream(stream, compression="uncompressed")
-        yield _values(stream.getbuffer())
-
-
-def _values(view: memoryview) -> memoryview:
-    """The values in an IPC stream of one schema message and one batch of one column."""
-    schema_size = 8 + struct.unpack_from("<i", view, 4)[0]
-    message_size = struct.unpack_from("<i", view, schema_size + 4)[0]
-    body = schema_size + 8 + message_size
-    message = bytes(view[schema_size + 8 : body])
-    # Buffers are structs of two int64; the values are the last.
-    last = _header(message, _BATCH).places(2, 16)[-1]
-    offset, length = struct.unpack_from("<qq", message, last)
-    return view[body + offset : body + offset + length]
+@lru_cache(maxsize=16)
+def _fields(schema: tuple[tuple[str, pl.DataType], ...]) -> bytes:
+    """The fields as they stand in a message: most shards of a process have the same."""
+    return written([_field(name, dtype) for name, dtype in schema])
 
 
 def _field(name: str, dtype: pl.DataType) -> Node:
@@ -138,11 +121,11 @@ def _type(dtype: pl.DataType) -> tuple[int, Node]:  # noqa: C901, PLR0911, PLR09
             raise TypeError(f"{dtype} has no place in a shard")
 
 
-def _header(message: bytes, kind: int) -> Table:
-    """The table inside a message: its schema or its record batch."""
+def _header(message: bytes) -> Table:
+    """The schema inside a message."""
     root = Table.root(message)
     header = root.table(2)
-    if header is None or root.number(1, "B") != kind:
+    if header is None or root.number(1, "B") != _SCHEMA:
         raise ValueError("message of another kind")
     return header
 

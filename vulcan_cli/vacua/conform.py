@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Callable, Mapping
 
 import polars as pl
 
@@ -17,11 +16,11 @@ from vulcan_cli.vacua.schema import (
     IDENTITY,
     REQUIRED,
     SOLUTION,
+    SOLUTION_LISTS,
     in_order,
 )
-from vulcan_cli.vacua.text_columns import columns_with_secrets
-
-_SOLUTION_LISTS = ("flux", "moduli_re", "moduli_im")
+from vulcan_cli.vacua.text_columns import holds_secret
+from vulcan_cli.vacua.usual import usual_column
 
 
 def conform(
@@ -43,45 +42,61 @@ def conform(
         All rows in their order, with the six keys but without `run_id` and `geometry_id`.
     """
     written_by_us = IDENTITY if geometry is not None else ("run_id", "geometry_id")
-    rows = frame.drop(written_by_us, strict=False)
+    rows = frame[[name for name in frame.columns if name not in written_by_us]]
     _check_shape(rows, fill, findings)
     columns = {series.name: _column(series, findings) for series in rows if series.name not in KEYS}
     if geometry is None:
         columns |= _keys_of_rows(rows, findings)
     given = {**fill, **(geometry.as_dict() if geometry is not None else {})}
-    for name, value in given.items():
-        if name not in columns and value is not None:
-            columns[name] = pl.repeat(
-                cast("str | int", value), rows.height, dtype=DTYPES[name], eager=True
-            )
-    return pl.DataFrame({name: columns[name] for name in in_order(list(columns))})
+    lacking = {
+        name: value for name, value in given.items() if name not in columns and value is not None
+    }
+    return with_constants(pl.DataFrame(columns), lacking)
+
+
+def with_constants(frame: pl.DataFrame, values: Mapping[str, object]) -> pl.DataFrame:
+    """A frame and more known columns, each with one value in every row; all in their order."""
+    return frame.select_seq(
+        pl.lit(values[name]).cast(DTYPES[name]).alias(name) if name in values else pl.col(name)
+        for name in in_order([*frame.columns, *values])
+    )
+
+
+def list_lengths(shard: pl.DataFrame) -> pl.DataFrame:
+    """How long the lists are that every vacuum has; null where a column was refused."""
+    lists = [name for name in SOLUTION_LISTS if name in shard.columns]
+    return shard.select_seq(pl.col(lists).list.len())
 
 
 def check_lengths(
-    shard: pl.DataFrame, geometry: Geometry, rows: pl.Series, findings: Findings
+    shard: pl.DataFrame,
+    lengths: pl.DataFrame,
+    geometry: Geometry,
+    rows: Callable[[], pl.Series],
+    findings: Findings,
 ) -> None:
     """Lists of one shard have one length each, and the moduli's two parts the same.
 
     Args:
         shard: Rows of one geometry, at least one; columns that were refused hold nulls.
+        lengths: Their `list_lengths`.
         geometry: That geometry.
-        rows: The rows' numbers in the input, counted from 1.
+        rows: Gives the rows' numbers in the input, counted from 1.
         findings: Takes what is wrong.
     """
-    lengths = {name: shard[name].list.len() for name in _SOLUTION_LISTS if name in shard.columns}
     for name in ("flux", "moduli_re"):
-        if name in lengths and lengths[name].drop_nulls().len():
+        if name in lengths.columns and lengths[name].min() != lengths[name].max():
             first = lengths[name].drop_nulls()[0]
             unlike = lengths[name] != first
             message = f"must have {first} entries, as the others of geometry {geometry}"
-            findings.at(name, unlike, message, cells=shard[name], rows=lambda: rows)
-    if "moduli_im" in lengths and "moduli_re" in lengths:
+            findings.at(name, unlike, message, cells=shard[name], rows=rows)
+    if "moduli_im" in lengths.columns and "moduli_re" in lengths.columns:
         unlike = lengths["moduli_im"] != lengths["moduli_re"]
         message = "must have as many entries as moduli_re"
-        findings.at("moduli_im", unlike, message, cells=shard["moduli_im"], rows=lambda: rows)
+        findings.at("moduli_im", unlike, message, cells=shard["moduli_im"], rows=rows)
 
 
-def doubt_lengths(shard: pl.DataFrame, geometry: Geometry, doubts: Findings) -> None:
+def doubt_lengths(lengths: pl.DataFrame, geometry: Geometry, doubts: Findings) -> None:
     """Note lists that are not as long as the geometry's `h12` calls for: odd, but allowed.
 
     For h12 complex-structure moduli there are 2 (h12 + 1) periods, and as many quanta in each of
@@ -90,7 +105,7 @@ def doubt_lengths(shard: pl.DataFrame, geometry: Geometry, doubts: Findings) -> 
     if geometry.h12 == ABSENT:
         return
     for name, wanted in (("flux", 4 * (geometry.h12 + 1)), ("moduli_re", geometry.h12)):
-        found = shard[name].list.len()[0] if name in shard.columns else None
+        found = lengths[name][0] if name in lengths.columns else None
         if found not in (wanted, None):
             doubts.add(f"has {found} entries where h12={geometry.h12} calls for {wanted}", name)
 
@@ -135,6 +150,9 @@ def _column(series: pl.Series, findings: Findings) -> pl.Series:
     dtype = DTYPES.get(name)
     if dtype is None:
         return _foreign(series, findings)
+    usual = usual_column(series)
+    if usual is not None:
+        return usual
     if name in REQUIRED:
         findings.at(name, series.is_null(), "must not be null", cells=series)
     if isinstance(dtype, pl.List):
@@ -192,7 +210,7 @@ def _foreign(series: pl.Series, findings: Findings) -> pl.Series:
 
 
 def _refuse_secrets(series: pl.Series, findings: Findings) -> None:
-    if columns_with_secrets(series.to_frame()):
+    if holds_secret(series):
         findings.add("holds what looks like a token", series.name)
 
 

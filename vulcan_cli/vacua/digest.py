@@ -31,7 +31,8 @@ from collections.abc import Collection
 import polars as pl
 import xxhash
 
-from vulcan_cli.vacua.arrow_ipc import inner, instance, value_buffers
+from vulcan_cli.vacua.arrow_c import value_buffers
+from vulcan_cli.vacua.arrow_ipc import inner, instance
 from vulcan_cli.vacua.casts import entries
 from vulcan_cli.vacua.geometry import Geometry
 from vulcan_cli.vacua.schema import DTYPES, IDENTITY
@@ -76,7 +77,7 @@ def _update(state: xxhash.xxh3_128, cells: pl.Series) -> None:
     if isinstance(cells.dtype, pl.Array):
         cells = cells.arr.to_list()
     if isinstance(cells.dtype, pl.List):
-        _update_values(state, cells.list.len().fill_null(0).cast(pl.UInt64))
+        _update_lengths(state, cells.list.len())
         _update(state, entries(cells))
     elif isinstance(cells.dtype, pl.Struct):
         for part in cells.struct.unnest():
@@ -86,7 +87,7 @@ def _update(state: xxhash.xxh3_128, cells: pl.Series) -> None:
     elif cells.dtype == pl.String:
         _update_text(state, cells)
     elif cells.dtype == pl.Binary:
-        _update_values(state, cells.bin.size("b").fill_null(0).cast(pl.UInt64))
+        _update_lengths(state, cells.bin.size("b"))
         state.update(b"".join(cells.drop_nulls()))
     else:
         _update_values(state, _bits(cells))
@@ -97,16 +98,24 @@ def _update_values(state: xxhash.xxh3_128, values: pl.Series) -> None:
         state.update(buffer)
 
 
+def _update_lengths(state: xxhash.xxh3_128, lengths: pl.Series) -> None:
+    _update_values(state, _without_nulls(lengths).cast(pl.UInt64))
+
+
 def _update_text(state: xxhash.xxh3_128, cells: pl.Series) -> None:
-    _update_values(state, cells.str.len_bytes().fill_null(0).cast(pl.UInt64))
+    _update_lengths(state, cells.str.len_bytes())
     for piece in cells.to_frame("").iter_slices(_PIECE):
         state.update(piece[""].str.join("").item().encode())
 
 
 def _bits(cells: pl.Series) -> pl.Series:
     if cells.dtype in (pl.Boolean, pl.Null):
-        return cells.cast(pl.UInt8).fill_null(0)
-    return cells.to_physical().fill_null(0)
+        cells = cells.cast(pl.UInt8)
+    return _without_nulls(cells.to_physical() if cells.null_count() else cells)
+
+
+def _without_nulls(cells: pl.Series) -> pl.Series:
+    return cells.fill_null(0) if cells.null_count() else cells
 
 
 def _count(number: int) -> bytes:

@@ -48,10 +48,10 @@ class Findings:
             rows: Gives the row number of each cell, counted from 1, and is only asked where one
                 is wrong; None where the cells are those of all rows.
         """
+        if not bad.any():
+            return
         bad = bad.fill_null(value=False)
         count = int(bad.sum() or 0)
-        if not count:
-            return
         places = bad.arg_true().head(MOST_ROWS_SHOWN)
         numbers = rows().gather(places) if rows else places + 1
         found = zip(numbers, _readable(cells.gather(places)), strict=True)

@@ -25,8 +25,10 @@ class Scalar(NamedTuple):
     value: int
 
 
-Node: TypeAlias = Union[str, list["Node"], tuple[Union["Node", Scalar, None], ...]]  # noqa: UP007
-"""What an offset points to."""
+Node: TypeAlias = Union[  # noqa: UP007
+    str, bytes, list["Node"], tuple[Union["Node", Scalar, None], ...]
+]
+"""What an offset points to. Bytes are what `written` made of another node, to be used again."""
 
 
 def written(root: Node) -> bytes:
@@ -46,7 +48,11 @@ class _Writer:
 
     def refer(self, place: int, node: Node) -> None:
         """Append a node and point to it from a place left free for that."""
-        if isinstance(node, str):
+        if isinstance(node, bytes):
+            # All offsets are relative, so that it means the same anywhere.
+            position = self._append(node)
+            position += struct.unpack_from("<I", node)[0]
+        elif isinstance(node, str):
             position = self._string(node.encode())
         elif isinstance(node, list):
             position = self._vector(node)
@@ -132,19 +138,15 @@ class Table:
 
     def tables(self, slot: int) -> Iterator[Table]:
         """The tables in a slot that holds a vector of them."""
-        for place in self.places(slot, 4):
-            yield Table(self._buffer, _target(self._buffer, place))
-
-    def places(self, slot: int, width: int) -> range:
-        """Where the entries of a vector stand in the buffer, each of this many bytes."""
         place = self._place(slot)
         if place is None:
-            return range(0)
+            return
         start = _target(self._buffer, place)
-        end = start + 4 + width * _unpacked("I", self._buffer, start)
+        end = start + 4 + 4 * _unpacked("I", self._buffer, start)
         if end > len(self._buffer):
             raise ValueError("vector that ends outside")
-        return range(start + 4, end, width)
+        for entry in range(start + 4, end, 4):
+            yield Table(self._buffer, _target(self._buffer, entry))
 
     def _place(self, slot: int) -> int | None:
         vtable = self._position - _unpacked("i", self._buffer, self._position)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import polars as pl
 
 from vulcan_cli.errors import Problem, UsageError
-from vulcan_cli.vacua.conform import check_lengths, conform, doubt_lengths
+from vulcan_cli.vacua.conform import (
+    check_lengths,
+    conform,
+    doubt_lengths,
+    list_lengths,
+    with_constants,
+)
 from vulcan_cli.vacua.described import (
     check_json,
     check_names,
@@ -28,8 +36,11 @@ from vulcan_cli.vacua.run_id import (
     named_by_content,
     render,
 )
-from vulcan_cli.vacua.schema import SCHEMA_VERSION, in_order
+from vulcan_cli.vacua.schema import SCHEMA_VERSION
 from vulcan_cli.vacua.shard import Shard
+
+RowNumbers = Callable[[], pl.Series]
+"""Gives the numbers that rows have in their input, counted from 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +114,9 @@ def prepare(frame: pl.DataFrame, run: Run, *, now: datetime) -> Prepared:
     rows = conform(frame, geometry=run.geometry, fill=fill, findings=findings)
     parts = _by_geometry(rows, run.geometry)
     for geometry, numbers, part in parts:
-        check_lengths(part, geometry, numbers, findings)
-        doubt_lengths(part, geometry, findings if run.strict else doubts)
+        lengths = list_lengths(part)
+        check_lengths(part, lengths, geometry, numbers, findings)
+        doubt_lengths(lengths, geometry, findings if run.strict else doubts)
     findings.refuse()
     pieces = [
         (geometry, piece)
@@ -148,20 +160,20 @@ def _text(value: object) -> str | None:
 
 def _by_geometry(
     rows: pl.DataFrame, geometry: Geometry | None
-) -> list[tuple[Geometry, pl.Series, pl.DataFrame]]:
-    """Geometries in order of appearance, with their rows and those rows' numbers.
+) -> list[tuple[Geometry, RowNumbers, pl.DataFrame]]:
+    """Geometries in order of appearance, with what tells their rows' numbers, and their rows.
 
     Rows without a valid geometry are left out: they are among the findings already.
     """
     if rows.height == 0:
         return []
     if geometry is not None:
-        return [(geometry, pl.int_range(1, rows.height + 1, eager=True), rows)]
+        return [(geometry, lambda: pl.int_range(1, rows.height + 1, eager=True), rows)]
     valid = pl.all_horizontal(pl.col(KEYS) >= ABSENT) & pl.any_horizontal(pl.col(KEYS) != ABSENT)
     keys = rows.select(KEYS).with_row_index("row").filter(valid)
     groups = keys.group_by(KEYS, maintain_order=True).agg("row")
     pairs = zip(groups.select(KEYS).iter_rows(), groups["row"], strict=True)
-    return [(Geometry(*of), row + 1, rows[row]) for of, row in pairs]
+    return [(Geometry(*of), partial(operator.add, row, 1), rows[row]) for of, row in pairs]
 
 
 def _shard(
@@ -169,9 +181,6 @@ def _shard(
 ) -> Shard:
     digest = content_digest(rows, geometry, leave_out=circumstances)
     run_id = _run_id(geometry, run, now, digest)
-    named = rows.with_columns(
-        pl.lit(run_id).alias("run_id"), pl.lit(geometry.geometry_id).alias("geometry_id")
-    )
     provenance = {
         "schema_version": SCHEMA_VERSION,
         "run_id": run_id,
@@ -186,7 +195,7 @@ def _shard(
         digest=digest,
         circumstances=tuple(sorted(circumstances)),
         provenance=provenance,
-        frame=named.select(in_order(named.columns)),
+        frame=with_constants(rows, {"run_id": run_id, "geometry_id": geometry.geometry_id}),
     )
 
 

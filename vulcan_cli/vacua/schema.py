@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import polars as pl
@@ -78,6 +79,9 @@ DTYPES = {column.name: column.dtype for column in COLUMNS}
 SOLUTION = ("flux", "moduli_re", "moduli_im", "tau_re", "tau_im")
 """What every input must bring."""
 
+SOLUTION_LISTS = ("flux", "moduli_re", "moduli_im")
+"""The lists among them: each of one length in a shard."""
+
 REQUIRED = (*SOLUTION, "tadpole_charge", "created_at")
 """What is never null in a shard, beside what we write ourselves."""
 
@@ -85,7 +89,8 @@ IDENTITY = ("run_id", "geometry_id", *KEYS)
 """What we write ourselves, whatever the input said."""
 
 
-def in_order(names: list[str]) -> list[str]:
+def in_order(names: Collection[str]) -> list[str]:
     """Known columns in their order, then the others as they came."""
-    known = [name for name in DTYPES if name in set(names)]
-    return known + [name for name in names if name not in DTYPES]
+    return [name for name in DTYPES if name in names] + [
+        name for name in names if name not in DTYPES
+    ]

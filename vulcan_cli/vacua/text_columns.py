@@ -1,4 +1,4 @@
-"""The columns of a frame that hold text, also inside lists and structs, and secrets in them."""
+"""Secrets in the text of a column, also inside lists and structs."""
 
 from __future__ import annotations
 
@@ -7,26 +7,19 @@ from collections.abc import Iterator
 import polars as pl
 
 from vulcan_cli.vacua import secrets
-from vulcan_cli.vacua.arrow_ipc import inner, instance
 
 
-def holds_text(dtype: pl.DataType) -> bool:
-    """Whether cells of this type hold text, at whatever depth."""
-    if isinstance(dtype, pl.List | pl.Array):
-        return holds_text(inner(dtype))
-    if isinstance(dtype, pl.Struct):
-        return any(holds_text(instance(field.dtype)) for field in dtype.fields)
-    return dtype in (pl.String, pl.Binary, pl.Categorical, pl.Enum)
+def holds_secret(series: pl.Series) -> bool:
+    """Whether something in the text of a column looks like a token."""
+    return any(map(_has_secret, _texts(series)))
 
 
-def columns_with_secrets(frame: pl.DataFrame) -> list[str]:
-    """The columns in whose text something looks like a token."""
-    return [
-        series.name
-        for series in frame
-        # Most text repeats from row to row: a solver's name, a commit.
-        if any(text.unique().str.contains(secrets.PATTERN).any() for text in _texts(series))
-    ]
+def _has_secret(text: pl.Series) -> bool:
+    # Most text is the same in all rows, or repeats: a solver's name, a commit.
+    least = text.min()
+    if least == text.max():
+        return isinstance(least, str) and secrets.looks_secret(least)
+    return bool(text.unique().str.contains(secrets.PATTERN).any())
 
 
 def _texts(series: pl.Series) -> Iterator[pl.Series]:
