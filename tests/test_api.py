@@ -310,6 +310,18 @@ def test_bad_rows_are_refused_with_all_that_is_wrong(vulcan: Vulcan) -> None:
     assert not vulcan.staging_dir.exists()
 
 
+def test_a_wrong_geometry_is_told_with_wrong_rows(vulcan: Vulcan) -> None:
+    rows = pl.read_parquet(FILE).with_columns(tau_im=pl.lit(-1.0)).head(1)
+
+    with pytest.raises(InputRefused) as refusal:
+        vulcan.write(rows, geometry={"h11": 1.5, "h12": 2})
+
+    assert str(refusal.value) == (
+        "h11 must be an integer (found 1.5); "
+        "frame, column tau_im, row 1: must be positive (found -1.0)"
+    )
+
+
 def test_the_environment_says_what_arguments_do_not(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

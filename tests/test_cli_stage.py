@@ -531,6 +531,22 @@ def test_a_geometry_that_is_none(tmp_path: Path, text: str, sentence: str) -> No
     assert not (tmp_path / "spool").exists()
 
 
+def test_a_wrong_geometry_hides_no_wrong_row(tmp_path: Path) -> None:
+    bad = rows(3, tau_im=[1.0, -1.0, 2.0], flux=[[*range(12)], [*range(12)], [1, 2]])
+    written(tmp_path, "in", bad)
+    ran = run("stage", "in", "-g", "h11=x,h12=2", "--staging-dir", "spool", cwd=tmp_path)
+    assert ran == Ran(
+        3,
+        "",
+        "vulcan: the input is refused: 3 problems\n"
+        "  --geometry: h11 must be an integer (found 'x')\n"
+        "  in, column tau_im, row 2: must be positive (found -1.0)\n"
+        "  in, column flux, row 3: must have 12 entries, as the others (found [1, 2])\n"
+        "  safe: nothing was staged\n"
+        "  next: vulcan stage --dry-run in -g h11=x,h12=2 --staging-dir spool\n",
+    )
+
+
 def test_without_a_staging_directory(tmp_path: Path) -> None:
     written(tmp_path, "in", rows())
     assert run("stage", "in", "-g", KEYS, cwd=tmp_path) == Ran(

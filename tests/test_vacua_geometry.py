@@ -65,6 +65,13 @@ def test_zero_is_a_value_and_minus_one_is_absent() -> None:
             "h11 must be from -1 to 2147483647 (found 2147483648)",
         ),
         ("h11=-1", f"a geometry needs at least one of {', '.join(KEYS)}"),
+        (
+            "h12,h11=x,h11=4,ks_id=-3,h21=3",
+            "a geometry is written key=value,key=value (found 'h12'); h11 is given twice; "
+            f"there is no such key; keys are {', '.join(KEYS)} (found 'h21'); "
+            "h11 must be an integer (found 'x'); "
+            "ks_id must be from -1 to 2147483647 (found -3)",
+        ),
     ],
 )
 def test_bad_text_is_refused(text: str, message: str) -> None:

@@ -22,7 +22,7 @@ HUGE = 1.7e308
 
 def conformed(frame: pl.DataFrame) -> pl.DataFrame:
     findings = Findings()
-    made = conform(frame, geometry=GEOMETRY, fill={"created_at": NOW}, findings=findings)
+    made = conform(frame, keys=GEOMETRY.as_dict(), fill={"created_at": NOW}, findings=findings)
     findings.refuse()
     return made
 

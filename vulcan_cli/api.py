@@ -24,7 +24,7 @@ from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.intake import StagedShard, stage
 from vulcan_cli.sync.report import SyncReport
-from vulcan_cli.vacua.geometry import Geometry
+from vulcan_cli.vacua.geometry import Geometry, attempted
 from vulcan_cli.vacua.inputs import from_frame
 from vulcan_cli.vacua.prepare import Run
 from vulcan_cli.vacua.run_id import DEFAULT_TEMPLATE, Template, render
@@ -158,8 +158,10 @@ class Vulcan:
             Conflict: The run id is taken by other rows.
             DiskTrouble: The file system refuses.
         """
+        known, wrong = attempted(lambda: Geometry.from_mapping(geometry))
         run = Run(
-            geometry=Geometry.from_mapping(geometry),
+            geometry=known,
+            geometry_problems=wrong,
             run_id=run_id,
             tadpole_charge=tadpole_charge,
             solver=solver or {},

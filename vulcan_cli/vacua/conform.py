@@ -26,7 +26,7 @@ from vulcan_cli.vacua.usual import usual_column
 def conform(
     frame: pl.DataFrame,
     *,
-    geometry: Geometry | None,
+    keys: Mapping[str, int] | None,
     fill: Mapping[str, object],
     findings: Findings,
 ) -> pl.DataFrame:
@@ -34,20 +34,20 @@ def conform(
 
     Args:
         frame: The rows as a solver wrote them.
-        geometry: The geometry of every row; None where the input's own columns tell.
+        keys: The keys of every row's geometry; None where the input's own columns tell.
         fill: Values for columns that the input lacks; what the input has always stays.
         findings: Takes what is wrong; then the frame is good for further checks only.
 
     Returns:
-        All rows in their order, with the six keys but without `run_id` and `geometry_id`.
+        All rows in their order, with their keys but without `run_id` and `geometry_id`.
     """
-    written_by_us = IDENTITY if geometry is not None else ("run_id", "geometry_id")
+    written_by_us = IDENTITY if keys is not None else ("run_id", "geometry_id")
     rows = frame[[name for name in frame.columns if name not in written_by_us]]
     _check_shape(rows, fill, findings)
     columns = {series.name: _column(series, findings) for series in rows if series.name not in KEYS}
-    if geometry is None:
+    if keys is None:
         columns |= _keys_of_rows(rows, findings)
-    given = {**fill, **(geometry.as_dict() if geometry is not None else {})}
+    given = {**fill, **(keys or {})}
     lacking = {
         name: value for name, value in given.items() if name not in columns and value is not None
     }
@@ -71,7 +71,7 @@ def list_lengths(shard: pl.DataFrame) -> pl.DataFrame:
 def check_lengths(
     shard: pl.DataFrame,
     lengths: pl.DataFrame,
-    geometry: Geometry,
+    geometry: Geometry | None,
     rows: Callable[[], pl.Series],
     findings: Findings,
 ) -> None:
@@ -80,15 +80,16 @@ def check_lengths(
     Args:
         shard: Rows of one geometry, at least one; columns that were refused hold nulls.
         lengths: Their `list_lengths`.
-        geometry: That geometry.
+        geometry: That geometry; None where the one that was given is wrong.
         rows: Gives the rows' numbers in the input, counted from 1.
         findings: Takes what is wrong.
     """
+    others = "the others" if geometry is None else f"the others of geometry {geometry}"
     for name in ("flux", "moduli_re"):
         if name in lengths.columns and lengths[name].min() != lengths[name].max():
             first = lengths[name].drop_nulls()[0]
             unlike = lengths[name] != first
-            message = f"must have {first} entries, as the others of geometry {geometry}"
+            message = f"must have {first} entries, as {others}"
             findings.at(name, unlike, message, cells=shard[name], rows=rows)
     if "moduli_im" in lengths.columns and "moduli_re" in lengths.columns:
         unlike = lengths["moduli_im"] != lengths["moduli_re"]
@@ -96,13 +97,13 @@ def check_lengths(
         findings.at("moduli_im", unlike, message, cells=shard["moduli_im"], rows=rows)
 
 
-def doubt_lengths(lengths: pl.DataFrame, geometry: Geometry, doubts: Findings) -> None:
+def doubt_lengths(lengths: pl.DataFrame, geometry: Geometry | None, doubts: Findings) -> None:
     """Note lists that are not as long as the geometry's `h12` calls for: odd, but allowed.
 
     For h12 complex-structure moduli there are 2 (h12 + 1) periods, and as many quanta in each of
     f and h.
     """
-    if geometry.h12 == ABSENT:
+    if geometry is None or geometry.h12 == ABSENT:
         return
     for name, wanted in (("flux", 4 * (geometry.h12 + 1)), ("moduli_re", geometry.h12)):
         found = lengths[name][0] if name in lengths.columns else None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self, SupportsIndex
+from typing import Self, SupportsIndex, TypeVar
 
 from vulcan_cli.errors import InputRefused, Problem
+
+T = TypeVar("T")
 
 KEYS = ("h11", "h12", "ks_id", "triang_id", "conifold_id", "cicy_id")
 """The six keys of a geometry, in their order everywhere."""
@@ -54,15 +56,11 @@ class Geometry:
         # First, because every footer of a catalog comes this way.
         if min(values) >= ABSENT < max(values) <= LARGEST_KEY:
             return
-        problems = [
-            Problem(f"{key} must be from {ABSENT} to {LARGEST_KEY}", value=str(value))
-            for key, value in self.as_dict().items()
-            if not ABSENT <= value <= LARGEST_KEY
-        ]
-        if not problems and all(value == ABSENT for value in self.as_dict().values()):
-            problems.append(Problem(f"a geometry needs at least one of {', '.join(KEYS)}"))
-        if problems:
-            raise InputRefused(*problems)
+        problems = [_out_of_range(key, value) for key, value in self.as_dict().items()]
+        found = [problem for problem in problems if problem is not None]
+        raise InputRefused(
+            *found or [Problem(f"a geometry needs at least one of {', '.join(KEYS)}")]
+        )
 
     @classmethod
     def from_mapping(cls, keys: Mapping[str, object]) -> Self:
@@ -85,6 +83,8 @@ class Geometry:
             number = _integer(keys[key])
             if number is None:
                 problems.append(Problem(f"{key} must be an integer", value=repr(keys[key])))
+            elif wrong := _out_of_range(key, number):
+                problems.append(wrong)
             else:
                 values[key] = number
         if problems:
@@ -99,16 +99,21 @@ class Geometry:
             InputRefused: As `from_mapping`, or a part is not `key=value`, or a key comes twice.
         """
         keys: dict[str, object] = {}
+        problems: list[Problem] = []
         for part in text.split(","):
             key, equals, value = (piece.strip() for piece in part.partition("="))
             if not equals or not value:
-                raise InputRefused(
-                    Problem("a geometry is written key=value,key=value", value=repr(part))
-                )
-            if key in keys:
-                raise InputRefused(Problem(f"{key} is given twice"))
-            keys[key] = value
-        return cls.from_mapping(keys)
+                message = "a geometry is written key=value,key=value"
+                problems.append(Problem(message, value=repr(part)))
+            elif key in keys:
+                problems.append(Problem(f"{key} is given twice"))
+            else:
+                keys[key] = value
+        geometry, wrong = attempted(lambda: cls.from_mapping(keys))
+        if geometry is None or problems:
+            # Keys that are missing may be among what could not be read.
+            raise InputRefused(*problems, *(wrong if keys else ()))
+        return geometry
 
     def as_dict(self) -> dict[str, int]:
         """All six keys, in the order of `KEYS`."""
@@ -136,6 +141,14 @@ class Geometry:
         )
 
 
+def attempted(read: Callable[[], T]) -> tuple[T | None, tuple[Problem, ...]]:
+    """What a call gives, or what is wrong with what it reads."""
+    try:
+        return read(), ()
+    except InputRefused as refusal:
+        return None, refusal.problems
+
+
 def file_name(path_in_repo: str) -> str:
     """A shard's file name in the staging directory: its path in the repo, `/` written `__`."""
     return path_in_repo.replace("/", "__")
@@ -145,6 +158,12 @@ def path_of_file_name(name: str) -> str | None:
     """The path in the repo that a staging file name stands for, or None where it is no shard's."""
     path = name.replace("__", "/")
     return path if SHARD_PATH.fullmatch(path) else None
+
+
+def _out_of_range(key: str, value: int) -> Problem | None:
+    if ABSENT <= value <= LARGEST_KEY:
+        return None
+    return Problem(f"{key} must be from {ABSENT} to {LARGEST_KEY}", value=str(value))
 
 
 def _integer(value: object) -> int | None:

@@ -49,6 +49,8 @@ class Run:
 
     Attributes:
         geometry: The geometry of all rows; None where the input's columns tell.
+        geometry_problems: What is wrong with the geometry that was meant. The rows are looked at
+            nevertheless, so that all is told at once.
         tadpole_charge: For inputs without such a column.
         solver: `name`, `config_hash` and whatever else.
         provenance: `git_sha`, `seed`, `wall_clock_s` and whatever else.
@@ -61,6 +63,7 @@ class Run:
     """
 
     geometry: Geometry | None = None
+    geometry_problems: tuple[Problem, ...] = ()
     tadpole_charge: int | None = None
     solver: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -111,8 +114,8 @@ def prepare(frame: pl.DataFrame, run: Run, *, now: datetime) -> Prepared:
     findings, doubts = Findings(), Findings()
     run = _described(run, findings)
     fill = {**_row_values(run), "created_at": now}
-    rows = conform(frame, geometry=run.geometry, fill=fill, findings=findings)
-    parts = _by_geometry(rows, run.geometry)
+    rows = conform(frame, keys=_keys(run), fill=fill, findings=findings)
+    parts = _by_geometry(rows, run)
     for geometry, numbers, part in parts:
         lengths = list_lengths(part)
         check_lengths(part, lengths, geometry, numbers, findings)
@@ -121,6 +124,7 @@ def prepare(frame: pl.DataFrame, run: Run, *, now: datetime) -> Prepared:
     pieces = [
         (geometry, piece)
         for geometry, _, part in parts
+        if geometry is not None
         for piece in part.iter_slices(run.max_rows or part.height)
     ]
     if run.run_id is not None and len(pieces) > 1:
@@ -132,6 +136,7 @@ def prepare(frame: pl.DataFrame, run: Run, *, now: datetime) -> Prepared:
 
 def _described(run: Run, findings: Findings) -> Run:
     """The run with its solver and provenance checked and typed."""
+    findings.problems += run.geometry_problems
     provenance = typed_provenance(run.provenance, findings)
     check_json("solver", run.solver, findings)
     check_json("provenance", provenance, findings)
@@ -140,6 +145,13 @@ def _described(run: Run, findings: Findings) -> Run:
     if charge is not None:
         charge = checked_integer("tadpole_charge", charge, findings)
     return replace(run, provenance=provenance, tadpole_charge=charge)
+
+
+def _keys(run: Run) -> dict[str, int] | None:
+    """The keys that every row gets; none of a geometry that is wrong."""
+    if run.geometry is not None:
+        return run.geometry.as_dict()
+    return {} if run.geometry_problems else None
 
 
 def _row_values(run: Run) -> dict[str, object]:
@@ -159,16 +171,17 @@ def _text(value: object) -> str | None:
 
 
 def _by_geometry(
-    rows: pl.DataFrame, geometry: Geometry | None
-) -> list[tuple[Geometry, RowNumbers, pl.DataFrame]]:
+    rows: pl.DataFrame, run: Run
+) -> list[tuple[Geometry | None, RowNumbers, pl.DataFrame]]:
     """Geometries in order of appearance, with what tells their rows' numbers, and their rows.
 
-    Rows without a valid geometry are left out: they are among the findings already.
+    Rows without a valid geometry are left out: they are among the findings already. Where the
+    geometry of all is wrong, it is None.
     """
     if rows.height == 0:
         return []
-    if geometry is not None:
-        return [(geometry, lambda: pl.int_range(1, rows.height + 1, eager=True), rows)]
+    if run.geometry is not None or run.geometry_problems:
+        return [(run.geometry, lambda: pl.int_range(1, rows.height + 1, eager=True), rows)]
     valid = pl.all_horizontal(pl.col(KEYS) >= ABSENT) & pl.any_horizontal(pl.col(KEYS) != ABSENT)
     keys = rows.select(KEYS).with_row_index("row").filter(valid)
     groups = keys.group_by(KEYS, maintain_order=True).agg("row")

@@ -31,7 +31,7 @@ from vulcan_cli.cli.options.staging import (
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.streaming import NAME, Streaming
 from vulcan_cli.cli.tree import Example
-from vulcan_cli.errors import InputRefused, UsageError
+from vulcan_cli.errors import Problem, UsageError
 from vulcan_cli.quantities import parse_duration
 from vulcan_cli.settings import load_settings
 
@@ -108,8 +108,10 @@ def stage(
     settings = load_settings(staging_dir=staging_dir, project=project, template=template)
     out.notices(settings.notices)
     area = StagingArea(settings.require_staging_dir())
+    known, wrong = _geometry(geometry)
     run = Run(
-        geometry=None if geometry is None else _geometry(geometry),
+        geometry=known,
+        geometry_problems=wrong,
         tadpole_charge=tadpole_charge,
         solver=_pairs("--solver", solver),
         provenance=_pairs("--provenance", provenance),
@@ -221,14 +223,13 @@ def _reader(name: str, input_format: Format) -> tuple[str, Read]:
     return name, partial(inputs.read_file, path, input_format)
 
 
-def _geometry(text: str) -> Geometry:
-    from vulcan_cli.vacua.geometry import Geometry  # noqa: PLC0415
+def _geometry(text: str | None) -> tuple[Geometry | None, tuple[Problem, ...]]:
+    from vulcan_cli.vacua.geometry import Geometry, attempted  # noqa: PLC0415
 
-    try:
-        return Geometry.parse(text)
-    except InputRefused as refusal:
-        problems = (replace(problem, source="--geometry") for problem in refusal.problems)
-        raise InputRefused(*problems) from None
+    if text is None:
+        return None, ()
+    geometry, problems = attempted(lambda: Geometry.parse(text))
+    return geometry, tuple(replace(problem, source="--geometry") for problem in problems)
 
 
 def _format(text: str) -> Format:
