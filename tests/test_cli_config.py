@@ -41,6 +41,9 @@ def test_where_each_value_comes_from(tmp_path: Path) -> None:
         ("max_batch", str(mine), "8"),
         ("max_retries", "default", "3"),
         ("commit_prefix", "default", "vulcan: forge"),
+        ("card", "default", "True"),
+        ("license", "default", "-"),
+        ("citation", "default", "-"),
         ("token", "STRINGFORGE_VULCAN_TOKEN", "[hidden]"),
         ("endpoint", "HF_ENDPOINT", "http://hub.example"),
     ]

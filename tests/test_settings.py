@@ -61,13 +61,16 @@ def test_defaults(home: Path, here: Path) -> None:
         max_batch=500,
         max_retries=3,
         commit_prefix="vulcan: forge",
+        card=True,
+        license=None,
+        citation=None,
         origins=dict.fromkeys(FIELDS, Origin("default", "default")),
     )
 
 
 def test_defaults_are_those_of_sync(home: Path, here: Path) -> None:
     settings = load(home, here)
-    names = ("budget", "window_s", "max_batch", "max_retries", "commit_prefix")
+    names = ("budget", "window_s", "max_batch", "max_retries", "commit_prefix", "card")
     assert {name: getattr(settings, name) for name in names} == {
         name: getattr(SyncOptions(), name) for name in names
     }
@@ -179,6 +182,9 @@ def test_a_misspelt_variable_is_said(home: Path, here: Path) -> None:
         ("window_s", "0", "it must be longer than 0 s"),
         ("window_s", "soon", "'soon' is no duration: write 90s, 15m, 2h, 30d or 1h30m"),
         ("commit_prefix", "two\nlines", "it must be one line of text"),
+        ("card", "perhaps", "it must be true or false"),
+        ("license", "two\nlines", "it must be one line of text"),
+        ("citation", " ", "it must be text"),
         ("repo", "a/b,,c/d", "a repo is empty"),
         ("staging_dir", "nul\0", "it must be a folder"),
         ("repo", f"https://me:{TOKEN}@host/x", "it looks like a token"),

@@ -131,11 +131,11 @@ def test_a_server_error_halves_the_batches_for_the_rest_of_the_run(
     area: StagingArea, hub: LocalHub, fake: FakeTime
 ) -> None:
     staged = put_many(area, 8)
-    hub.add_faults(Fault("status", COMMIT, "POST", status=504, times=None, min_operations=4))
+    hub.add_faults(Fault("status", COMMIT, "POST", status=504, times=None, min_operations=5))
     report = run(area, open_hub(hub), fake)
     assert (report.n_committed, report.exit_code) == (8, 0)
-    # One operation in each is the catalog.
-    assert [attempt.operations for attempt in hub.attempts(NAME)] == [9, 5, 3, 3, 3, 3]
+    # Two operations in each are catalog and card.
+    assert [attempt.operations for attempt in hub.attempts(NAME)] == [10, 6, 4, 4, 4, 4]
     assert_whole(area, hub, staged)
 
 
@@ -148,8 +148,8 @@ def test_a_lost_part_of_a_search_does_not_make_all_batches_small(
     report = run(area, open_hub(hub), fake, max_batch=8)
     assert (report.n_committed, report.n_failed, report.exit_code) == (15, 1, 3)
     sizes = [attempt.operations for attempt in hub.attempts(NAME)]
-    # The search goes without the catalog, which is in the first commit and in the last.
-    assert (sizes[:4], sizes[-1]) == ([9, 4, 2, 1], 5)
+    # The search goes without catalog and card, which are in the first commit and in the last.
+    assert (sizes[:4], sizes[-1]) == ([10, 4, 2, 1], 6)
     assert shards_in(area.failed) == by_name({path_of("run000"): staged[path_of("run000")]})
 
 
@@ -208,7 +208,7 @@ def test_a_rate_limit_within_patience_is_waited_out(
     report = run(area, repo, fake)
     assert (report.n_committed, report.exit_code, requested(hub)) == (2, 0, 2)
     assert 199 <= fake.slept <= 200 if what.endswith("date") else fake.slept == 120
-    assert [attempt.operations for attempt in hub.attempts(NAME)] == [3, 3]
+    assert [attempt.operations for attempt in hub.attempts(NAME)] == [4, 4]
     assert_whole(area, hub, staged)
 
 

@@ -73,6 +73,9 @@ class Vulcan:
         budget: Commit requests in a window.
         window_s: The window, seconds.
         extra_kwargs: More template values, for every `write`.
+        card: Whether `sync` keeps the dataset card; by the settings, as the next two.
+        license: What the card says of it.
+        citation: Likewise.
     """
 
     def __init__(
@@ -104,6 +107,9 @@ class Vulcan:
         self.budget = budget
         self.window_s = window_s
         self.extra_kwargs = dict(extra_kwargs or {})
+        self.card = found.card
+        self.license = found.license
+        self.citation = found.citation
         self._token = token
 
     @classmethod
@@ -254,6 +260,9 @@ class Vulcan:
             commit_prefix=commit_prefix,
             create_repo=create_repo,
             create_pr=create_pr,
+            card=self.card,
+            licence=self.license,
+            citation=self.citation,
             with_peer=target == self.repo,
         )
         if dry_run:

@@ -56,6 +56,9 @@ class Settings:
         max_batch: Shards in one commit.
         max_retries: How often a commit is tried again.
         commit_prefix: What commit messages begin with.
+        card: Whether `sync` keeps the dataset card of the repo.
+        license: The licence of the dataset, an identifier of the Hub; None says nothing.
+        citation: How to cite the dataset, as text; None says nothing.
         origins: For each of these names where its value comes from.
         files: The settings files that were read, the one that wins first.
         notices: What a person should know: one sentence each.
@@ -70,6 +73,9 @@ class Settings:
     max_batch: int
     max_retries: int
     commit_prefix: str
+    card: bool
+    license: str | None
+    citation: str | None
     origins: Mapping[str, Origin]
     files: tuple[Path, ...] = ()
     notices: tuple[str, ...] = ()

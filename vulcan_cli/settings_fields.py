@@ -56,6 +56,20 @@ def _text(raw: object, _: Path) -> str:
     return raw
 
 
+def _lines(raw: object, _: Path) -> str:
+    if not isinstance(raw, str) or not raw.strip():
+        raise ValueError("it must be text")
+    return raw
+
+
+def _yes_or_no(raw: object, _: Path) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    found = words.get(str(raw).strip().lower())
+    if found is None:
+        raise ValueError("it must be true or false")
+    return found
+
+
 def _template(raw: object, base: Path) -> str:
     template = _text(raw, base)
     template_names(template)
@@ -125,6 +139,9 @@ FIELDS: Mapping[str, Field] = {
         Field("max_batch", 500, _whole(1), "shards in one commit"),
         Field("max_retries", 3, _whole(0), "how often a commit is tried again"),
         Field("commit_prefix", "vulcan: forge", _text, "what commit messages begin with"),
+        Field("card", default=True, read=_yes_or_no, help="whether sync keeps the dataset card"),
+        Field("license", None, _text, "the licence of the dataset, for its card", '"cc-by-4.0"'),
+        Field("citation", None, _lines, "how to cite the dataset, for its card", '"Us (2026)"'),
     )
 }
 """All settings by name, in the order people read them."""
@@ -160,6 +177,8 @@ def _toml(value: object) -> str:
     if isinstance(value, Iterable) and not isinstance(value, str):
         items = [str(item) for item in value]
         return _quoted(items[0] if len(items) == 1 else items)
+    if isinstance(value, bool):
+        return str(value).lower()
     return str(value) if isinstance(value, int | float) else _quoted(str(value))
 
 

@@ -1,19 +1,19 @@
-"""The dataset card: the part of a repo's `README.md` that we keep true, and nothing else of it.
+"""The dataset card of a repo of shards: what stands in our blocks of its `README.md`.
 
-Two blocks between marks are ours: lines of the YAML at the top, which make
-`datasets.load_dataset("owner/name")` and the Hub's viewer read every shard, and a part of the text.
-What people wrote before, between and after them stays as it is, byte for byte.
+Lines of YAML make `datasets.load_dataset("owner/name")` and the Hub's viewer read every shard; the
+text counts what is there, says how to read it, and what each column means.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
 
+from vulcan_cli.dataset.card_blocks import Card, table, with_blocks, word
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.columns import union
 from vulcan_cli.vacua import arrow_ipc
@@ -25,16 +25,8 @@ README = "README.md"
 SHARDS = "h12_*/h11_*/bucket_*/run_*.parquet"
 """Every shard of a repo, whatever words its name holds: `datasets` guesses splits from words."""
 
-_YAML_BEGIN = "# vulcan: begin; these lines are kept by vulcan, write above or below them"
-_YAML_END = "# vulcan: end"
-_TEXT_BEGIN = "<!-- vulcan: begin; this part is kept by vulcan, write above or below it -->"
-_TEXT_END = "<!-- vulcan: end -->"
-
-_FRONT = re.compile(r"\A(?:\ufeff)?---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
-_TOP_KEY = re.compile(r"^([A-Za-z_][\w-]*)[ \t]*:", re.MULTILINE)
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-# Plain words that YAML reads as something else.
-_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"})
+MOST_LINES = 1000
+"""Pairs of Hodge numbers that are counted one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +34,7 @@ class About:
     """What people say of a dataset in their settings.
 
     Attributes:
-        name: The repo, as `owner/name`.
+        name: The repo as people write it: `owner/name`, or a folder as `./name`.
         licence: An identifier of the Hub, such as `cc-by-4.0`; None says nothing.
         citation: How to cite it, as text.
     """
@@ -51,18 +43,15 @@ class About:
     licence: str | None = None
     citation: str | None = None
 
+    @property
+    def title(self) -> str:
+        """The name as a heading."""
+        return self.name.rpartition("/")[2] if self.is_folder else self.name
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A card to put into a repo.
-
-    Attributes:
-        text: The whole `README.md`.
-        left_alone: Keys of the YAML that people wrote themselves, so that ours were left out.
-    """
-
-    text: str
-    left_alone: tuple[str, ...]
+    @property
+    def is_folder(self) -> bool:
+        """Whether the repo is a folder, which is read where it stands."""
+        return self.name.startswith(("./", "../", "/", "file:"))
 
 
 def card(before: str | None, shards: Catalog, about: About) -> Card:
@@ -76,49 +65,16 @@ def card(before: str | None, shards: Catalog, about: About) -> Card:
     Raises:
         ColumnClash: No one type holds a column that we do not know.
     """
-    schema = union(shards.examples())
-    # Text files may end lines either way; ours follow.
-    ends = "\r\n" if before is not None and "\r\n" in before else "\n"
-    text = (before or "").replace("\r\n", "\n")
-    front, rest = _without_front(text)
-    front = _without_block(front, _YAML_BEGIN, _YAML_END)
-    theirs = frozenset(_TOP_KEY.findall(front))
-    ours = _yaml(schema, about)
-    lines = [line for key, part in ours.items() if key not in theirs for line in part]
-    head = "".join(f"{line}\n" for line in ("---", _YAML_BEGIN, *lines, _YAML_END))
-    body = _with_block(rest, _text(schema, shards, about), about)
-    whole = f"{head}{front}---\n{body}"
-    left_alone = tuple(key for key in ours if key in theirs)
-    return Card(whole.replace("\n", ends), left_alone)
-
-
-def _without_front(text: str) -> tuple[str, str]:
-    """The lines of YAML at the top, and what comes after them."""
-    found = _FRONT.match(text)
-    return (found[1], text[found.end() :]) if found else ("", text)
-
-
-def _without_block(text: str, begin: str, end: str) -> str:
-    before, found, rest = text.partition(f"{begin}\n")
-    if not found or f"{end}\n" not in rest:
-        return text
-    return before + rest.partition(f"{end}\n")[2]
-
-
-def _with_block(text: str, block: str, about: About) -> str:
-    """The text with our block where it was, else at the end; with a title where there is none."""
-    ours = f"{_TEXT_BEGIN}\n{block}{_TEXT_END}\n"
-    before, found, rest = text.partition(f"{_TEXT_BEGIN}\n")
-    if found and f"{_TEXT_END}\n" in rest:
-        return before + ours + rest.partition(f"{_TEXT_END}\n")[2]
-    if not text.strip():
-        return f"\n# {about.name}\n\n{ours}"
-    return text + ("\n" if text.endswith("\n") else "\n\n") + ours
+    read = shards.where(pl.col("n_rows").is_not_null())
+    schema = union(read.examples())
+    n_unread = shards.rows.height - read.rows.height
+    text = _text(schema, read, about, n_unread)
+    return with_blocks(before, _yaml(schema, about), text, about.title)
 
 
 def _yaml(schema: pl.Schema, about: About) -> dict[str, list[str]]:
     """Our keys at the top of the card, each with its lines."""
-    keys = {} if about.licence is None else {"license": [f"license: {_word(about.licence)}"]}
+    keys = {} if about.licence is None else {"license": [f"license: {word(about.licence)}"]}
     return {
         **keys,
         "tags": ["tags:", "- physics", "- string-theory", "- flux-vacua"],
@@ -140,17 +96,17 @@ def _yaml(schema: pl.Schema, about: About) -> dict[str, list[str]]:
 
 
 def _feature(name: str, dtype: pl.DataType, indent: str) -> list[str]:
-    return [f"{indent}- name: {_word(name)}", *_type(dtype, f"{indent}  ")]
+    return [f"{indent}- name: {word(name)}", *_type(dtype, f"{indent}  ")]
 
 
 def _type(dtype: pl.DataType, indent: str) -> list[str]:
     """A type as `datasets` writes it into a card."""
-    if isinstance(dtype, pl.List):
+    if isinstance(dtype, pl.List | pl.Array):
         inner = arrow_ipc.inner(dtype)
         simple = _simple(inner)
-        if simple is not None:
-            return [f"{indent}list: {simple}"]
-        return [f"{indent}list:", *_type(inner, f"{indent}  ")]
+        parts = [] if simple else _type(inner, f"{indent}  ")
+        length = [f"{indent}length: {dtype.size}"] if isinstance(dtype, pl.Array) else []
+        return [f"{indent}list: {simple or ''}".rstrip(), *parts, *length]
     if isinstance(dtype, pl.Struct):
         parts = [
             line
@@ -168,37 +124,38 @@ def _simple(dtype: pl.DataType) -> str | None:
     if isinstance(dtype, pl.Datetime):
         zone = f", tz={dtype.time_zone}" if dtype.time_zone else ""
         return f"timestamp[{dtype.time_unit}{zone}]"
+    if isinstance(dtype, pl.Duration):
+        return f"duration[{dtype.time_unit}]"
     names = {pl.Boolean: "bool", pl.String: "string", pl.Binary: "binary", pl.Date: "date32"}
-    return {**names, pl.Null: "null"}.get(dtype.base_type())
+    return {**names, pl.Time: "time64[ns]", pl.Null: "null"}.get(dtype.base_type())
 
 
-def _word(text: str) -> str:
-    """A text as YAML; in quotes where it could be read as something else."""
-    plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
-    return text if plain else json.dumps(text)
-
-
-def _text(schema: pl.Schema, shards: Catalog, about: About) -> str:
+def _text(schema: pl.Schema, shards: Catalog, about: About, n_unread: int) -> str:
     parts = [
-        _counts(shards),
-        _reading(about.name),
+        _counts(shards, n_unread),
+        _reading(about),
         _columns(schema),
         *([f"## Citation\n\n{about.citation.strip()}\n"] if about.citation else []),
     ]
     return "\n".join(parts)
 
 
-def _counts(shards: Catalog) -> str:
+def _counts(shards: Catalog, n_unread: int) -> str:
     rows = shards.rows
     by = rows.group_by("h12", "h11").agg(
         pl.col("geometry_id").n_unique(), pl.len().alias("shards"), pl.col("n_rows").sum()
     )
-    lines = by.sort("h12", "h11").iter_rows()
+    lines = by.sort("h12", "h11").head(MOST_LINES).iter_rows()
     head = (
         f"{rows['n_rows'].sum():,} flux vacua of {rows['geometry_id'].n_unique():,} geometries. "
         "`h12` counts the complex-structure moduli (CYTools' h21); -1 stands for an absent key.\n"
     )
-    return f"{head}\n{_table(('h12', 'h11', 'geometries', 'shards', 'vacua'), lines)}"
+    left_out = [
+        *([f"{by.height - MOST_LINES:,} more pairs (h12, h11)"] * (by.height > MOST_LINES)),
+        *([f"{n_unread:,} files that were not read yet"] * (n_unread > 0)),
+    ]
+    more = f"\nNot in this table: {' and '.join(left_out)}.\n" if left_out else ""
+    return f"{head}\n{table(('h12', 'h11', 'geometries', 'shards', 'vacua'), lines)}{more}"
 
 
 def _columns(schema: pl.Schema) -> str:
@@ -206,50 +163,55 @@ def _columns(schema: pl.Schema) -> str:
     lines = (
         (f"`{name}`", _shown(dtype), *known.get(name, ("", ""))) for name, dtype in schema.items()
     )
-    return f"## Columns\n\n{_table(('column', 'type', 'meaning', 'unit'), lines)}"
+    return f"## Columns\n\n{table(('column', 'type', 'meaning', 'unit'), lines)}"
 
 
 def _shown(dtype: pl.DataType) -> str:
-    if isinstance(dtype, pl.List):
+    if isinstance(dtype, pl.List | pl.Array):
         return f"list of {_shown(arrow_ipc.inner(dtype))}"
     return _simple(dtype) or "struct"
 
 
-def _table(head: Iterable[str], lines: Iterable[Iterable[object]]) -> str:
-    rows = [list(head)]
-    rows.append(["---"] * len(rows[0]))
-    rows += [[_cell(value) for value in line] for line in lines]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, int):
-        return f"{value:,}" if value >= 0 else str(value)
-    return str(value).replace("|", "\\|").replace("\n", " ")
-
-
-def _reading(name: str) -> str:
-    return f"""\
-## How to read it
-
+def _reading(about: About) -> str:
+    """How to read the repo, in blocks that can be pasted as they are."""
+    shell, python = shlex.quote(about.name), json.dumps(about.name, ensure_ascii=False)
+    download = "from huggingface_hub import snapshot_download\n"
+    folder = f'snapshot_download({python}, repo_type="dataset")'
+    if about.is_folder:
+        download, folder = "", python
+    blocks = [
+        f"""\
 ```sh
-vulcan query --repo {name} --source repo --h12 2 --where "tau_im > 2" -o vacua.parquet
-vulcan split --repo {name} --source repo --out-dir ml
+vulcan query --repo {shell} --source repo --h12 2 --where "tau_im > 2" -o vacua.parquet
+vulcan split --repo {shell} --source repo --out-dir ml
 ```
-
+""",
+        f"""\
 ```python
 import datasets
 
-vacua = datasets.load_dataset("{name}", split="train")
+vacua = datasets.load_dataset({python}, split="train")
+```
+""",
+        f"""\
+```python
+from pathlib import Path
 
-from huggingface_hub import snapshot_download
 import polars as pl
-
-folder = snapshot_download("{name}", repo_type="dataset")
-vacua = pl.scan_parquet(f"{{folder}}/{SHARDS}", missing_columns="insert", extra_columns="ignore")
-
+{download}
+shards = sorted(Path({folder}).glob("{SHARDS}"))
+vacua = pl.concat(map(pl.scan_parquet, shards), how="diagonal_relaxed")
+```
+""",
+    ]
+    if not about.is_folder:
+        blocks.append(
+            f"""\
+```python
 from stringforge.vulcan import VulcanReader
 
-vacua = VulcanReader.from_hf("{name}").query(h12=2)
+vacua = VulcanReader.from_hf({python}).query(h12=2)
 ```
 """
+        )
+    return "\n".join(["## How to read it\n", *blocks])

@@ -21,6 +21,9 @@ BAD_CREDENTIALS = "Invalid credentials in Authorization header"
 LONGEST_REASON = 500
 """Characters of the Hub's words that we keep."""
 
+REFUSED = frozenset({400, 413, 422})
+"""Statuses that say that this content is not taken, now or later."""
+
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 _IN = re.compile(
     r"\bin (?:about |around |less than |almost |over )?(an?|\d+) (second|minute|hour|day)s?\b",
@@ -138,7 +141,7 @@ def upload_outcome(
 
     `text` is all that the client said about it, where a path may be named.
     """
-    if answer.status in {400, 413, 422}:
+    if answer.status in REFUSED:
         return Refused(answer.reason, culprits(text, additions), answer.status)
     return later_of(answer, now)
 

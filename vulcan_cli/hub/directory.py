@@ -143,6 +143,9 @@ class DirectoryRepo:
                         found[path] = file
         return found
 
+    def check_card(self, text: str) -> None:
+        """See `Repo.check_card`: a folder takes any."""
+
     def upload(
         self, additions: Sequence[Addition], revision: str = MAIN, *, create_pr: bool = False
     ) -> UploadOutcome:

@@ -49,7 +49,14 @@ from vulcan_cli.errors import (
     Unreachable,
     UsageError,
 )
-from vulcan_cli.hub.answers import Answer, commit_outcome, error_of, plain, upload_outcome
+from vulcan_cli.hub.answers import (
+    REFUSED,
+    Answer,
+    commit_outcome,
+    error_of,
+    plain,
+    upload_outcome,
+)
 from vulcan_cli.hub.downloads import COMMIT_ID, Downloads
 from vulcan_cli.hub.paths import problem_of, refuse_paths
 from vulcan_cli.hub.repo import (
@@ -78,6 +85,8 @@ from vulcan_cli.hub.repo import (
 
 PROBE = "h12_0/h11_0/bucket_0/run_probe.parquet"
 """A path as shards have it, to ask about and never to write."""
+
+_CARD = "README.md"
 
 LONGEST_SLEEP_S = 60.0
 """What the client may sleep by itself before it asks again."""
@@ -203,6 +212,23 @@ class HubRepo:
                 if file.sha256 is None:
                     found[path] = RemoteFile(path, file.size, self._sha256_of(path, revision))
         return found
+
+    def check_card(self, text: str) -> str | None:
+        """See `Repo.check_card`; the client asks once more with the commit, when it is late."""
+        with self._asking(MAIN):
+            response = get_session().post(
+                f"{self._api.endpoint}/api/validate-yaml",
+                json={"content": text, "repoType": "dataset"},
+                headers=self._headers(),
+            )
+            try:
+                hf_raise_for_status(response)
+            except HfHubHTTPError as error:
+                answer = self._answer(error)
+                if answer is None or answer.status not in REFUSED:
+                    raise
+                return answer.reason
+        return None
 
     def upload(
         self, additions: Sequence[Addition], revision: str = MAIN, *, create_pr: bool = False
@@ -474,6 +500,9 @@ class HubRepo:
             return outcome
         if isinstance(cause, (*_NEVER_SENT, ConnectionError)):
             return Later(self._say(cause), Trouble.UNREACHABLE)
+        if isinstance(cause, ValueError) and isinstance(cause.__cause__, HfHubHTTPError):
+            # The client had the card checked, and sent nothing else.
+            return Refused(self._say(cause), (_CARD,), 400)
         lost = _is_lost(cause)
         return Unknown(self._say(cause), Trouble.UNREACHABLE if lost else Trouble.SERVER)
 

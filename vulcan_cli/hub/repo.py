@@ -292,6 +292,9 @@ class Repo(Protocol):
     def look_up(self, paths: Iterable[str], revision: str = MAIN) -> dict[str, RemoteFile]:
         """Which of these paths are there, each with its SHA-256, which is never None here."""
 
+    def check_card(self, text: str) -> str | None:
+        """Why the repo would refuse this `README.md`, in its own words; None where it takes it."""
+
     def upload(
         self, additions: Sequence[Addition], revision: str = MAIN, *, create_pr: bool = False
     ) -> UploadOutcome:

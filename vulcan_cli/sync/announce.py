@@ -1,8 +1,8 @@
-"""What goes into a commit beside its shards: the catalog of the repo, brought up to date.
+"""What goes into a commit beside its shards: catalog and card of the repo, brought up to date.
 
-It is a cache, and never the reason that a shard is not published: where it cannot be made, or the
-repo will not have it, the commits of this run go without it, and the report says so. The next run
-finds out what it lacks by listing the repo.
+The catalog is a cache, and never the reason that a shard is not published: where it cannot be made,
+or the repo will not have it, the commits of this run go without both, and the report says so. The
+next run finds out what it lacks by listing the repo.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from vulcan_cli.dataset.away import Away
+from vulcan_cli.dataset.card import README
 from vulcan_cli.dataset.catalog import COLUMNS, Catalog, Source, frame_of, row_of
 from vulcan_cli.dataset.catalog_text import encode
 from vulcan_cli.dataset.footers import FooterReader
@@ -39,12 +40,13 @@ from vulcan_cli.errors import VulcanError
 from vulcan_cli.files import path_of, write_all
 from vulcan_cli.hub.repo import Addition, Refused, Repo
 from vulcan_cli.sync.check import Checked
+from vulcan_cli.sync.readme import CardKeeper, NoCardError
 
 MOST_RECENT = 1000
 """So many rows may stand in the head file, or a quarter of those in the base file."""
 
-MOST_SHARDS = 24_998
-"""With more shards than this in a commit, our two files would be too many for the Hub."""
+MOST_SHARDS = 24_997
+"""With more shards than this in a commit, our three files would be too many for the Hub."""
 
 MOST_FOOTERS = 500
 """Footers of shards of others that one commit reads at most; the rest comes with later ones."""
@@ -68,19 +70,29 @@ class _Known:
 
 
 class Announcer:
-    """Makes the catalog for the commits of one run to one repo."""
+    """Makes catalog and card for the commits of one run to one repo."""
 
-    def __init__(self, repo: Repo, *, now: Callable[[], float], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        repo: Repo,
+        *,
+        now: Callable[[], float],
+        say: Callable[[str], None],
+        card: CardKeeper | None = None,
+    ) -> None:
         """Nothing is asked yet.
 
         Args:
             repo: The repo.
             now: Unix seconds.
             say: Told why there is no catalog, once.
+            card: Makes the card out of the catalog; None for no card.
         """
         self._repo = repo
         self._now = now
         self._say = say
+        self._card = card
+        self._base: tuple[str, Catalog] | None = None
         self._is_on = True
         self._at: tuple[str, _Known] | None = None
         self._next: _Known | None = None
@@ -95,6 +107,8 @@ class Announcer:
             parent: The commit it is made on.
         """
         self._next = None
+        if self._card is not None:
+            self._card.begin()
         with ExitStack() as stack:
             fits = len(shards) <= MOST_SHARDS
             wanted = self._is_on and self._suspected is None and fits
@@ -110,6 +124,8 @@ class Announcer:
             refused: What the repo said.
             n_shards: How many shards the commit held.
         """
+        if self._card is not None and self._card.is_to_blame(refused.reason, refused.culprits):
+            return True
         if refused.culprits and not {HEAD_PATH, BASE_PATH} & set(refused.culprits):
             return False
         if refused.culprits:
@@ -134,6 +150,8 @@ class Announcer:
         """The repo said that the commit at hand is this one."""
         self._at = None if self._next is None else (commit_id, self._next)
         self._next = None
+        if self._card is not None:
+            self._card.landed(commit_id)
 
     def stop(self, why: str) -> None:
         """Let the further commits of this run go without a catalog."""
@@ -147,6 +165,7 @@ class Announcer:
         try:
             known = self._at[1] if self._at and self._at[0] == parent else self._read(parent)
             files, self._next = self._with(shards, known, parent)
+            files += self._card_file(self._next, parent)
             return tuple(_addition(stack, *file) for file in files)
         except VulcanError as error:
             self.stop(str(error))
@@ -203,11 +222,28 @@ class Announcer:
             data = encode(whole, {})
             files.append((BASE_PATH, data, replaced_base))
             base = Base(hashlib.sha256(data).hexdigest(), whole.rows.height)
+            self._base = (base.sha256, whole)
             replaced_base = base.sha256
             recent = recent.where(pl.col("n_rows").is_null())
         data = encode_head(parent, base, recent)
         files.append((HEAD_PATH, data, known.replaced))
         return files, _Known(base, recent, hashlib.sha256(data).hexdigest(), replaced_base)
+
+    def _card_file(self, known: _Known, parent: str) -> list[tuple[str, bytes, str | None]]:
+        made = self._card and self._card.file(lambda: self._all(known, parent), parent)
+        return [(README, made.data, made.replaces)] if made else []
+
+    def _all(self, known: _Known, parent: str) -> Catalog:
+        """All rows of the catalog as it will be with the next commit."""
+        base = known.base
+        if base is None:
+            return known.recent
+        if self._base is None or self._base[0] != base.sha256:
+            rows = read_base(self._repo, parent, Head(parent, base, known.recent, ""))
+            if rows is None:
+                raise NoCardError(f"{BASE_PATH} is not what {HEAD_PATH} says")
+            self._base = (base.sha256, rows)
+        return Catalog.joined((known.recent, self._base[1]))
 
     def _rows(self, shards: Sequence[Checked]) -> Catalog:
         """The rows of the shards that the commit adds."""

@@ -47,6 +47,7 @@ from vulcan_cli.sync.options import (
     DEFAULT_WINDOW_S,
     SyncOptions,
 )
+from vulcan_cli.sync.readme import CardKeeper, about_of
 from vulcan_cli.sync.rehearse import rehearse
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.sync.settle import Settler, sort
@@ -189,10 +190,17 @@ class _Drain:
             clock=clock,
             still_ours=lock.check,
             await_slots=self._await_slots,
-            announcer=Announcer(repo, now=clock.now, say=report.errors.append),
+            announcer=Announcer(repo, now=clock.now, say=report.errors.append, card=self._card()),
         )
         size = room_for_files(min(options.max_batch, MOST_IN_A_COMMIT))
         self._work = _Work(size, self._settler.done)
+
+    def _card(self) -> CardKeeper | None:
+        options = self._options
+        if not options.card:
+            return None
+        about = about_of(self._repo, options.licence, options.citation)
+        return CardKeeper(self._repo, about, say=self._report.errors.append)
 
     @property
     def budget(self) -> Budget:

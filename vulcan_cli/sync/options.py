@@ -28,6 +28,9 @@ class SyncOptions:
         create_pr: Propose the shards in one pull request instead of committing them to the branch.
         wait: Stay until slots open, instead of ending when the budget is used up.
         fail_exhausted: Move a batch to `failed/` when the server's trouble outlasts all retries.
+        card: Keep the dataset card in the repo's `README.md` true with each commit.
+        licence: What the card says of it, an identifier of the Hub; None says nothing.
+        citation: What the card says of how to cite; None says nothing.
         with_peer: Whether the peer commits to this repo from here too.
     """
 
@@ -41,4 +44,7 @@ class SyncOptions:
     create_pr: bool = False
     wait: bool = False
     fail_exhausted: bool = False
+    card: bool = True
+    licence: str | None = None
+    citation: str | None = None
     with_peer: bool = True

@@ -18,6 +18,7 @@ from vulcan_cli.cli.options.commits import (
     ErrorOnRemaining,
     Every,
     FailExhausted,
+    KeepCard,
     MaxBatch,
     MaxDuration,
     MaxRetries,
@@ -63,6 +64,7 @@ def sync(
     max_retries: MaxRetries = None,
     revision: Branch = "main",
     commit_prefix: CommitPrefix = None,
+    card: KeepCard = None,
     create_repo: CreateRepo = False,
     create_pr: CreatePr = False,
     fail_exhausted: FailExhausted = False,
@@ -97,6 +99,7 @@ def sync(
         window_s=window_s,
         max_retries=max_retries,
         commit_prefix=commit_prefix,
+        card=card,
     )
     out.notices(settings.notices)
     area = StagingArea(settings.require_staging_dir())
@@ -111,6 +114,9 @@ def sync(
         create_pr=create_pr,
         wait=wait,
         fail_exhausted=fail_exhausted,
+        card=settings.card,
+        licence=settings.license,
+        citation=settings.citation,
     )
     if dry_run:
         reports = _rehearse(area, settings, options, reserve=not no_reserve)

@@ -69,6 +69,15 @@ Branch = Annotated[
     typer.Option("--revision", metavar="BRANCH", help="The branch; main.", rich_help_panel=COMMITS),
 ]
 
+KeepCard = Annotated[
+    bool | None,
+    typer.Option(
+        "--card/--no-card",
+        help="Keep the dataset card in the repo's README.md true; yes. [VULCAN_CARD]",
+        rich_help_panel=COMMITS,
+    ),
+]
+
 CreateRepo = Annotated[
     bool,
     typer.Option(

@@ -23,10 +23,10 @@ Into = Annotated[
 
 Licence = Annotated[
     str | None,
-    typer.Option("--license", metavar="ID", help="A licence, such as cc-by-4.0."),
+    typer.Option("--license", metavar="ID", help="A licence, such as cc-by-4.0. [VULCAN_LICENSE]"),
 ]
 
 CitationFile = Annotated[
     Path | None,
-    typer.Option("--citation", metavar="FILE", help="A text that says how to cite the dataset."),
+    typer.Option("--citation", metavar="FILE", help="A text that says how to cite the dataset; VULCAN_CITATION holds the text itself."),
 ]

@@ -1,0 +1,158 @@
+"""The dataset card that goes into a commit: the repo's `README.md`, true for what it will hold.
+
+It is never the reason that a shard is not published: where it cannot be made, or the repo will not
+have it, the commits of this run go without it, and the report says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from vulcan_cli.dataset.card import README, About, card
+from vulcan_cli.dataset.catalog import Catalog
+from vulcan_cli.errors import VulcanError
+from vulcan_cli.hub.repo import Repo
+
+LARGEST = 4 << 20
+"""Bytes of a `README.md` that we look into."""
+
+# In words of a refusal that names no file.
+_OF_A_CARD = re.compile(r"\breadme\b|\byaml\b|\bcard\b|\bmetadata in\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class CardFile:
+    """A card to commit; `replaces` as in `Addition`."""
+
+    data: bytes
+    replaces: str | None
+
+
+class NoCardError(Exception):
+    """The `README.md` that is there is none that we can keep; says why."""
+
+
+def about_of(repo: Repo, licence: str | None, citation: str | None) -> About:
+    """What the card of a repo says beside what its shards tell."""
+    folder = unquote(repo.name.rstrip("/").rpartition("/")[2])
+    return About(repo.name if repo.is_remote else f"./{folder}", licence, citation)
+
+
+def read_card(repo: Repo, commit: str) -> bytes | None:
+    """The `README.md` at a commit; None where there is none. At most one question.
+
+    Raises:
+        NoCardError: It is too large.
+        VulcanError: The repo cannot be read.
+    """
+    try:
+        file = repo.fetch(README, commit)
+        if file.stat().st_size > LARGEST:
+            raise NoCardError(f"{README} has more than {LARGEST >> 20} MiB")
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def new_card(before: bytes | None, shards: Catalog, about: About) -> CardFile | None:
+    """The card of these shards; None where the one that is there says it all.
+
+    Raises:
+        NoCardError: The one that is there is no text.
+        InputRefused: As `card`.
+    """
+    try:
+        text = None if before is None else before.decode()
+    except UnicodeDecodeError as error:
+        raise NoCardError(f"{README} is no text in UTF-8") from error
+    data = card(text, shards, about).text.encode()
+    if data == before:
+        return None
+    return CardFile(data, None if before is None else hashlib.sha256(before).hexdigest())
+
+
+class CardKeeper:
+    """Makes the card for the commits of one run to one repo.
+
+    The card is read once; then it is what our own commits made of it, as long as nobody else
+    commits.
+    """
+
+    def __init__(self, repo: Repo, about: About, *, say: Callable[[str], None]) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            repo: The repo.
+            about: What is said of it beside what its shards tell.
+            say: Told why there is no card, once.
+        """
+        self._repo = repo
+        self._about = about
+        self._say = say
+        self._is_on = True
+        self._at: tuple[str, bytes | None] | None = None
+        self._next: bytes | None = None
+        self._fine: set[bytes] = set()
+
+    def begin(self) -> None:
+        """A new commit is being made; nothing is known of a card in it."""
+        self._next = None
+
+    def file(self, shards: Callable[[], Catalog], parent: str) -> CardFile | None:
+        """The card for a commit on `parent`, None where there is none to commit.
+
+        Args:
+            shards: Gives all shards that the repo will hold.
+            parent: The commit it is made on.
+        """
+        if not self._is_on:
+            return None
+        try:
+            before = self._before(parent)
+            made = new_card(before, shards(), self._about)
+            if made is not None:
+                self._check(made.data)
+        except (NoCardError, VulcanError, OSError) as error:
+            self.stop(str(error))
+            return None
+        self._next = before if made is None else made.data
+        return made
+
+    def landed(self, commit_id: str) -> None:
+        """The commit that was being made is this one."""
+        self._at = None if self._next is None else (commit_id, self._next)
+
+    def is_to_blame(self, reason: str, culprits: tuple[str, ...]) -> bool:
+        """Whether a refusal is about the card, which is then left out of this run."""
+        if not self._is_on or self._next is None:
+            return False
+        is_named = README in culprits or (not culprits and _OF_A_CARD.search(reason) is not None)
+        if is_named:
+            self.stop(reason)
+        return is_named
+
+    def stop(self, why: str) -> None:
+        """Let the further commits of this run go without a card."""
+        if self._is_on:
+            self._say(f"the card of {self._repo.name} is not brought up to date: {why}")
+        self._is_on = False
+
+    def _before(self, parent: str) -> bytes | None:
+        """The card as it stands; in a folder people may change it without a commit."""
+        if self._repo.is_remote and self._at is not None and self._at[0] == parent:
+            return self._at[1]
+        return read_card(self._repo, parent)
+
+    def _check(self, data: bytes) -> None:
+        """Ask whether the repo would take it; once for the same YAML, which is what counts."""
+        front = data.split(b"---", 2)[1]
+        if front in self._fine:
+            return
+        why = self._repo.check_card(data.decode())
+        if why is not None:
+            raise NoCardError(why)
+        self._fine.add(front)
