@@ -21,7 +21,8 @@ PAGE = (CHECKOUT / "docs/json.md").read_text()
 ENV = {"VULCAN_STAGING_DIR": "spool", "VULCAN_REPO": "./repo"}
 
 VARYING = {
-    *("commits", "oldest", "spent_at", "bytes", "repos", "text", "made", "group", "staging_dir"),
+    *("commits", "oldest", "spent_at", "bytes", "repo", "repos", "text", "made", "group"),
+    "staging_dir",
     "VULCAN_STAGING_DIR",
 }
 """Keys whose values differ from run to run, with the account, or with the parquet writer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -19,7 +20,16 @@ from tests.hub_support import SHARDS, addition, commit_of, contents, sha256
 from vulcan_cli.errors import DiskTrouble, RepoMissing, UsageError
 from vulcan_cli.hub.commit_log import Record, RecordedFile, parse_record
 from vulcan_cli.hub.directory import DirectoryRepo
-from vulcan_cli.hub.repo import NO_COMMIT, Commit, Landed, LoggedCommit, Ready, Refused, Stale
+from vulcan_cli.hub.repo import (
+    NO_COMMIT,
+    Commit,
+    Landed,
+    LoggedCommit,
+    Ready,
+    Refused,
+    Removal,
+    Stale,
+)
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -418,16 +428,18 @@ REPLACING = """
 import hashlib, sys
 from pathlib import Path
 from vulcan_cli.hub.directory import DirectoryRepo
-from vulcan_cli.hub.repo import Addition, Commit
+from vulcan_cli.hub.repo import Addition, Commit, Removal
 repo, source = DirectoryRepo(Path(sys.argv[1])), Path(sys.argv[2])
 def sha(data): return hashlib.sha256(data).hexdigest()
 def add(path, name, replaces=None):
     data = (source / name).read_bytes()
     return Addition(path, source / name, sha(data), len(data), replaces)
 old = add("_vulcan/head", "run_b", sha((source / "run_a").read_bytes()))
-repo.commit(Commit("two", "", repo.head(), (old, add("h12_1/run_c.parquet", "run_c"))))
+gone = Removal("part/old", sha((source / "run_b").read_bytes()))
+files = (old, add("h12_1/run_c.parquet", "run_c"))
+repo.commit(Commit("two", "", repo.head(), files, (gone,)))
 """
-"""Commits a shard together with new content for a file of our own."""
+"""Commits a shard with new content for a file of our own, and takes another out."""
 
 
 @needs_strace
@@ -440,7 +452,10 @@ def test_killed_at_any_call_a_replaced_file_is_the_old_one_or_the_new_one(
         folder = tmp_path / f"repo{number}"
         folder.mkdir()
         repo = DirectoryRepo(folder)
-        before = repo.commit(commit_of(repo, addition(tmp_path, "_vulcan/head", b"run_a" * 5)))
+        ours = {"_vulcan/head": b"run_a" * 5, "part/old": b"run_b" * 5}
+        before = repo.commit(
+            commit_of(repo, *(addition(tmp_path, name, data) for name, data in ours.items()))
+        )
         assert isinstance(before, Landed)
         command = [sys.executable, "-c", REPLACING, str(folder), str(source)]
         if not killed_at(call, number, command):
@@ -448,11 +463,10 @@ def test_killed_at_any_call_a_replaced_file_is_the_old_one_or_the_new_one(
         points += 1
         repo = DirectoryRepo(folder)
         landed = repo.head() != before.commit_id
-        assert contents(repo, "_vulcan/head", "h12_1/run_c.parquet") == (
-            {"_vulcan/head": sha256(b"run_b" * 5), "h12_1/run_c.parquet": sha256(b"run_c" * 5)}
-            if landed
-            else {"_vulcan/head": sha256(b"run_a" * 5)}
-        )
+        new = {"_vulcan/head": b"run_b" * 5, "h12_1/run_c.parquet": b"run_c" * 5}
+        wanted = {name: sha256(data) for name, data in (new if landed else ours).items()}
+        assert contents(repo, *ours, *new) == wanted
+        assert {file.path for file in repo.files()} == wanted.keys()
         subprocess.run(command, cwd=PROJECT, check=True)
         assert (folder / "_vulcan/head").read_bytes() == b"run_b" * 5
         assert len(repo.log(9)) == 2
@@ -494,10 +508,53 @@ def test_of_a_replaced_file_only_the_newest_content_is_kept(
     assert contents(repo, "_vulcan/head") == {"_vulcan/head": new.sha256}
 
 
+def test_a_file_is_taken_out_only_by_who_knows_what_it_is(
+    repo: DirectoryRepo, tmp_path: Path
+) -> None:
+    files = [addition(tmp_path / "in", f"part/{name}", name.encode()) for name in "ab"]
+    first = repo.commit(commit_of(repo, *files))
+    assert isinstance(first, Landed)
+    new = addition(tmp_path / "in", "part/c", b"c")
+
+    strange = replace(commit_of(repo, new), removals=(Removal("part/a", "0" * 64),))
+    why = "the path holds other content, which is never replaced"
+    assert repo.commit(strange) == Refused(why, ("part/a",))
+    known = [Removal("part/a", files[0].sha256), Removal("part/never", "0" * 64)]
+    assert isinstance(repo.commit(replace(commit_of(repo, new), removals=tuple(known))), Landed)
+
+    assert sorted(path.name for path in (repo.root / "part").iterdir()) == ["b", "c"]
+    assert [file.path for file in repo.files()] == ["part/b", "part/c"]
+    assert [file.path for file in repo.files(first.commit_id)] == ["part/b"]
+    assert isinstance(repo.commit(commit_of(repo, files[0])), Landed)
+    assert sorted(file.path for file in repo.files()) == ["part/a", "part/b", "part/c"]
+
+
+def test_who_may_only_read_does_not_see_what_is_taken_out(
+    repo: DirectoryRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = addition(tmp_path / "in", "part/a", b"a")
+    assert isinstance(repo.commit(commit_of(repo, old)), Landed)
+    new = addition(tmp_path / "in", "part/b", b"b")
+
+    def may_not(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("vulcan_cli.hub.directory.give_places", may_not)
+    removals = (Removal("part/a", old.sha256),)
+    assert isinstance(repo.commit(replace(commit_of(repo, new), removals=removals)), Landed)
+
+    assert (repo.root / "part/a").exists()
+    assert contents(repo, "part/a", "part/b") == {"part/b": new.sha256}
+    assert [file.path for file in repo.files()] == ["part/b"]
+    with pytest.raises(FileNotFoundError):
+        repo.fetch("part/a")
+
+
 def test_records_of_an_older_version_keep_their_ids() -> None:
     record = Record(1, NO_COMMIT, "m", "d", 1.5, "in", (RecordedFile("a/b", "f" * 64, 3, "0"),))
     replacing = RecordedFile("a/b", "f" * 64, 3, "0", "e" * 64)
     assert "replaces" not in record.as_bytes().decode()
+    assert "removed" not in record.as_bytes().decode()
     assert record.id == "0a9798f7715f9bc2b4267daafb2e5de4deb5e9b7"
     assert parse_record(record.as_bytes()) == record
     changed = Record(1, NO_COMMIT, "m", "d", 1.5, "in", (replacing,))

@@ -1,4 +1,4 @@
-"""The dataset card in a repo: true with each commit, ours only between its marks, never in the way."""
+"""The dataset card in a repo: true with each commit, and never in the way of a shard."""
 
 from __future__ import annotations
 

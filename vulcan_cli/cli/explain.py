@@ -111,6 +111,8 @@ def _later(error: errors.TryLater, typed: Sequence[str]) -> _Advice:
 
 
 def _refused(_: errors.InputRefused, typed: Sequence[str]) -> _Advice:
+    if typed and typed[0] in {"card", "split"}:
+        return _Advice("nothing was committed", (f"vulcan {typed[0]} --help",))
     is_stage = list(typed[:1]) == ["stage"]
     check = _typed(typed, "--dry-run") if is_stage else "vulcan stage INPUT --dry-run"
     return _Advice("nothing was staged", (check,))

@@ -72,11 +72,15 @@ def card(before: str | None, shards: Catalog, about: About) -> Card:
     return with_blocks(before, _yaml(schema, about), text, about.title)
 
 
+def license_lines(about: About) -> dict[str, list[str]]:
+    """The key of the YAML that says the licence, where one is set."""
+    return {} if about.licence is None else {"license": [f"license: {word(about.licence)}"]}
+
+
 def _yaml(schema: pl.Schema, about: About) -> dict[str, list[str]]:
     """Our keys at the top of the card, each with its lines."""
-    keys = {} if about.licence is None else {"license": [f"license: {word(about.licence)}"]}
     return {
-        **keys,
+        **license_lines(about),
         "tags": ["tags:", "- physics", "- string-theory", "- flux-vacua"],
         "configs": [
             "configs:",
@@ -152,7 +156,7 @@ def _counts(shards: Catalog, n_unread: int) -> str:
     )
     left_out = [
         *([f"{by.height - MOST_LINES:,} more pairs (h12, h11)"] * (by.height > MOST_LINES)),
-        *([f"{n_unread:,} files that were not read yet"] * (n_unread > 0)),
+        *([f"{n_unread:,} files that are no shards, or were not read yet"] * (n_unread > 0)),
     ]
     more = f"\nNot in this table: {' and '.join(left_out)}.\n" if left_out else ""
     return f"{head}\n{table(('h12', 'h11', 'geometries', 'shards', 'vacua'), lines)}{more}"

@@ -41,6 +41,14 @@ class RecordedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class RemovedFile:
+    """One file that a commit takes out, with the content that it had."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One commit.
 
@@ -52,6 +60,7 @@ class Record:
         time: Unix seconds, by the writer's clock.
         incoming: Name of the folder in `.vulcan/incoming/` that its content came in.
         files: What it adds.
+        removed: What it takes out.
     """
 
     number: int
@@ -61,6 +70,7 @@ class Record:
     time: float
     incoming: str
     files: tuple[RecordedFile, ...]
+    removed: tuple[RemovedFile, ...] = ()
 
     @property
     def id(self) -> str:
@@ -78,8 +88,10 @@ class Record:
 
     def _text(self) -> str:
         fields = asdict(self)
+        # Left out where it says nothing: older records have no such field, and keep their id.
+        if not fields["removed"]:
+            del fields["removed"]
         for file in fields["files"]:
-            # Left out where it says nothing: older records have no such field, and keep their id.
             if file["replaces"] is None:
                 del file["replaces"]
         return json.dumps(fields, ensure_ascii=False)
@@ -95,7 +107,8 @@ def parse_record(data: bytes) -> Record:
         fields: dict[str, Any] = json.loads(data)
         claimed = fields.pop("id")
         files = tuple(RecordedFile(**file) for file in fields.pop("files"))
-        record = Record(**fields, files=files)
+        removed = tuple(RemovedFile(**file) for file in fields.pop("removed", ()))
+        record = Record(**fields, files=files, removed=removed)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a commit record: {error}") from error
     if record.id != claimed:

@@ -28,6 +28,7 @@ from vulcan_cli.hub.commit_log import (
     HIDDEN,
     Record,
     RecordedFile,
+    RemovedFile,
     append_record,
     last_number,
     newest_first,
@@ -53,6 +54,7 @@ from vulcan_cli.hub.repo import (
     Ready,
     Refused,
     RemoteFile,
+    Removal,
     Snapshot,
     Stale,
     UploadOutcome,
@@ -185,7 +187,9 @@ class DirectoryRepo:
             waiting = self._carry_out(root)
             known = self._paths_at(root, revision)
             for path, size in walk(root, ""):
-                waiting.pop(path, None)
+                is_gone = waiting.pop(path, None) == ()
+                if is_gone:
+                    continue
                 if known is None or path in known:
                     yield RemoteFile(path, size, None)
             for path in waiting:
@@ -318,9 +322,15 @@ class DirectoryRepo:
             if commits is None or last is None:
                 raise RepoMissing(self.name, revision)
             numbers = range(1, last_number(commits) + 1)
-            added = {n: read_record(commits, n).files for n in numbers}
-        replaced = {file.path for n in numbers[last:] for file in added[n] if file.replaces}
-        return {file.path for n in numbers[:last] for file in added[n]} - replaced
+            records = [read_record(commits, number) for number in numbers]
+        paths: set[str] = set()
+        for number, record in enumerate(records):
+            gone = {file.path for file in record.removed}
+            if number < last:
+                paths = (paths | {file.path for file in record.files}) - gone
+            else:
+                paths -= gone | {file.path for file in record.files if file.replaces}
+        return paths
 
     def _carry_out(self, root: Folder) -> dict[str, tuple[str, ...]]:
         """Give the files of the newest commit their places, where that is still to do.
@@ -340,7 +350,8 @@ class DirectoryRepo:
             except OSError as error:
                 if error.errno not in _MAY_NOT_WRITE:
                     raise
-                return {file.path: _places_of(record, file) for file in record.files}
+                gone = {file.path: () for file in record.removed}
+                return {**gone, **{file.path: _places_of(record, file) for file in record.files}}
         return {}
 
     def _carry_out_all(self, root: Folder) -> None:
@@ -386,10 +397,12 @@ class DirectoryRepo:
         ahead = self._ahead
         assert ahead is not None
         taken, new = _sort_out(root, commit.additions)
-        if taken:
-            return Refused("the path holds other content, which is never replaced", taken)
+        altered, gone = _to_remove(root, commit.removals)
+        if taken or altered:
+            why = "the path holds other content, which is never replaced"
+            return Refused(why, (*taken, *altered))
         with ours(root, "incoming") as incoming, ours(root, "commits") as commits:
-            if not new:
+            if not new and not gone:
                 self._discard_ahead(incoming)
                 return Landed(commit.parent)
             if incoming.status(ahead.name) is None:
@@ -410,6 +423,7 @@ class DirectoryRepo:
                 self._clock(),
                 ahead.name,
                 files,
+                gone,
             )
             outcome = append_record(incoming, commits, record)
             if isinstance(outcome, Stale):
@@ -429,6 +443,20 @@ def _places_of(record: Record, file: RecordedFile) -> tuple[str, ...]:
         # Its predecessor may still stand in its place.
         return waiting, file.path
     return file.path, waiting, file.path
+
+
+def _to_remove(
+    root: Folder, removals: Sequence[Removal]
+) -> tuple[tuple[str, ...], tuple[RemovedFile, ...]]:
+    """Paths that hold other content than is to be taken out, and files that are there to be."""
+    altered, gone = [], []
+    for removal in removals:
+        file = read_file(root, {}, removal.path_in_repo)
+        if file is not None and file.sha256 == removal.sha256:
+            gone.append(RemovedFile(removal.path_in_repo, removal.sha256))
+        elif file is not None or not is_free(root, removal.path_in_repo):
+            altered.append(removal.path_in_repo)
+    return tuple(altered), tuple(gone)
 
 
 def _sort_out(

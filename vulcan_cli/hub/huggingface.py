@@ -25,7 +25,13 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx2
-from huggingface_hub import CommitOperationAdd, HfApi, constants, set_client_factory
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    constants,
+    set_client_factory,
+)
 from huggingface_hub.community import Discussion
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from huggingface_hub.hf_api import RepoFile
@@ -274,7 +280,10 @@ class HubRepo:
         try:
             info = self._api.create_commit(
                 self._id,
-                [ahead.operations[addition] for addition in commit.additions],
+                [
+                    *(ahead.operations[addition] for addition in commit.additions),
+                    *(CommitOperationDelete(each.path_in_repo) for each in commit.removals),
+                ],
                 commit_message=commit.message,
                 commit_description=commit.description,
                 repo_type="dataset",

@@ -8,7 +8,7 @@ import os
 from contextlib import ExitStack
 
 from vulcan_cli.files import DAY, Folder, write_all
-from vulcan_cli.hub.commit_log import Record, RecordedFile
+from vulcan_cli.hub.commit_log import Record, RecordedFile, RemovedFile
 from vulcan_cli.hub.paths import parents
 from vulcan_cli.hub.repo import Addition
 from vulcan_cli.hub.tree import NOT_THERE, read_file
@@ -31,6 +31,8 @@ def give_places(root: Folder, incoming: Folder, record: Record) -> None:
         blocked = False
         for file in record.files:
             blocked |= not _place_one(stack, folders, waiting, file)
+        for number, removed in enumerate(record.removed):
+            _take_out(stack, folders, waiting, removed, f"removed{number}")
         for folder in folders.values():
             folder.sync()
     if not blocked:
@@ -58,6 +60,28 @@ def _place_one(
         return waiting.status(file.part) is None
     there = read_file(folders[above], {}, name)
     return there is not None and there.sha256 == file.sha256
+
+
+def _take_out(
+    stack: ExitStack, folders: dict[str, Folder], waiting: Folder, file: RemovedFile, part: str
+) -> None:
+    """Take a file out of its place, unless that holds something else by now.
+
+    It is moved to the incoming folder, which goes: who comes late finds that folder gone, and so
+    cannot take out what a later commit has placed.
+    """
+    try:
+        for path in parents(file.path):
+            if path not in folders:
+                above, _, name = path.rpartition("/")
+                folders[path] = stack.enter_context(folders[above].child(name))
+        above, _, name = file.path.rpartition("/")
+        there = read_file(folders[above], {}, name)
+        if there is not None and there.sha256 == file.sha256:
+            folders[above].rename_over(name, waiting, part)
+    except OSError as error:
+        if error.errno not in NOT_THERE:
+            raise
 
 
 def _replace(waiting: Folder, file: RecordedFile, folder: Folder, name: str) -> bool:

@@ -73,6 +73,20 @@ class Addition:
 
 
 @dataclass(frozen=True, slots=True)
+class Removal:
+    """A file of our own to take out of the repo: published splits that are fewer than before.
+
+    Attributes:
+        path_in_repo: Where it is.
+        sha256: Its content, 64 hex digits. A folder compares it with what is there; on the Hub the
+            parent fences it.
+    """
+
+    path_in_repo: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """A commit to make.
 
@@ -81,12 +95,14 @@ class Commit:
         description: The text below it; holds the batch id.
         parent: The head it was planned on (40 hex digits). The repo refuses it on any other.
         additions: What it adds; no path twice.
+        removals: What it takes out; none of the paths that it adds.
     """
 
     message: str
     description: str
     parent: str
     additions: tuple[Addition, ...]
+    removals: tuple[Removal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ next run finds out what it lacks by listing the repo.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -37,9 +36,9 @@ from vulcan_cli.dataset.repo_catalog import (
     unread,
 )
 from vulcan_cli.errors import VulcanError
-from vulcan_cli.files import path_of, write_all
 from vulcan_cli.hub.repo import Addition, Refused, Repo
 from vulcan_cli.sync.check import Checked
+from vulcan_cli.sync.in_memory import addition
 from vulcan_cli.sync.readme import CardKeeper, NoCardError
 
 MOST_RECENT = 1000
@@ -166,7 +165,7 @@ class Announcer:
             known = self._at[1] if self._at and self._at[0] == parent else self._read(parent)
             files, self._next = self._with(shards, known, parent)
             files += self._card_file(self._next, parent)
-            return tuple(_addition(stack, *file) for file in files)
+            return tuple(addition(stack, *file) for file in files)
         except VulcanError as error:
             self.stop(str(error))
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
@@ -231,7 +230,7 @@ class Announcer:
 
     def _card_file(self, known: _Known, parent: str) -> list[tuple[str, bytes, str | None]]:
         made = self._card and self._card.file(lambda: self._all(known, parent), parent)
-        return [(README, made.data, made.replaces)] if made else []
+        return [(README, *made)] if made else []
 
     def _all(self, known: _Known, parent: str) -> Catalog:
         """All rows of the catalog as it will be with the next commit."""
@@ -262,11 +261,3 @@ def _contents(catalog: Catalog) -> Iterator[tuple[str, tuple[int, str | None]]]:
     """Path to size and SHA-256 of each row."""
     for path, size, sha256 in catalog.rows.select("path_in_repo", "bytes", "sha256").iter_rows():
         yield path, (size, sha256)
-
-
-def _addition(stack: ExitStack, path: str, data: bytes, replaces: str | None) -> Addition:
-    """Bytes as an addition, in memory and under no name."""
-    fd = os.memfd_create("vulcan", os.MFD_CLOEXEC)
-    stack.callback(os.close, fd)
-    write_all(fd, data)
-    return Addition(path, path_of(fd), hashlib.sha256(data).hexdigest(), len(data), replaces)

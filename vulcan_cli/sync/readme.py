@@ -26,10 +26,17 @@ _OF_A_CARD = re.compile(r"\breadme\b|\byaml\b|\bcard\b|\bmetadata in\b", re.IGNO
 
 @dataclass(frozen=True, slots=True)
 class CardFile:
-    """A card to commit; `replaces` as in `Addition`."""
+    """A card to commit.
 
-    data: bytes
+    Attributes:
+        data: The file; None where the one that is there says it all.
+        replaces: As in `Addition`.
+        left_alone: As in `Card`.
+    """
+
+    data: bytes | None
     replaces: str | None
+    left_alone: tuple[str, ...]
 
 
 class NoCardError(Exception):
@@ -58,8 +65,8 @@ def read_card(repo: Repo, commit: str) -> bytes | None:
         return None
 
 
-def new_card(before: bytes | None, shards: Catalog, about: About) -> CardFile | None:
-    """The card of these shards; None where the one that is there says it all.
+def new_card(before: bytes | None, shards: Catalog, about: About) -> CardFile:
+    """The card of these shards.
 
     Raises:
         NoCardError: The one that is there is no text.
@@ -69,10 +76,10 @@ def new_card(before: bytes | None, shards: Catalog, about: About) -> CardFile | 
         text = None if before is None else before.decode()
     except UnicodeDecodeError as error:
         raise NoCardError(f"{README} is no text in UTF-8") from error
-    data = card(text, shards, about).text.encode()
-    if data == before:
-        return None
-    return CardFile(data, None if before is None else hashlib.sha256(before).hexdigest())
+    made = card(text, shards, about)
+    data = made.text.encode()
+    replaces = None if before is None else hashlib.sha256(before).hexdigest()
+    return CardFile(None if data == before else data, replaces, made.left_alone)
 
 
 class CardKeeper:
@@ -102,8 +109,8 @@ class CardKeeper:
         """A new commit is being made; nothing is known of a card in it."""
         self._next = None
 
-    def file(self, shards: Callable[[], Catalog], parent: str) -> CardFile | None:
-        """The card for a commit on `parent`, None where there is none to commit.
+    def file(self, shards: Callable[[], Catalog], parent: str) -> tuple[bytes, str | None] | None:
+        """The card for a commit on `parent` and what it replaces; None for no card.
 
         Args:
             shards: Gives all shards that the repo will hold.
@@ -114,13 +121,13 @@ class CardKeeper:
         try:
             before = self._before(parent)
             made = new_card(before, shards(), self._about)
-            if made is not None:
+            if made.data is not None:
                 self._check(made.data)
         except (NoCardError, VulcanError, OSError) as error:
             self.stop(str(error))
             return None
-        self._next = before if made is None else made.data
-        return made
+        self._next = before if made.data is None else made.data
+        return None if made.data is None else (made.data, made.replaces)
 
     def landed(self, commit_id: str) -> None:
         """The commit that was being made is this one."""

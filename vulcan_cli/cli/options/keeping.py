@@ -21,6 +21,14 @@ Into = Annotated[
     ),
 ]
 
+PushCard = Annotated[
+    bool,
+    typer.Option(
+        "--push",
+        help="Commit the card to the repo, if it is not there already; takes a slot of the budget.",
+    ),
+]
+
 Licence = Annotated[
     str | None,
     typer.Option("--license", metavar="ID", help="A licence, such as cc-by-4.0. [VULCAN_LICENSE]"),
@@ -28,5 +36,9 @@ Licence = Annotated[
 
 CitationFile = Annotated[
     Path | None,
-    typer.Option("--citation", metavar="FILE", help="A text that says how to cite the dataset; VULCAN_CITATION holds the text itself."),
+    typer.Option(
+        "--citation",
+        metavar="FILE",
+        help="A text that says how to cite the dataset; VULCAN_CITATION holds the text itself.",
+    ),
 ]

@@ -1,0 +1,88 @@
+"""The card sent alone: where no shards wait, or somebody else wrote the repo."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from vulcan_cli.dataset.card import README, About
+from vulcan_cli.dataset.repo_catalog import (
+    HEAD_PATH,
+    encode_head,
+    parse_head,
+    read_own,
+    read_repo,
+)
+from vulcan_cli.errors import BadShard
+from vulcan_cli.hub.repo import Addition, Repo
+from vulcan_cli.staging.area import StagingArea
+from vulcan_cli.sync.in_memory import addition
+from vulcan_cli.sync.options import SyncOptions
+from vulcan_cli.sync.readme import NoCardError, new_card, read_card
+from vulcan_cli.sync.send import Change, Sent, refused_files, send
+
+
+@dataclass(frozen=True, slots=True)
+class PushedCard:
+    """What became of a card.
+
+    Attributes:
+        sent: What was done.
+        left_alone: Keys of the YAML that people wrote themselves, so that ours were left out.
+        bad: What should have been shards and are none; the card does not count them.
+    """
+
+    sent: Sent
+    left_alone: tuple[str, ...]
+    bad: tuple[BadShard, ...]
+
+
+def push_card(
+    area: StagingArea, repo: Repo, options: SyncOptions, about: About, *, dry_run: bool = False
+) -> PushedCard:
+    """Bring the `README.md` of a repo up to date with its shards.
+
+    The catalog goes with it where the repo has one: it names the commit that it is made on.
+
+    Args:
+        area: The staging directory, which holds the budget.
+        repo: The repo.
+        options: How.
+        about: What is said beside what the shards tell.
+        dry_run: As for `send`.
+
+    Raises:
+        InputRefused: The card that is there cannot be kept, or the repo refuses the new one.
+        VulcanError: As `send`.
+    """
+    found: list[tuple[tuple[str, ...], tuple[BadShard, ...]]] = []
+
+    def change_at(head: str) -> Change:
+        shards = read_repo(repo, head)
+        try:
+            made = new_card(read_card(repo, head), shards, about)
+        except NoCardError as error:
+            raise refused_files([README], str(error)) from error
+        found.append((made.left_alone, shards.bad))
+        if made.data is None:
+            return Change()
+        why = repo.check_card(made.data.decode())
+        if why is not None:
+            raise refused_files([README], why)
+        card = addition(stack, README, made.data, made.replaces)
+        return Change((card, *_catalog(stack, repo, head)), bad_input=frozenset({README}))
+
+    with ExitStack() as stack:
+        sent = send(area, repo, options, change_at, "dataset card", dry_run=dry_run)
+    return PushedCard(sent, *found[-1])
+
+
+def _catalog(stack: ExitStack, repo: Repo, head: str) -> Iterator[Addition]:
+    """The catalog, where there is one that tells all, as one made on this commit."""
+    data = read_own(repo, HEAD_PATH, head)
+    found = parse_head(data)
+    if data is not None and found is not None and found.is_of(repo.snapshot(head)):
+        new = encode_head(head, found.base, found.recent)
+        yield addition(stack, HEAD_PATH, new, hashlib.sha256(data).hexdigest())
