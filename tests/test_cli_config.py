@@ -41,7 +41,7 @@ def test_where_each_value_comes_from(tmp_path: Path) -> None:
         ("max_batch", str(mine), "8"),
         ("max_retries", "default", "3"),
         ("commit_prefix", "default", "vulcan: forge"),
-        ("card", "default", "True"),
+        ("card", "default", "true"),
         ("license", "default", "-"),
         ("citation", "default", "-"),
         ("token", "STRINGFORGE_VULCAN_TOKEN", "[hidden]"),
@@ -95,6 +95,8 @@ def test_each_comment_is_a_line_that_counts_without_its_sign(tmp_path: Path, nam
         "staging_dir": Path("/shared/vulcan"),
         "repo": ("owner/name",),
         "project": "landscape",
+        "license": "cc-by-4.0",
+        "citation": "Us (2026)",
     }
     assert getattr(settings, name) == shown.get(name, FIELDS[name].default)
 

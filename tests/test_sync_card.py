@@ -219,7 +219,7 @@ def test_columns_that_do_not_fit_each_other_leave_the_card_out(
     report = run(area, place.open())
     assert (report.n_committed, report.exit_code, len(report.errors)) == (2, 0, 1)
     assert report.errors[0].startswith(
-        f"the card of {place.open().name} is not brought up to date: column mine: "
+        f"the card of {place.open().name} is not brought up to date: column mine is String "
     )
 
 

@@ -129,9 +129,11 @@ def _rows(settings: Settings) -> Iterator[tuple[str, str, str]]:
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(value) or _NONE
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
         return f"{value:g}"
-    return _NONE if value is None or value == "" else str(value)
+    return _NONE if value is None or value == "" else " ".join(str(value).splitlines())
 
 
 def _document(settings: Settings) -> Mapping[str, object]:
