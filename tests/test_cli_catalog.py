@@ -204,4 +204,4 @@ def test_offering_values_loads_nothing_heavy(area: StagingArea) -> None:
 
 
 def test_the_checkout_has_its_page() -> None:
-    assert (CHECKOUT / "man" / "vulcan-catalog.1").is_file()
+    assert (CHECKOUT / "man/man1/vulcan-catalog.1").is_file()

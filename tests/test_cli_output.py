@@ -169,6 +169,24 @@ def test_progress_shows_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
     assert on_terminal(script(body), {**env, "TERM": "dumb"}, tmp_path) == (0, "False\n")
 
 
+def test_counting_may_begin_anew_and_ends_where_data_comes(tmp_path: Path) -> None:
+    body = (
+        "import time\n"
+        "with out.counting('shards') as tell:\n"
+        "    for _ in range(2):\n"
+        "        tell(0, 3); tell(2, 3); time.sleep(1.1); tell(1, 3); tell(3, 3)\n"
+        "    out.line('data')\n"
+        "    tell(3, 3)\n"
+        "    out.line('more')\n"
+    )
+    assert piped(body, tmp_path) == (b"data\nmore\n", b"")
+    env = clean(tmp_path, TERM="xterm", COLUMNS="80")
+    code, seen = on_terminal(script(body), env, tmp_path)
+    assert code == 0
+    assert seen.count("3/3") >= 2
+    assert seen.endswith("data\nmore\n")
+
+
 def test_what_is_soon_done_shows_no_progress(tmp_path: Path) -> None:
     body = (
         "with out.progress('reading', 1) as advance:\n    advance(1)\nprint('rich' in sys.modules)"

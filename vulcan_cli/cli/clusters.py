@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from vulcan_cli.cli.output import Output
@@ -40,7 +38,7 @@ def spread(
 
     if wanted is not None and wanted not in FORMATS:
         raise UsageError(f"a cluster writes {', '.join(FORMATS)}, not {wanted!r}")
-    with _progress(out) as progress:
+    with out.counting("parts") as progress:
         written = query_on_cluster(
             scheduler,
             catalog,
@@ -66,19 +64,5 @@ def spread_splits(
     """
     from vulcan_cli.dataset.split_cluster import split_on_cluster  # noqa: PLC0415
 
-    with _progress(out) as progress:
+    with out.counting("parts") as progress:
         return split_on_cluster(scheduler, view, folder, file_format=file_format, progress=progress)
-
-
-@contextmanager
-def _progress(out: Output) -> Iterator[Callable[[int, int], None]]:
-    """What to call with the number of parts that are done, and of all."""
-    with ExitStack() as stack:
-        advance: list[Callable[[int], None]] = []
-
-        def progress(_: int, total: int) -> None:
-            if not advance:
-                advance.append(stack.enter_context(out.progress("parts", total)))
-            advance[0](1)
-
-        yield progress

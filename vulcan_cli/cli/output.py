@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO, Literal, TextIO, cast
 
 from vulcan_cli.cli import screen
@@ -65,6 +66,7 @@ class Output:
         self._display = read_display() if display is None else display
         self._reader_gone = False
         self._held: list[str] | None = None
+        self._bar: _Bar | None = None
 
     @property
     def to_terminal(self) -> bool:
@@ -255,11 +257,26 @@ class Output:
         if self.quiet or not self._display.motion or not _is_terminal(self._stderr):
             yield lambda *_: None
             return
-        bar = _Bar(printable(what), total, self._display)
+        bar = self._bar = _Bar(printable(what), total, self._display)
         try:
             yield bar.advance
         finally:
             bar.stop()
+
+    @contextmanager
+    def counting(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """As `progress`, where the work itself finds out how much it is.
+
+        Yields:
+            What to call with how many things are done, and of how many; 0 begins anew.
+        """
+        with contextlib.ExitStack() as bars:
+
+            def begin(total: int) -> Callable[..., None]:
+                bars.close()
+                return bars.enter_context(self.progress(what, total))
+
+            yield _Counter(begin).tell
 
     def finish(self) -> None:
         """Hand over what is still held back; call it last.
@@ -292,6 +309,8 @@ class Output:
             return
         if self._stdout is None:
             raise _closed()
+        if self._bar is not None and self.to_terminal:
+            self._bar.stop()
         with self._refusal():
             if not self._reader_gone:
                 self._stdout.write(text)
@@ -327,6 +346,25 @@ class Output:
                 self._stderr.flush()
 
 
+class _Counter:
+    """Turns how much is done of how much into steps of a bar; threads may tell it out of order."""
+
+    def __init__(self, begin: Callable[[int], Callable[..., None]]) -> None:
+        self._begin = begin
+        self._advance: Callable[..., None] | None = None
+        self._done = 0
+        self._lock = Lock()
+
+    def tell(self, done: int, total: int) -> None:
+        """Note that so many of so many things are done."""
+        with self._lock:
+            if self._advance is None or not done:
+                self._advance, self._done = self._begin(total), 0
+            if done > self._done:
+                self._advance(done - self._done)
+                self._done = done
+
+
 class _Bar:
     """A progress bar that appears only when the work takes longer than a moment."""
 
@@ -351,6 +389,7 @@ class _Bar:
         """Take the bar away."""
         if self._stop is not None:
             self._stop()
+        self._stop, self._update = None, lambda *_: None
 
     def _start(self) -> None:
         from rich.console import Console  # noqa: PLC0415 - rich is slow to load

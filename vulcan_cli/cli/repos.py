@@ -10,6 +10,7 @@ from vulcan_cli.hub.open import Login, is_directory, open_repo
 from vulcan_cli.settings import Settings, find_token, read_endpoint
 
 if TYPE_CHECKING:
+    from vulcan_cli.cli.output import Output
     from vulcan_cli.dataset.sources import Found, Place
     from vulcan_cli.hub.repo import Repo
 
@@ -62,8 +63,10 @@ class _OnceNeeded(Sequence["Repo"]):
         return self._opened[place]
 
 
-def locate_shards(settings: Settings, source: str, revision: str) -> Found:
+def locate_shards(settings: Settings, source: str, revision: str, out: Output) -> Found:
     """Find the shards of a question by the settings and the options `--source`, `--revision`.
+
+    What was found is told, and how far that is while it takes long.
 
     Raises:
         UsageError: There is no such source.
@@ -76,4 +79,7 @@ def locate_shards(settings: Settings, source: str, revision: str) -> Found:
         raise UsageError(f"--source is one of {', '.join(get_args(Place))}, not {source!r}")
     area = None if settings.staging_dir is None else StagingArea(settings.staging_dir)
     repos = _OnceNeeded(settings)
-    return locate(area, repos, cast("Place", source), revision=revision)
+    with out.counting("footers") as progress:
+        found = locate(area, repos, cast("Place", source), revision=revision, progress=progress)
+    out.say(f"read {found.description}")
+    return found

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
-from vulcan_cli.dataset.footers import FooterReader
+from vulcan_cli.dataset.footers import FooterReader, Seen
+from vulcan_cli.dataset.parts import Parts
+from vulcan_cli.dataset.ranges import Listed, Wanted
 from vulcan_cli.errors import BadShard, TryLater
 from vulcan_cli.hub.repo import Repo
 from vulcan_cli.vacua.geometry import KEYS
 
 AT_ONCE = 8
 """Files that are brought at the same time."""
+
+
+SMALLEST_IN_PARTS = 4 << 20
+"""Shards of fewer bytes are always brought whole."""
 
 
 class Away:
@@ -49,31 +56,78 @@ class Away:
         """The column `file` of a shard."""
         return f"{self.name}:{path_in_repo}"
 
-    def bring(self, shards: pl.DataFrame) -> list[Path | BadShard]:
+    def bring(self, shards: pl.DataFrame, wanted: Wanted | None = None) -> list[Path | BadShard]:
         """A local file for each of some rows of the catalog, or why there is none.
+
+        Args:
+            shards: The rows.
+            wanted: What of large shards is enough; None for whole files.
 
         Raises:
             VulcanError: The repo cannot be read, or no longer has one of them.
         """
-        rows = list(shards.select("path_in_repo", "sha256", "n_rows", *KEYS).iter_rows())
+        rows = [_Row(*row) for row in shards.select(_Row._fields).iter_rows()]
         if len(rows) < 2:
-            return [self._bring(*row) for row in rows]
+            return [self._bring(row, wanted) for row in rows]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(lambda row: self._bring(*row), rows))
+            return list(pool.map(lambda row: self._bring(row, wanted), rows))
 
-    def _bring(self, path: str, sha256: str | None, n_rows: int, *keys: int) -> Path | BadShard:
+    def _bring(self, row: _Row, wanted: Wanted | None) -> Path | BadShard:
+        path = row.path_in_repo
         try:
-            # What stands in a folder is the truth there, whoever put it.
-            wanted = sha256 if self.repo.is_remote else None
-            file = self.repo.fetch(path, self.commit, sha256=wanted)
-            seen = FooterReader().read(file)
+            part = None if wanted is None else self._part_of(row, wanted)
+            return self._whole(row) if part is None else part
         except BadShard as error:
             return BadShard(Path(path), error.reason)
         except FileNotFoundError as error:
             why = "is not on this machine" if self.is_cached else "is gone since it was listed"
             raise TryLater(f"{path} of {self.repo.name} {why}") from error
-        if seen.footer.path_in_repo != path:
-            return BadShard(Path(path), f"its footer says that it is {seen.footer.path_in_repo}")
-        if (seen.n_rows, *seen.footer.geometry.as_dict().values()) != (n_rows, *keys):
-            return BadShard(Path(path), "the catalog of its repo says something else of it")
+
+    def _whole(self, row: _Row) -> Path:
+        # What stands in a folder is the truth there, whoever put it.
+        wanted = row.sha256 if self.repo.is_remote else None
+        file = self.repo.fetch(row.path_in_repo, self.commit, sha256=wanted)
+        _check(FooterReader().read(file), row)
         return file
+
+    def _part_of(self, row: _Row, wanted: Wanted) -> Path | None:
+        """A file with what is wanted of a large shard that is not here, where that is less."""
+        notes, path = self.repo.notes, row.path_in_repo
+        if notes is None or row.sha256 is None or row.bytes < SMALLEST_IN_PARTS:
+            return None
+        if self.repo.find(path, self.commit, sha256=row.sha256) is not None:
+            return None
+        shard = Listed(path, row.bytes, row.sha256)
+        held = Parts(self.repo, self.commit, shard, notes / "parts")
+        footer = held.footer(ask=not self.is_cached)
+        if footer is None:
+            return None
+        reader = FooterReader()
+        seen = reader.parse(Path(path), footer, row.bytes, 0)
+        _check(seen, row)
+        return held.bring(footer, reader.schemas[seen.schema], wanted, ask=not self.is_cached)
+
+
+class _Row(NamedTuple):
+    """A row of the catalog, as far as a shard is held to it."""
+
+    path_in_repo: str
+    sha256: str | None
+    bytes: int
+    n_rows: int
+    h11: int
+    h12: int
+    ks_id: int
+    triang_id: int
+    conifold_id: int
+    cicy_id: int
+
+
+def _check(seen: Seen, row: _Row) -> None:
+    """Raise BadShard where a shard is another than its row says."""
+    path = Path(row.path_in_repo)
+    if seen.footer.path_in_repo != row.path_in_repo:
+        raise BadShard(path, f"its footer says that it is {seen.footer.path_in_repo}")
+    told = (row.n_rows, *(getattr(row, key) for key in KEYS))
+    if (seen.n_rows, *seen.footer.geometry.as_dict().values()) != told:
+        raise BadShard(path, "the catalog of its repo says something else of it")

@@ -15,6 +15,7 @@ import polars as pl
 
 from vulcan_cli.dataset.away import Away
 from vulcan_cli.dataset.footers import MEASURED, FooterReader, Seen
+from vulcan_cli.dataset.ranges import Wanted
 from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua.geometry import KEYS
 
@@ -126,27 +127,29 @@ class Catalog:
         having = [number for number, schema in enumerate(self.schemas) if names <= schema.keys()]
         return self.where(pl.col(SCHEMA).is_in(pl.Series(having, dtype=pl.UInt32).implode()))
 
-    def files(self) -> list[Path | BadShard]:
+    def files(self, wanted: Wanted | None = None) -> list[Path | BadShard]:
         """A local file for each row; those that are away are brought.
 
         What came and is not what the catalog says is a `BadShard` in its place.
+
+        Args:
+            wanted: What of a large shard that is away is enough; None for whole files.
 
         Raises:
             VulcanError: What is away cannot be reached.
         """
         if not self.away:
             return [Path(file) for file in self.rows["file"]]
-        wanted = self.rows.select("path_in_repo", "file", "sha256", "n_rows", *KEYS)
-        found: list[Path | BadShard | None] = [None] * len(wanted)
+        found: list[Path | BadShard | None] = [None] * self.rows.height
         of_away: dict[str, list[int]] = {}
-        for number, (path, file) in enumerate(wanted.select("path_in_repo", "file").iter_rows()):
+        for number, (path, file) in enumerate(self.rows.select("path_in_repo", "file").iter_rows()):
             name = file[: -len(path) - 1]
             if name in self.away:
                 of_away.setdefault(name, []).append(number)
             else:
                 found[number] = Path(file)
         for name, numbers in of_away.items():
-            brought = self.away[name].bring(wanted[numbers])
+            brought = self.away[name].bring(self.rows[numbers], wanted)
             for number, file in zip(numbers, brought, strict=True):
                 found[number] = file
         return [file for file in found if file is not None]

@@ -43,7 +43,8 @@ MEASURED = (
 )
 """Columns of shards whose smallest and largest value the catalog tells."""
 
-_CODES: dict[pl.DataType, str] = {pl.Float64(): "d", pl.Int32(): "i", pl.Boolean(): "?"}
+CODES: dict[pl.DataType, str] = {pl.Float64(): "d", pl.Int32(): "i", pl.Boolean(): "?"}
+"""What `struct` calls the types of these columns."""
 
 # Enough for the footer of a shard of one row group, in one read.
 _TAIL = 32 * 1024
@@ -99,7 +100,7 @@ class FooterReader:
     def __init__(self) -> None:
         self.schemas: list[pl.Schema] = []
         self._beginnings: dict[bytes, int] = {}
-        self._bounds = BoundsReader((name, _CODES[DTYPES[name]]) for name in MEASURED)
+        self._bounds = BoundsReader((name, CODES[DTYPES[name]]) for name in MEASURED)
         self._trusted: list[frozenset[int]] = []
 
     def read(self, path: Path) -> Seen:

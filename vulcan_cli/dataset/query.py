@@ -7,7 +7,7 @@ out and noted; so nothing that stands in one file can fail a query.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -26,8 +26,12 @@ from vulcan_cli.dataset.filters import (
 )
 from vulcan_cli.dataset.memory import Memory
 from vulcan_cli.dataset.prune import may_match
+from vulcan_cli.dataset.ranges import Wanted
 from vulcan_cli.errors import BadShard, ColumnClash, UsageError
 from vulcan_cli.vacua.schema import DTYPES
+
+Progress = Callable[[int, int], None]
+"""Told how many shards are read, and of how many; 0 where reading begins."""
 
 # Polars would obey, on a copy in memory, and say nothing.
 _CHANGES = {"alter", "create", "delete", "drop", "insert", "truncate", "update"}
@@ -50,11 +54,13 @@ class Query:
         rows: The result. Collect it with `engine="streaming"`, so that a limit stops the reading.
         shards: The shards it is about; those whose bounds rule out a match are not read.
         clashes: Columns that no one type holds, left out of `rows`.
+        n_rows: How many rows there are, where the catalog tells.
     """
 
     rows: pl.LazyFrame
     shards: Catalog
     clashes: Mapping[str, ColumnClash]
+    n_rows: int | None
     _unreadable: dict[Path, BadShard]
 
     @property
@@ -69,6 +75,7 @@ def query(
     *,
     memory: Memory | None = None,
     leave_out_clashes: bool = False,
+    progress: Progress = lambda *_: None,
 ) -> Query:
     """Prepare the rows of the catalog's shards that meet the filters.
 
@@ -80,6 +87,7 @@ def query(
         filters: Which rows of them.
         memory: Holds shards between queries, where few are asked for.
         leave_out_clashes: Leave columns that no one type holds out of all columns.
+        progress: Told, while rows are read, of how many shards, and of how many.
 
     Raises:
         UsageError: A filter names no column, or `where` is no condition.
@@ -101,28 +109,44 @@ def query(
     if condition is not None and filters.where is not None:
         check_condition(condition, pl.Schema({**known, **schema}), filters.where)
     unreadable: dict[Path, BadShard] = {}
+    may = may_match(filters)
+    read = shards.where(may)
     # Only the scan of files can tell which shard fails a person's own condition.
-    read = shards.where(may_match(filters))
     held = memory.rows(read, schema) if memory is not None and filters.where is None else None
-    rows = _scan(read, schema, unreadable) if held is None else held
+    rows = _scan(read, schema, may, unreadable, progress) if held is None else held
     rows = rows if condition is None else rows.filter(condition)
+    counted = _counted(shards, filters.limit) if condition is None else None
     result = list(found if filters.columns is None else filters.columns)
-    return Query(_arranged(rows, order, result, filters.limit), shards, clashes, unreadable)
+    return Query(
+        _arranged(rows, order, result, filters.limit), shards, clashes, counted, unreadable
+    )
 
 
-def query_sql(catalog: Catalog, filters: Filters, statement: str) -> Query:
+def query_sql(
+    catalog: Catalog,
+    filters: Filters,
+    statement: str,
+    *,
+    progress: Progress = lambda *_: None,
+) -> Query:
     """Prepare a statement in Polars SQL over the rows that meet the filters.
+
+    Args:
+        catalog: The shards there are.
+        filters: Which rows of them.
+        statement: What to make of these.
+        progress: As for `query`.
 
     Raises:
         UsageError: As `query` and `run_sql`.
         ColumnClash: It asks for a column that no one type holds.
     """
-    answer = query(catalog, filters, leave_out_clashes=True)
+    answer = query(catalog, filters, leave_out_clashes=True, progress=progress)
     if answer.clashes:
         _check_columns_read(statement, answer)
     # Nulls that nobody reads stand for them, so that a statement may leave them out by name.
     rows = answer.rows.with_columns(pl.lit(None).alias(name) for name in answer.clashes)
-    return replace(answer, rows=run_sql(rows, statement))
+    return replace(answer, rows=run_sql(rows, statement), n_rows=None)
 
 
 def _check_columns_read(statement: str, answer: Query) -> None:
@@ -174,6 +198,11 @@ def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
     return result
 
 
+def _counted(shards: Catalog, limit: int | None) -> int:
+    n_rows = int(shards.rows["n_rows"].sum())
+    return n_rows if limit is None else min(n_rows, limit)
+
+
 def _arranged(
     rows: pl.LazyFrame, order: dict[str, bool], columns: list[str], limit: int | None
 ) -> pl.LazyFrame:
@@ -213,7 +242,13 @@ class _Batch(NamedTuple):
     stored: pl.Schema | None
 
 
-def _scan(shards: Catalog, schema: pl.Schema, unreadable: dict[Path, BadShard]) -> pl.LazyFrame:
+def _scan(
+    shards: Catalog,
+    schema: pl.Schema,
+    may: pl.Expr,
+    unreadable: dict[Path, BadShard],
+    progress: Progress,
+) -> pl.LazyFrame:
     """All rows of the shards under one schema. What cannot be read is noted in `unreadable`."""
 
     def batches(
@@ -221,22 +256,35 @@ def _scan(shards: Catalog, schema: pl.Schema, unreadable: dict[Path, BadShard]) 
     ) -> Iterator[pl.DataFrame]:
         wanted = list(schema) if names is None else names
         reader = _Reader(schema, wanted, predicate, unreadable)
-        batches = _batches(shards, schema, reader.columns, unreadable)
-        yield from reader.read_all(batches, n_rows)
+        of_large = Wanted(tuple(reader.columns), may, n_rows)
+        batches = _batches(shards, schema, of_large, unreadable)
+        yield from reader.read_all(_told(batches, shards.rows.height, progress), n_rows)
 
     return register_io_source(batches, schema=schema, is_pure=True)
 
 
+def _told(batches: Iterator[_Batch], total: int, progress: Progress) -> Iterator[_Batch]:
+    """The same batches; one is done when the next is asked for."""
+    done = 0
+    progress(done, total)
+    for batch in batches:
+        yield batch
+        done += len(batch.files)
+        progress(done, total)
+
+
 def _batches(
-    shards: Catalog, schema: pl.Schema, columns: Sequence[str], unreadable: dict[Path, BadShard]
+    shards: Catalog, schema: pl.Schema, wanted: Wanted, unreadable: dict[Path, BadShard]
 ) -> Iterator[_Batch]:
     """Consecutive shards that one scan can read; what is away and comes as no shard is noted."""
     stored = [
-        None if all(held.get(name, schema[name]) == schema[name] for name in columns) else held
+        None
+        if all(held.get(name, schema[name]) == schema[name] for name in wanted.columns)
+        else held
         for held in shards.schemas
     ]
     batch, n_rows = _Batch([], None), 0
-    for file, number, rows in _located(shards):
+    for file, number, rows in _located(shards, wanted):
         if isinstance(file, BadShard):
             unreadable[file.path] = file
             continue
@@ -251,14 +299,14 @@ def _batches(
         yield batch
 
 
-def _located(shards: Catalog) -> Iterator[tuple[Path | BadShard, int, int]]:
+def _located(shards: Catalog, wanted: Wanted) -> Iterator[tuple[Path | BadShard, int, int]]:
     """A local file, the number of the schema and of the rows of each shard."""
     # What is away is brought in parts that grow, as a limit may stop the reading soon.
     start, size = 0, _FIRST_BROUGHT if shards.away else _BATCH_FILES
     while start < shards.rows.height:
         part = replace(shards, rows=shards.rows.slice(start, size))
         told = part.rows.select(SCHEMA, "n_rows").iter_rows()
-        for file, (number, rows) in zip(part.files(), told, strict=True):
+        for file, (number, rows) in zip(part.files(wanted), told, strict=True):
             yield file, number, rows
         start, size = start + size, min(2 * size, _BATCH_FILES)
 

@@ -27,7 +27,8 @@ import polars as pl
 from vulcan_cli.dataset.away import AT_ONCE, Away
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Source, frame_of, row_of
 from vulcan_cli.dataset.catalog_text import decode, encode
-from vulcan_cli.dataset.footers import FooterReader, Seen, footer_length
+from vulcan_cli.dataset.footers import FooterReader, Seen
+from vulcan_cli.dataset.ranges import FIRST_GUESS, Listed, read_footer
 from vulcan_cli.errors import BadShard, TryLater, VulcanError
 from vulcan_cli.files import replace_durably
 from vulcan_cli.hub.repo import MAIN, RemoteFile, Repo, Snapshot
@@ -40,7 +41,6 @@ NOTES_NAME = "catalog"
 """The file in `Repo.notes`: all rows of the newest commit that had to be listed."""
 
 _LARGEST = 256 << 20
-_FIRST_GUESS = 16 << 10
 _STATE = "repo"
 
 Progress = Callable[[int, int], None]
@@ -79,15 +79,6 @@ class Head:
     def is_of(self, snapshot: Snapshot) -> bool:
         """Whether it tells all that there is at this commit."""
         return self.parent == snapshot.parent or snapshot.is_cached
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A shard as the repo lists it; `sha256` is None where the repo does not tell."""
-
-    path: str
-    size: int
-    sha256: str | None
 
 
 def read_repo(
@@ -261,7 +252,7 @@ class _RangeReader:
 
     def __init__(self, away: Away, total: int, progress: Progress) -> None:
         self._away = away
-        self._guess = _FIRST_GUESS
+        self._guess = FIRST_GUESS
         self._longest = 0
         self._done = 0
         self._total = total
@@ -270,26 +261,14 @@ class _RangeReader:
 
     def tail_of(self, shard: Listed) -> bytes | BadShard:
         """The footer of a file, with its length and magic number."""
-        path = Path(shard.path)
         try:
-            # The first four bytes are never part of it; so no file is ever read whole.
-            tail = self._end(shard, max(8, min(self._guess, shard.size - 4)))
-            length = footer_length(path, tail, shard.size)
-            if length > len(tail):
-                tail = self._end(shard, length)
+            tail = read_footer(self._away.repo, self._away.commit, shard, self._guess)
         except BadShard as error:
             return error
         except FileNotFoundError:
-            return BadShard(path, "it is gone since it was listed")
-        self._learn(length)
-        return tail[-length:]
-
-    def _end(self, shard: Listed, length: int) -> bytes:
-        repo, commit = self._away.repo, self._away.commit
-        part = repo.read(shard.path, commit, start=-length, length=length)
-        if part.size != shard.size:
-            raise BadShard(Path(shard.path), "its size is not what the repo lists")
-        return part.data
+            return BadShard(Path(shard.path), "it is gone since it was listed")
+        self._learn(len(tail))
+        return tail
 
     def _learn(self, length: int) -> None:
         with self._lock:

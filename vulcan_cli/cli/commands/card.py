@@ -88,8 +88,7 @@ def _show(
     from vulcan_cli.dataset.card import card as made  # noqa: PLC0415
 
     before = None if into is None else _text_of(into)
-    found = locate_shards(settings, source, revision)
-    out.say(f"read {found.description}")
+    found = locate_shards(settings, source, revision, out)
     result = made(before, found.catalog, _about(settings))
     _tell_left_alone(result.left_alone, str(into), out)
     if out.as_json:

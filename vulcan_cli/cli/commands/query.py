@@ -33,7 +33,7 @@ from vulcan_cli.settings import load_settings
 if TYPE_CHECKING:
     from vulcan_cli.dataset.catalog import Catalog
     from vulcan_cli.dataset.filters import Filters
-    from vulcan_cli.dataset.query import Query
+    from vulcan_cli.dataset.query import Progress, Query
     from vulcan_cli.errors import BadShard
 
 EXAMPLES = (
@@ -86,40 +86,44 @@ def query(
         raise UsageError(
             "--scheduler writes rows into a folder: name it with -o, and no other form"
         )
-    found = locate_shards(settings, source, revision)
-    out.say(f"read {found.description}")
+    found = locate_shards(settings, source, revision, out)
     if scheduler is not None and output is not None:
         bad = spread(scheduler, found.catalog, filters, output, out, wanted=format_)
         tell_bad(out, bad)
         raise typer.Exit(BAD_SHARDS if bad else 0)
-    answer = _ask(found.catalog, filters, sql, only_names=count or files)
     unusable: list[BadShard] = []
-    if files:
-        unusable = _files(answer, out)
-    elif count:
-        _count(answer, out)
-    else:
-        hand_over(answer.rows, out, file=output, wanted=format_)
+    with out.counting("shards") as progress:
+        answer = _ask(found.catalog, filters, sql, progress, only_names=count or files)
+        if files:
+            unusable = _files(answer, out)
+        elif count:
+            _count(answer, out)
+        else:
+            hand_over(answer.rows, out, file=output, wanted=format_)
     bad = (*answer.bad, *unusable)
     tell_bad(out, bad)
     if bad:
         raise typer.Exit(BAD_SHARDS)
 
 
-def _ask(catalog: Catalog, filters: Filters, sql: str | None, *, only_names: bool) -> Query:
+def _ask(
+    catalog: Catalog, filters: Filters, sql: str | None, progress: Progress, *, only_names: bool
+) -> Query:
     """The answer; with `only_names` no column of it is wanted unless it was named."""
     from vulcan_cli.dataset.query import query as ask  # noqa: PLC0415
     from vulcan_cli.dataset.query import query_sql  # noqa: PLC0415
 
     if sql is not None:
-        return query_sql(catalog, filters, sql)
-    return ask(catalog, filters, leave_out_clashes=only_names)
+        return query_sql(catalog, filters, sql, progress=progress)
+    return ask(catalog, filters, leave_out_clashes=only_names, progress=progress)
 
 
 def _count(answer: Query, out: Output) -> None:
     import polars as pl  # noqa: PLC0415
 
-    number = int(answer.rows.select(pl.len()).collect(engine="streaming").item())
+    number = answer.n_rows
+    if number is None:
+        number = int(answer.rows.select(pl.len()).collect(engine="streaming").item())
     if out.as_json:
         out.json({"count": number})
     else:

@@ -126,8 +126,7 @@ def split(
     if scheduler is not None and (out_dir is None or seed is not None):
         raise UsageError("--scheduler writes the files of --out-dir, and does not shuffle them")
     spec = _spec(features, list_max_len, list_fill, keep_geometry_id=not drop_geometry_id)
-    found = locate_shards(settings, source, revision)
-    out.say(f"read {found.description}")
+    found = locate_shards(settings, source, revision, out)
     view = SplitView(catalog=found.catalog, filters=asked.read(), splits=chosen, spec=spec)
     left_out: Sequence[BadShard] = ()
     if scheduler is not None and out_dir is not None:
