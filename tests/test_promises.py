@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,15 @@ import pytest
 from tests.cli_in_process import run
 from tests.cli_support import CHECKOUT, vulcan
 from tests.dataset_support import STAGING
+from tests.hostile_parquet import (
+    deep_schema,
+    dictionary_bomb,
+    negative_page,
+    wide_arrow_schema,
+)
 from tests.staging_tools import names, tree
+from tests.sync_support import name_of, put, put_bytes, shard_bytes
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.vacua.geometry import SHARD_PATH
 
 PROMISES = [f"p{number}" for number in range(1, 18)]
@@ -192,3 +200,59 @@ def test_p4_p7_staging_the_same_rows_again_after_each_state_is_one_shard(tmp_pat
         again = json.loads(vulcan(*words, home=tmp_path).out)
         assert (again["status"], again["path_in_repo"]) == ("already-staged", first["path_in_repo"])
     assert [path for path in tree(repo) if path.endswith(".parquet")] == [first["path_in_repo"]]
+
+
+ENDING_A_READER: dict[str, Callable[[], bytes]] = {
+    "negative": lambda: negative_page(shard_bytes("negative")),
+    "bomb": lambda: dictionary_bomb(shard_bytes("bomb")),
+    "deep": deep_schema,
+    "wide": wide_arrow_schema,
+}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("query", "--columns", "tau_re", "--format", "csv"),
+        (
+            "split",
+            "train",
+            "--splits",
+            "train",
+            "--fractions",
+            "1",
+            "--features",
+            "tau_re",
+            "--json",
+        ),
+    ],
+    ids=["query", "split"],
+)
+def test_p14_no_shard_ends_the_process_that_reads_it(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    area = StagingArea(tmp_path / "spool")
+    area.create()
+    put(area, "good")
+    source = (*words, "--source", "staged", "--staging-dir", str(area.root))
+    wanted = vulcan(*source, home=tmp_path)
+    for name, make in ENDING_A_READER.items():
+        put_bytes(area, name_of(name), make())
+    ran = vulcan(*source, home=tmp_path)
+    assert (wanted.code, ran.code, ran.out) == (0, 3, wanted.out)
+    told = re.findall(r"^vulcan: skipped: (\S+) ", ran.err, re.MULTILINE)
+    assert sorted(told) == sorted(name_of(name) for name in ENDING_A_READER)
+
+
+def test_p8_no_shard_ends_the_sync_that_meets_it(tmp_path: Path) -> None:
+    area = StagingArea(tmp_path / "spool")
+    area.create()
+    good = put(area, "good").read_bytes()
+    for name, make in ENDING_A_READER.items():
+        put_bytes(area, name_of(name), make())
+    words = ("sync", "--staging-dir", area.root, "--repo", tmp_path / "repo", "--create-repo")
+    ran = vulcan(*words, "--json", home=tmp_path)
+    counts = ran.document()
+    assert (ran.code, counts["committed"], counts["rejected"]) == (3, 1, len(ENDING_A_READER))
+    shards = [data for path, data in tree(tmp_path / "repo").items() if path.endswith(".parquet")]
+    assert shards == [good]

@@ -130,7 +130,8 @@ class Catalog:
     def files(self, wanted: Wanted | None = None) -> list[Path | BadShard]:
         """A local file for each row; those that are away are brought.
 
-        What came and is not what the catalog says is a `BadShard` in its place.
+        What came and is not what the catalog says is a `BadShard` in its place; so is what waits in
+        `pending/`, where anyone may write, and cannot be decoded by a reader that trusts it.
 
         Args:
             wanted: What of a large shard that is away is enough; None for whole files.
@@ -139,7 +140,8 @@ class Catalog:
             VulcanError: What is away cannot be reached.
         """
         if not self.away:
-            return [Path(file) for file in self.rows["file"]]
+            told = self.rows.select("file", "state").iter_rows()
+            return [_decodable(Path(file)) if of == "pending" else Path(file) for file, of in told]
         found: list[Path | BadShard | None] = [None] * self.rows.height
         of_away: dict[str, list[int]] = {}
         for number, (path, file) in enumerate(self.rows.select("path_in_repo", "file").iter_rows()):
@@ -161,6 +163,17 @@ class Catalog:
             path: self.schemas[number]
             for path, number in first.select("path_in_repo", SCHEMA).iter_rows()
         }
+
+
+def _decodable(file: Path) -> Path | BadShard:
+    """A file that Polars may decode: it ends the process over some pages, and checks no limits."""
+    from vulcan_cli.vacua.unpacked import check_file  # noqa: PLC0415 - loads pyarrow
+
+    try:
+        check_file(file)
+    except BadShard as error:
+        return error
+    return file
 
 
 def frame_of(rows: Sequence[Sequence[object]]) -> pl.DataFrame:

@@ -26,8 +26,10 @@ import polars as pl
 from vulcan_cli.dataset.bounds import Bounds, BoundsReader
 from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua import arrow_ipc, shard
+from vulcan_cli.vacua.nesting import check_nesting, end_of_schema
 from vulcan_cli.vacua.schema import DTYPES
 from vulcan_cli.vacua.shard import Footer
+from vulcan_cli.vacua.thrift import LIST, varint, zigzag
 
 MEASURED = (
     "tau_re",
@@ -48,8 +50,6 @@ CODES: dict[pl.DataType, str] = {pl.Float64(): "d", pl.Int32(): "i", pl.Boolean(
 
 # Enough for the footer of a shard of one row group, in one read.
 _TAIL = 32 * 1024
-# A shard of 1,000 columns and 100 row groups stays below it; a footer can be made to be anything.
-_LARGEST_FOOTER = 64 * 1024 * 1024
 # What fits the catalog's column.
 _MOST_ROWS = 2**63 - 1
 
@@ -64,9 +64,6 @@ _Tail = tuple[bytes, os.stat_result]
 _MAGIC = b"PAR1"
 # Fields 1 and 2 of a key-value pair, each a binary one further on than the last.
 _BINARY_FIELD = b"\x18"
-_STOP, _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(
-    13
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +149,8 @@ class FooterReader:
         """The number of the schema, the number of rows, and where the row groups begin."""
         try:
             beginning, schema = self._beginning_of(tail)
-            number, place = _varint(tail, len(beginning))
-            n_rows = _zigzag(number)
+            number, place = varint(tail, len(beginning))
+            n_rows = zigzag(number)
         except (IndexError, ValueError, RecursionError, pl.exceptions.PolarsError) as error:
             raise BadShard(path, "unreadable as parquet: its schema") from error
         if not 0 <= n_rows <= _MOST_ROWS:
@@ -165,7 +162,8 @@ class FooterReader:
         for known, number in self._beginnings.items():
             if tail.startswith(known):
                 return known, number
-        beginning = tail[: _end_of_schema(tail)]
+        beginning = tail[: end_of_schema(tail)]
+        check_nesting(tail)
         schema = pl.Schema(pl.read_parquet_schema(BytesIO(tail)))
         if schema not in self.schemas:
             self.schemas.append(schema)
@@ -240,12 +238,11 @@ def footer_length(path: Path, tail: bytes, size: int) -> int:
     Raises:
         BadShard: No footer ends there, or one that is too large to be a shard's.
     """
-    length = int.from_bytes(tail[-8:-4], "little") + 8
-    if tail[-4:] != _MAGIC or length > size - len(_MAGIC):
-        raise BadShard(path, "unreadable as parquet: no footer at its end")
-    if length > _LARGEST_FOOTER:
-        raise BadShard(path, f"its footer has {length} bytes")
-    return length
+    try:
+        # Before the first page, too, stands the magic number.
+        return shard.footer_length(tail, size - len(_MAGIC))
+    except ValueError as error:
+        raise BadShard(path, f"unreadable as parquet: {error}") from error
 
 
 def _pairs(metadata: bytes) -> dict[str, str] | None:
@@ -272,79 +269,13 @@ def _value_of(metadata: bytes, key: str) -> bytes:
     place = metadata.find(field)
     if place < 0:
         return b""
-    length, start = _varint(metadata, place + len(field))
+    length, start = varint(metadata, place + len(field))
     return metadata[start : start + length]
-
-
-def _end_of_schema(metadata: bytes) -> int:
-    """Where the varint of `num_rows` begins: fields 1 (version) and 2 (schema) are skipped."""
-    if metadata[0] != 1 << 4 | _I32:
-        raise ValueError("a footer begins with its version")
-    _, place = _varint(metadata, 1)
-    if metadata[place] != 1 << 4 | _LIST:
-        raise ValueError("the schema comes second")
-    place = _skip(metadata, place + 1, _LIST)
-    if metadata[place] != 1 << 4 | _I64:
-        raise ValueError("the number of rows comes third")
-    return place + 1
 
 
 def _count_at(metadata: bytes, place: int) -> int:
     """How many row groups there are: field 4, where it follows the number of rows; else none."""
-    if metadata[place] != 1 << 4 | _LIST:
+    if metadata[place] != 1 << 4 | LIST:
         return 0
     count = metadata[place + 1] >> 4
-    return _varint(metadata, place + 2)[0] if count == 15 else count
-
-
-def _skip(data: bytes, place: int, kind: int) -> int:
-    """Where the value of this kind, which begins at `place`, has ended."""
-    if kind in (_BYTE, _I16, _I32, _I64):
-        return place + 1 if kind == _BYTE else _varint(data, place)[1]
-    if kind == _DOUBLE:
-        return place + 8
-    if kind == _BINARY:
-        length, start = _varint(data, place)
-        return start + length
-    if kind in (_LIST, _SET):
-        return _skip_list(data, place)
-    if kind == _STRUCT:
-        return _skip_struct(data, place)
-    raise ValueError(f"a schema holds no values of kind {kind}")
-
-
-def _skip_list(data: bytes, place: int) -> int:
-    count, kind = data[place] >> 4, data[place] & 15
-    place += 1
-    if count == 15:
-        count, place = _varint(data, place)
-    for _ in range(count):
-        place = place + 1 if kind in (_TRUE, _FALSE) else _skip(data, place, kind)
-    return place
-
-
-def _skip_struct(data: bytes, place: int) -> int:
-    while data[place] != _STOP:
-        header = data[place]
-        place += 1
-        if not header >> 4:
-            place = _varint(data, place)[1]
-        if header & 15 not in (_TRUE, _FALSE):
-            place = _skip(data, place, header & 15)
-    return place + 1
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """The number that begins at `place`, and where it has ended."""
-    number = shift = 0
-    while True:
-        byte = data[place]
-        number |= (byte & 127) << shift
-        place += 1
-        if byte < 128:
-            return number, place
-        shift += 7
-
-
-def _zigzag(number: int) -> int:
-    return number >> 1 ^ -(number & 1)
+    return varint(metadata, place + 2)[0] if count == 15 else count

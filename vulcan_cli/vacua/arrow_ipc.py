@@ -48,11 +48,19 @@ def schema_metadata(message: str) -> dict[str, str]:
         ValueError: This is no such message.
     """
     try:
-        raw = base64.b64decode(message, validate=True)
-        schema = _header(raw[8:] if raw.startswith(_CONTINUATION) else raw[4:])
-        return _pairs(schema, len(raw))
+        return _pairs(schema_table(message), len(message))
     except (ValueError, struct.error) as error:
         raise ValueError(f"no Arrow schema message: {error}") from error
+
+
+def schema_table(message: str) -> Table:
+    """The schema in an `ARROW:schema` value, not looked into.
+
+    Raises:
+        ValueError, struct.error: There is none.
+    """
+    raw = base64.b64decode(message, validate=True)
+    return _header(raw[8:] if raw.startswith(_CONTINUATION) else raw[4:])
 
 
 def inner(dtype: pl.List | pl.Array) -> pl.DataType:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import RawIOBase
+from io import BytesIO, RawIOBase
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -16,6 +17,7 @@ from vulcan_cli.errors import BadShard, InputRefused, TemplateError
 from vulcan_cli.vacua import arrow_ipc
 from vulcan_cli.vacua.digest import CIRCUMSTANCES, content_digest
 from vulcan_cli.vacua.geometry import KEYS, Geometry
+from vulcan_cli.vacua.nesting import check_nesting
 from vulcan_cli.vacua.run_id import check_run_id
 from vulcan_cli.vacua.schema import SCHEMA_VERSION
 
@@ -26,6 +28,11 @@ VERSION_KEY = "schema_version"
 DIGEST_KEY = "vulcan.digest"
 CIRCUMSTANCES_KEY = "vulcan.digest_without"
 WRITER_KEY = "vulcan.version"
+
+LARGEST_FOOTER = 64 << 20
+"""A shard of 1,000 columns and 100 row groups stays below it."""
+
+_MAGIC = b"PAR1"
 
 # A panic of Rust's is no Exception.
 _POLARS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -180,22 +187,24 @@ def digest_of_rows(path: Path) -> str | None:
     """
     # Polars ends the whole process over some broken pages, and this file may be anyone's.
     import pyarrow as pa  # noqa: PLC0415 - only where a name is taken already
-    import pyarrow.parquet as pq  # noqa: PLC0415
 
-    try:
-        with path.open("rb") as file:
+    from vulcan_cli.vacua.unpacked import opened, within_limits  # noqa: PLC0415
+
+    with path.open("rb") as file:
+        try:
             footer = footer_of(file, path)
             # A file that names more columns could hide some from the comparison.
             if footer.digest is None or not CIRCUMSTANCES.issuperset(footer.circumstances):
                 return None
-            rows = pl.DataFrame(pq.ParquetFile(file).read())
-    except OSError as error:
-        # pyarrow reports broken bytes so too; only the system's own errors carry a number.
-        if error.errno is not None:
-            raise
-        return None
-    except (BadShard, pa.ArrowException, ValueError, *_POLARS):
-        return None
+            source = pa.PythonFile(file, mode="r")
+            with opened(source, path) as parquet:
+                within_limits(parquet.metadata, source, source.size())
+                rows = pl.DataFrame(parquet.read())
+        except (BadShard, *_POLARS) as error:
+            # Broken bytes are reported so too; only the system's own errors carry a number.
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
+                raise error.__cause__ from None
+            return None
     return content_digest(rows, footer.geometry, leave_out=footer.circumstances)
 
 
@@ -210,13 +219,33 @@ def footer_of(file: IO[bytes], path: Path) -> Footer:
         BadShard: The file is no parquet, or no shard.
     """
     try:
-        metadata = pl.read_parquet_metadata(file)
+        tail = _tail_of(file)
+        check_nesting(tail)
+        metadata = pl.read_parquet_metadata(BytesIO(tail))
     except (*_POLARS, OSError, ValueError) as error:
         raise BadShard(path, f"unreadable as parquet: {_first_line(error)}") from error
     try:
         return parse_footer(_seen_by_arrow(metadata))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BadShard(path, f"its footer: {_first_line(error)}") from error
+
+
+def footer_length(end: bytes, size: int) -> int:
+    """The bytes of a footer with its length and magic number.
+
+    Args:
+        end: At least the last 8 bytes of the file, where it has so many.
+        size: How many bytes may be the footer's.
+
+    Raises:
+        ValueError: No footer ends there, or one that is too large to be a shard's.
+    """
+    length = int.from_bytes(end[-8:-4], "little") + 8
+    if end[-4:] != _MAGIC or length > size:
+        raise ValueError("no footer at its end")
+    if length > LARGEST_FOOTER:
+        raise ValueError(f"a footer of {length} bytes")
+    return length
 
 
 def parse_footer(metadata: Mapping[str, str]) -> Footer:
@@ -247,6 +276,19 @@ def parse_footer(metadata: Mapping[str, str]) -> Footer:
         circumstances=tuple(filter(None, metadata.get(CIRCUMSTANCES_KEY, "").split(","))),
         provenance=provenance,
     )
+
+
+def _tail_of(file: IO[bytes]) -> bytes:
+    """The footer of a file, with its length and magic number.
+
+    Raises:
+        ValueError: None ends there, or one that is too large to be a shard's.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 8))
+    length = footer_length(file.read(8), size)
+    file.seek(size - length)
+    return file.read(length)
 
 
 def _seen_by_arrow(metadata: Mapping[str, str]) -> Mapping[str, str]:

@@ -1,0 +1,121 @@
+"""How deep the schemas in a parquet footer are, looked at before Polars follows them.
+
+Polars goes down into both schemas, parquet's and Arrow's, without asking how far: some kilobytes of
+groups in groups end the whole process, and an Arrow schema whose fields share their children keeps
+it busy for good.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from itertools import islice
+
+from vulcan_cli.vacua import arrow_ipc
+from vulcan_cli.vacua.thrift import FALSE, I32, I64, LIST, STRUCT, TRUE, skip, varint, zigzag
+
+MOST = 100
+"""Levels of groups; lists in lists in lists take six."""
+
+_CHILDREN = 5
+_FIELDS_OF_SCHEMA = 1
+_CHILDREN_OF_FIELD = 5
+_ARROW_SCHEMA = re.compile(rb"\x18\x0cARROW:schema\x18")
+
+
+def check_nesting(tail: bytes) -> None:
+    """Make sure that the schemas in a footer can be followed.
+
+    Args:
+        tail: The footer, from its first byte.
+
+    Raises:
+        ValueError: They cannot, or this is no footer.
+    """
+    try:
+        _check_arrow_schema(tail, _parquet_elements(tail))
+    except (IndexError, RecursionError, struct.error) as error:
+        raise ValueError("its schema ends early") from error
+
+
+def end_of_schema(metadata: bytes) -> int:
+    """Where the varint of `num_rows` begins: fields 1 (version) and 2 (schema) are skipped.
+
+    Raises:
+        ValueError, IndexError, RecursionError: This is no footer.
+    """
+    place = skip(metadata, _begin_of_schema(metadata), LIST)
+    if metadata[place] != 1 << 4 | I64:
+        raise ValueError("the number of rows comes third")
+    return place + 1
+
+
+def _begin_of_schema(metadata: bytes) -> int:
+    if metadata[0] != 1 << 4 | I32:
+        raise ValueError("a footer begins with its version")
+    _, place = varint(metadata, 1)
+    if metadata[place] != 1 << 4 | LIST:
+        raise ValueError("the schema comes second")
+    return place + 1
+
+
+def _parquet_elements(tail: bytes) -> int:
+    """How many elements the parquet schema has; each comes before its children."""
+    place = _begin_of_schema(tail)
+    count, kind = tail[place] >> 4, tail[place] & 15
+    place += 1
+    if count == 15:
+        count, place = varint(tail, place)
+    if kind != STRUCT:
+        raise ValueError("a schema is a list of structs")
+    missing: list[int] = []
+    for _ in range(count):
+        n_children, place = _element(tail, place)
+        while missing and missing[-1] == 0:
+            missing.pop()
+        if missing:
+            missing[-1] -= 1
+        if n_children > 0:
+            missing.append(n_children)
+        if len(missing) > MOST:
+            raise ValueError(f"its schema is more than {MOST} levels deep")
+    return count
+
+
+def _element(tail: bytes, place: int) -> tuple[int, int]:
+    """How many children a schema element has, and where it ends."""
+    n_children = field = 0
+    while tail[place]:
+        header = tail[place]
+        place += 1
+        field += header >> 4
+        if not header >> 4:
+            number, place = varint(tail, place)
+            field = zigzag(number)
+        kind = header & 15
+        if field == _CHILDREN and kind == I32:
+            n_children = zigzag(varint(tail, place)[0])
+        # These two stand in the header.
+        place = place if kind in (TRUE, FALSE) else skip(tail, place, kind)
+    return n_children, place + 1
+
+
+def _check_arrow_schema(tail: bytes, most_fields: int) -> None:
+    """Each Arrow field is at least one element of the parquet schema."""
+    found = [*_ARROW_SCHEMA.finditer(tail)]
+    if not found:
+        return
+    if len(found) > 1:
+        raise ValueError("it has two Arrow schemas")
+    length, start = varint(tail, found[0].end())
+    schema = arrow_ipc.schema_table(tail[start : start + length].decode("latin-1"))
+    level = [*islice(schema.tables(_FIELDS_OF_SCHEMA), most_fields + 1)]
+    for _ in range(MOST):
+        most_fields -= len(level)
+        if most_fields < 0:
+            raise ValueError("its Arrow schema has more fields than itself")
+        if not level:
+            return
+        below = (child for field in level for child in field.tables(_CHILDREN_OF_FIELD))
+        level = [*islice(below, most_fields + 1)]
+    raise ValueError(f"its Arrow schema is more than {MOST} levels deep")

@@ -1,0 +1,201 @@
+"""What the pages of a parquet file unpack to, by their own headers: a footer may lie about it.
+
+A reader makes room for what a page's header claims before it has seen the page, and some readers
+end the whole process where that cannot be had. So every header is looked at before anything is
+decoded. Numbers of fields, types and encodings follow the Parquet format (`parquet.thrift`); a
+header is matched as its writers write it, by fields in their order, and anything else is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vulcan_cli.vacua.thrift import STRUCT, skip, varint
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+_V = rb"([\x80-\xff]{0,4}[\x00-\x7f])"
+_HEADER = re.compile(
+    # Kind of page, bytes unpacked, bytes packed, and maybe a CRC; then what the kind has.
+    rb"\x15([\x00\x04\x06])\x15" + _V + rb"\x15" + _V + rb"(?:\x15[\x80-\xff]{0,4}[\x00-\x7f])?"
+    # A page of data: values, encoding, the encodings of levels, and maybe statistics.
+    rb"(?:[\x1c\x2c]\x15" + _V + rb"\x15" + _V + rb"\x15[\x06\x08]\x15[\x06\x08](\x1c)?"
+    # A dictionary: values, encoding, and whether it is sorted.
+    rb"|[\x3c\x4c]\x15" + _V + rb"\x15[\x00\x04][\x11\x12]?"
+    # A page of data, version 2: values, nulls, rows, encoding, two lengths of levels, and maybe
+    # whether it is compressed, and statistics.
+    rb"|[\x4c\x5c]\x15" + _V + rb"\x15" + _V + rb"\x15" + _V + rb"\x15" + _V
+    + rb"\x15" + _V + rb"\x15" + _V + rb"(?:[\x11\x12](\x1c)?|(\x2c))?)",
+    re.DOTALL,
+)  # fmt: skip
+_DICTIONARY_PAGE = b"\x04"
+_DICTIONARY = {2, 8}
+_DELTA_BYTE_ARRAY = 7
+
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
+# Behind each text stand at least its length and, in a dictionary, its number.
+_TEXT = 4
+
+# Enough for a header; statistics may make it longer.
+_WINDOW = 4096
+_LARGEST_HEADER = 1 << 20
+
+MOST_CHUNKS = 200_000
+"""Columns in a file, counted once for each of its row groups; real shards have fifty."""
+
+MOST_PAGES = 1_000_000
+_MOST_LONG_HEADERS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What a file unpacks to.
+
+    Attributes:
+        size: Bytes of all values, without text that stands in dictionaries.
+        repeated: Path of a column to the most that its text out of dictionaries can come to: if
+            every row held the longest.
+    """
+
+    size: int
+    repeated: Mapping[str, int]
+
+    @property
+    def most(self) -> int:
+        """Bytes that it comes to at most."""
+        return self.size + sum(self.repeated.values())
+
+
+def unpacked(metadata: pq.FileMetaData, source: pa.NativeFile, size: int) -> Unpacked:
+    """Look at every page's header.
+
+    Args:
+        metadata: The file's footer.
+        source: The bytes of the file.
+        size: Their number.
+
+    Raises:
+        ValueError: The headers are none, or do not agree with the footer.
+    """
+    if metadata.num_columns * metadata.num_row_groups > MOST_CHUNKS:
+        raise ValueError(f"{metadata.num_columns} columns in {metadata.num_row_groups} row groups")
+    walk = _Walk(source, size)
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for index in range(group.num_columns):
+            column = group.column(index)
+            width = _WIDTHS.get(column.physical_type)
+            if column.physical_type == "FIXED_LEN_BYTE_ARRAY":
+                width = metadata.schema.column(index).length
+            walk.chunk(column, width)
+    return Unpacked(walk.unpacked, walk.repeated)
+
+
+class _Walk:
+    """Goes through the pages of one column chunk after another."""
+
+    def __init__(self, source: pa.NativeFile, size: int) -> None:
+        self._source = source
+        self._size = size
+        self._left = size
+        self._pages = self._long_headers = 0
+        self.unpacked = 0
+        self.repeated: dict[str, int] = {}
+
+    def chunk(self, column: pq.ColumnChunkMetaData, width: int | None) -> None:
+        """Add the pages of a column chunk; `width` is that of a value, None for text."""
+        length = column.total_compressed_size
+        begins = column.dictionary_page_offset
+        place = column.data_page_offset if begins is None else begins
+        end = place + length
+        # No two chunks share their bytes, or a file would hold the same text a thousand times.
+        self._left -= length
+        if not 0 < place <= column.data_page_offset <= end <= self._size or self._left < 0:
+            raise ValueError(f"column {column.path_in_schema} is not within the file")
+        values = dictionary = 0
+        while place < end:
+            page = self._page(place)
+            place = page.end
+            if page.is_dictionary:
+                dictionary = page.unpacked
+                self.unpacked += page.unpacked
+                continue
+            values += page.values
+            self._add(column, page, width, dictionary)
+        if place != end or values != column.num_values:
+            raise ValueError(f"column {column.path_in_schema} has other pages than its footer says")
+
+    def _add(
+        self, column: pq.ColumnChunkMetaData, page: _Page, width: int | None, dictionary: int
+    ) -> None:
+        if width is not None:
+            self.unpacked += max(page.unpacked, page.values * width)
+        elif page.encoding in _DICTIONARY:
+            path = column.path_in_schema
+            most = page.values * (dictionary + _TEXT)
+            self.repeated[path] = self.repeated.get(path, 0) + max(page.unpacked, most)
+        elif page.encoding == _DELTA_BYTE_ARRAY:
+            # Each text may begin as the one before it.
+            self.unpacked += max(1, page.values) * page.unpacked
+        else:
+            self.unpacked += page.unpacked + page.values * _TEXT
+
+    def _page(self, place: int) -> _Page:
+        self._pages += 1
+        if self._pages > MOST_PAGES:
+            raise ValueError(f"more than {MOST_PAGES} pages")
+        try:
+            return _page_at(self._source.read_at(_WINDOW, place), place)
+        except (IndexError, ValueError):
+            # Long statistics, maybe.
+            self._long_headers += 1
+            if self._long_headers > _MOST_LONG_HEADERS:
+                raise
+            return _page_at(self._source.read_at(_LARGEST_HEADER, place), place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    is_dictionary: bool
+    unpacked: int
+    values: int
+    encoding: int
+    end: int
+
+
+def _page_at(data: bytes, place: int) -> _Page:
+    found = _HEADER.match(data)
+    if found is None:
+        raise ValueError("unreadable as parquet: the header of a page")
+    (kind, size, packed, plain, encoding, statistics, entries, *second) = found.groups()
+    end = found.end()
+    values = plain or entries or second[0]
+    if second[0] is not None:
+        encoding = second[3]
+        statistics = second[6] or second[7]
+    if statistics is not None:
+        end = skip(data, end, STRUCT)
+    ends = data[end : end + 2] == b"\0\0"
+    is_dictionary = kind == _DICTIONARY_PAGE
+    if not ends or is_dictionary != (entries is not None) or (kind == b"\6") != bool(second[0]):
+        raise ValueError("unreadable as parquet: the header of a page")
+    return _Page(
+        is_dictionary=is_dictionary,
+        unpacked=_whole(size),
+        values=_whole(values),
+        encoding=0 if encoding is None else _whole(encoding),
+        end=place + end + 2 + _whole(packed),
+    )
+
+
+def _whole(data: bytes) -> int:
+    number, _ = varint(data, 0)
+    # Signed, and of 32 bits: an odd number is a negative one, which readers take for a vast one.
+    if number & 1 or number >> 32:
+        raise ValueError("unreadable as parquet: a negative number in the header of a page")
+    return number >> 1

@@ -1,0 +1,71 @@
+"""Thrift's compact protocol, as far as parquet's footers and page headers need it.
+
+Numbers of types follow the Thrift specification. Bytes here may be anyone's: what is no Thrift
+raises `IndexError`, `ValueError` or `RecursionError`.
+"""
+
+from __future__ import annotations
+
+STOP, TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(13)
+"""Kinds of values."""
+
+_MOST_BITS = 63
+
+
+def varint(data: bytes, place: int) -> tuple[int, int]:
+    """The number that begins at `place`, and where it has ended."""
+    number = shift = 0
+    while True:
+        byte = data[place]
+        number |= (byte & 127) << shift
+        place += 1
+        if byte < 128:
+            return number, place
+        shift += 7
+        if shift > _MOST_BITS:
+            raise ValueError("a number of more than 64 bits")
+
+
+def zigzag(number: int) -> int:
+    """The signed number that a varint stands for."""
+    return number >> 1 ^ -(number & 1)
+
+
+def skip(data: bytes, place: int, kind: int) -> int:
+    """Where the value of this kind, which begins at `place`, has ended."""
+    if kind in (BYTE, I16, I32, I64):
+        return place + 1 if kind == BYTE else varint(data, place)[1]
+    if kind == DOUBLE:
+        return place + 8
+    if kind == BINARY:
+        length, start = varint(data, place)
+        return start + length
+    if kind in (LIST, SET):
+        return _skip_list(data, place)
+    if kind == STRUCT:
+        return _skip_struct(data, place)
+    raise ValueError(f"parquet holds no values of kind {kind} here")
+
+
+def _skip_list(data: bytes, place: int) -> int:
+    count, kind = data[place] >> 4, data[place] & 15
+    place += 1
+    if count == 15:
+        count, place = varint(data, place)
+    # Each takes a byte at least, and a count alone must not keep anybody busy.
+    if count > len(data) - place:
+        raise ValueError("a list that is longer than its bytes")
+    for _ in range(count):
+        place = place + 1 if kind in (TRUE, FALSE) else skip(data, place, kind)
+    return place
+
+
+def _skip_struct(data: bytes, place: int) -> int:
+    while data[place] != STOP:
+        header = data[place]
+        place += 1
+        if not header >> 4:
+            place = varint(data, place)[1]
+        if header & 15 not in (TRUE, FALSE):
+            place = skip(data, place, header & 15)
+    return place + 1
