@@ -17,7 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     {"errors", "demo"},
     {"files", "quantities", "extras"},
-    {"vacua"},
+    {"vacua", "scheduling"},
     {"settings", "staging", "hub"},
     {"dataset"},
     {"sync"},

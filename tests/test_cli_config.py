@@ -5,6 +5,7 @@ import pytest
 
 from tests.cli_in_process import run
 from tests.cli_support import VULCAN, Ran, clean, on_terminal
+from vulcan_cli.credentials import Secret
 from vulcan_cli.settings import load_settings
 from vulcan_cli.settings_fields import FIELDS
 
@@ -44,11 +45,12 @@ def test_where_each_value_comes_from(tmp_path: Path) -> None:
         ("card", "default", "true"),
         ("license", "default", "-"),
         ("citation", "default", "-"),
+        ("healthcheck_url", "default", "-"),
         ("token", "STRINGFORGE_VULCAN_TOKEN", "[hidden]"),
         ("endpoint", "HF_ENDPOINT", "http://hub.example"),
     ]
     wide = max(len(origin) for _, origin, _ in rows)
-    table = "".join(f"{name:13}  {origin:{wide}}  {value}\n" for name, origin, value in rows)
+    table = "".join(f"{name:15}  {origin:{wide}}  {value}\n" for name, origin, value in rows)
     assert ran == Ran(0, table, "")
 
 
@@ -57,7 +59,7 @@ def test_it_fits_its_terminal(tmp_path: Path, columns: int) -> None:
     env = clean(tmp_path, COLUMNS=str(columns), LC_ALL="C.UTF-8", NO_COLOR="1")
     code, seen = on_terminal([*VULCAN, "config"], env, tmp_path)
     assert code == 0
-    whole = f"template       default     {TEMPLATE}"
+    whole = f"template         default     {TEMPLATE}"
     cut = whole if len(whole) <= columns else whole[: columns - 1] + "…"
     assert seen.splitlines()[4] == cut
 
@@ -98,7 +100,11 @@ def test_each_comment_is_a_line_that_counts_without_its_sign(tmp_path: Path, nam
         "license": "cc-by-4.0",
         "citation": "Us (2026)",
     }
-    assert getattr(settings, name) == shown.get(name, FIELDS[name].default)
+    found = getattr(settings, name)
+    if isinstance(found, Secret):
+        assert found.reveal() == "https://hc-ping.com/UUID"
+        return
+    assert found == shown.get(name, FIELDS[name].default)
 
 
 def test_a_file_with_settings_in_it(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def test_defaults(home: Path, here: Path) -> None:
         card=True,
         license=None,
         citation=None,
+        healthcheck_url=None,
         origins=dict.fromkeys(FIELDS, Origin("default", "default")),
     )
 
@@ -189,6 +190,7 @@ def test_a_misspelt_variable_is_said(home: Path, here: Path) -> None:
         ("staging_dir", "nul\0", "it must be a folder"),
         ("repo", f"https://me:{TOKEN}@host/x", "it looks like a token"),
         ("project", TOKEN, "it looks like a token"),
+        ("healthcheck_url", "hc-ping.com/x", "it must begin with https:// or http://"),
         (
             "template",
             "{a.b}",

@@ -156,7 +156,8 @@ class Vulcan:
             run_id: Instead of a rendered one.
             tadpole_charge: Where the rows do not say.
             solver: `name`, `config_hash` and whatever else.
-            provenance: `git_sha`, `seed`, `wall_clock_s` and whatever else.
+            provenance: `git_sha`, `seed`, `wall_clock_s` and whatever else; it wins over what
+                the scheduler says of the job.
             extra_kwargs: More template values; they win over those of the instance.
 
         Raises:
@@ -171,7 +172,7 @@ class Vulcan:
             run_id=run_id,
             tadpole_charge=tadpole_charge,
             solver=solver or {},
-            provenance=provenance or {},
+            provenance={**settings.read_job(), **(provenance or {})},
             project=self.project,
             template=self.run_id_template,
             template_values={**self.extra_kwargs, **(extra_kwargs or {})},

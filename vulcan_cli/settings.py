@@ -7,7 +7,7 @@ the user's own `vulcan.toml`, over the default.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from typing import Any, Literal
 from vulcan_cli import credentials
 from vulcan_cli.credentials import Secret
 from vulcan_cli.errors import NotSetUp, UsageError
+from vulcan_cli.scheduling.job import DESCRIBED, job_of
 from vulcan_cli.settings_fields import FIELDS, PREFIXES, Field
 from vulcan_cli.settings_file import FILE_NAME, Found, SettingsFile, find_files, user_file
 from vulcan_cli.vacua.secrets import looks_secret
@@ -59,6 +60,7 @@ class Settings:
         card: Whether `sync` keeps the dataset card of the repo.
         license: The licence of the dataset, an identifier of the Hub; None says nothing.
         citation: How to cite the dataset, as text; None says nothing.
+        healthcheck_url: What a sync pings, or None.
         origins: For each of these names where its value comes from.
         files: The settings files that were read, the one that wins first.
         notices: What a person should know: one sentence each.
@@ -76,6 +78,7 @@ class Settings:
     card: bool
     license: str | None
     citation: str | None
+    healthcheck_url: Secret | None
     origins: Mapping[str, Origin]
     files: tuple[Path, ...] = ()
     notices: tuple[str, ...] = ()
@@ -188,6 +191,55 @@ def read_display(environ: Mapping[str, str] | None = None) -> Display:
     )
 
 
+def read_job(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Which job this runs in; see `vulcan_cli.scheduling.job`. Empty outside of one."""
+    return job_of(os.environ if environ is None else environ)
+
+
+def carried(
+    settings: Settings, names: Iterable[str], environ: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Variables that make vulcan find the same settings from anywhere else on this machine.
+
+    Args:
+        settings: The settings that count here.
+        names: Those to carry over, where they are not the default; secrets never are.
+        environ: The environment; what leads to the token comes from there, not the token.
+    """
+    environ = os.environ if environ is None else environ
+    variables = {}
+    for name in names:
+        value = getattr(settings, name)
+        if settings.origins[name].kind != "default" and not isinstance(value, Secret):
+            variables[FIELDS[name].variable] = _from_anywhere(value)
+    if "repo" in names:
+        paths = {name: str(Path(environ[name]).absolute()) for name in _PATHS if environ.get(name)}
+        endpoint = read_endpoint(environ)
+        variables |= paths | ({} if endpoint is None else {"HF_ENDPOINT": endpoint})
+    return variables
+
+
+def holds_token(environ: Mapping[str, str] | None = None) -> str | None:
+    """The variable that holds the token itself, and so must not be written down; or None."""
+    environ = os.environ if environ is None else environ
+    found = credentials.find_token(environ)
+    return found.origin if found is not None and found.origin in environ else None
+
+
+def _from_anywhere(value: object) -> str:
+    """A setting as text that means the same in every folder."""
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, tuple):
+        return ",".join(_from_anywhere(each) for each in value)
+    text = str(value)
+    is_relative = text in {".", ".."} or text.startswith(("./", "../"))
+    return os.path.abspath(text) if is_relative else text  # noqa: PTH100 (drops the ..)
+
+
+_PATHS = ("VULCAN_TOKEN_FILE", "HF_HOME", "HF_TOKEN_PATH", "XDG_CONFIG_HOME")
+
+
 COMPLETION_VARIABLE = "_VULCAN_COMPLETE"
 """Set by the shell when it wants words to complete."""
 
@@ -277,6 +329,7 @@ ENVIRONMENT: tuple[tuple[str, str], ...] = (
     ("VULCAN_TOKEN_FILE", "a file that holds the token, of mode 0600"),
     ("HF_TOKEN", "the token where none of these is set; then what `hf auth login` stored"),
     ("HF_ENDPOINT", "another Hub than https://huggingface.co"),
+    (DESCRIBED, "which job a worker runs in, for the provenance of what it stages"),
     ("VULCAN_DEBUG", "1 shows the traceback of an error"),
     ("NO_COLOR", "no colour"),
     ("XDG_CONFIG_HOME", "where the user's own settings file stands, in vulcan/vulcan.toml"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vulcan_cli.credentials import Secret
 from vulcan_cli.quantities import parse_duration
 from vulcan_cli.vacua.run_id import DEFAULT_TEMPLATE, template_names
 
@@ -121,6 +122,14 @@ def _seconds(raw: object, _: Path) -> float:
     return seconds
 
 
+def _address(raw: object, base: Path) -> Secret:
+    """An address that whoever knows it can use: it is never shown."""
+    text = _text(raw, base)
+    if not text.startswith(("http://", "https://")) or " " in text:
+        raise ValueError("it must begin with https:// or http://")
+    return Secret(text, "healthcheck_url")
+
+
 FIELDS: Mapping[str, Field] = {
     field.name: field
     for field in (
@@ -142,6 +151,13 @@ FIELDS: Mapping[str, Field] = {
         Field("card", default=True, read=_yes_or_no, help="whether sync keeps the dataset card"),
         Field("license", None, _text, "the licence of the dataset, for its card", '"cc-by-4.0"'),
         Field("citation", None, _lines, "how to cite the dataset, for its card", '"Us (2026)"'),
+        Field(
+            "healthcheck_url",
+            None,
+            _address,
+            "what sync pings at its start (/start), when done, and where it fails (/fail)",
+            '"https://hc-ping.com/UUID"',
+        ),
     )
 }
 """All settings by name, in the order people read them."""

@@ -41,6 +41,8 @@ COMMANDS: tuple[str, ...] = (
     "query",
     "split",
     "card",
+    "schedule",
+    "job-script",
     "config",
     "demo",
     "help",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,10 @@ class _Advice:
 
 
 _MOST_KEPT = 5
+_OF_STREAMS = ("--format", "--max-age")
+_UNSAID = ("--healthcheck-url",)
+"""Options whose values are secrets; what is to type next leaves them out."""
+
 _COMMAND = "{command}"
 _NOTHING_CHANGED = "nothing was changed"
 _IN_PENDING = "every shard that is not yet confirmed is still in pending/"
@@ -140,14 +144,20 @@ def _rows_refused(error: errors.RowsRefused, typed: Sequence[str]) -> _Advice:
 
 def _again_from(file: Path, typed: Sequence[str]) -> str:
     """The command line that checks rows of a stream again, from the file that holds them."""
-    rest: list[str] = []
-    words = iter(typed[1:])
-    for word in words:
-        if word in ("--format", "--max-age"):
-            next(words, None)
-        elif word not in ("-", "--dry-run"):
-            rest.append(word)
+    rest = [each for each in _without(typed[1:], _OF_STREAMS) if each not in ("-", "--dry-run")]
     return shlex.join(["vulcan", "stage", str(file), *rest, "--dry-run"])
+
+
+def _without(words: Sequence[str], options: Collection[str]) -> list[str]:
+    """A command line without some options and what they take."""
+    left: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word in options:
+            next(rest, None)
+        elif word.partition("=")[0] not in options:
+            left.append(word)
+    return left
 
 
 def _repo_missing(error: errors.RepoMissing, typed: Sequence[str]) -> _Advice:
@@ -168,7 +178,7 @@ def _typed(words: Sequence[str], option: str | None = None) -> str:
     """A command line as it was typed, or with one option more; empty where nothing is known."""
     if not words:
         return ""
-    command, *rest = words
+    command, *rest = _without(words, _UNSAID)
     more = [option] if option is not None and option not in rest else []
     return shlex.join(["vulcan", command, *more, *rest])
 

@@ -12,6 +12,7 @@ from vulcan_cli.cli.options.everywhere import Json, Quiet, Repos, StagingDir, Ve
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.suggest import did_you_mean, one_of
 from vulcan_cli.cli.tree import Example
+from vulcan_cli.credentials import Secret
 from vulcan_cli.errors import UsageError
 from vulcan_cli.settings import find_token, load_settings, read_endpoint, settings_path
 
@@ -136,12 +137,16 @@ def _shown(value: object) -> str:
     return _NONE if value is None or value == "" else " ".join(str(value).splitlines())
 
 
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Secret) else value
+
+
 def _document(settings: Settings) -> Mapping[str, object]:
     secret = find_token()
     return {
         "settings": {
             name: {
-                "value": getattr(settings, name),
+                "value": _plain(getattr(settings, name)),
                 "origin": {"kind": origin.kind, "name": origin.name},
             }
             for name, origin in settings.origins.items()

@@ -33,7 +33,7 @@ from vulcan_cli.cli.streaming import NAME, Streaming
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import Problem, UsageError
 from vulcan_cli.quantities import parse_duration
-from vulcan_cli.settings import load_settings
+from vulcan_cli.settings import load_settings, read_job
 
 if TYPE_CHECKING:
     from vulcan_cli.staging.intake import Intake, Read, StagedShard
@@ -91,7 +91,7 @@ def stage(
 
     Needs neither network nor token. Either every input is staged or none is; what is wrong is told
     for all columns and rows at once. The path of each shard is printed. The same rows staged again
-    are one shard.
+    are one shard. In a job of Slurm, PBS or HTCondor, its ids go into the provenance.
 
     With --max-rows or --max-age, NDJSON, CSV and Arrow streams are staged while they come through
     a pipe, a shard at a time. SIGTERM and the end of the stream stage what is there; so does
@@ -114,7 +114,7 @@ def stage(
         geometry_problems=wrong,
         tadpole_charge=tadpole_charge,
         solver=_pairs("--solver", solver),
-        provenance=_pairs("--provenance", provenance),
+        provenance={**read_job(), **_pairs("--provenance", provenance)},
         project=settings.project,
         template=settings.template,
         template_values=_values(set_),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,6 +19,7 @@ from vulcan_cli.cli.options.commits import (
     ErrorOnRemaining,
     Every,
     FailExhausted,
+    HealthcheckUrl,
     KeepCard,
     MaxBatch,
     MaxDuration,
@@ -74,6 +76,7 @@ def sync(
     dry_run: DryRun = False,
     no_reserve: NoReserve = False,
     error_on_remaining: ErrorOnRemaining = False,
+    healthcheck_url: HealthcheckUrl = None,
     json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -100,6 +103,7 @@ def sync(
         max_retries=max_retries,
         commit_prefix=commit_prefix,
         card=card,
+        healthcheck_url=healthcheck_url,
     )
     out.notices(settings.notices)
     area = StagingArea(settings.require_staging_dir())
@@ -118,17 +122,24 @@ def sync(
         licence=settings.license,
         citation=settings.citation,
     )
+    code_of = partial(_code_of, error_on_remaining=error_on_remaining)
     if dry_run:
         reports = _rehearse(area, settings, options, reserve=not no_reserve)
     else:
-        reports = _rounds(area, settings, options, out, every=every, max_duration=max_duration)
+        reports = _rounds(
+            area, settings, options, out, code_of, every=every, max_duration=max_duration
+        )
     code = 0
     for report in reports:
         _tell(out, report, context.obj)
-        late = error_on_remaining and report.n_remaining > 0
-        code = report.exit_code or (_LATER if late else 0)
+        code = code_of(report)
     if code:
         raise typer.Exit(code)
+
+
+def _code_of(report: SyncReport, *, error_on_remaining: bool) -> int:
+    late = error_on_remaining and report.n_remaining > 0
+    return report.exit_code or (_LATER if late else 0)
 
 
 def _rehearse(
@@ -147,15 +158,19 @@ def _rounds(
     settings: Settings,
     options: SyncOptions,
     out: Output,
+    code_of: Callable[[SyncReport], int],
     *,
     every: str | None,
     max_duration: str | None,
 ) -> Iterator[SyncReport]:
+    from vulcan_cli.sync.healthcheck import Healthcheck  # noqa: PLC0415
     from vulcan_cli.sync.rounds import rounds, until  # noqa: PLC0415
     from vulcan_cli.sync.spread import sync_all  # noqa: PLC0415
     from vulcan_cli.sync.timing import Clock  # noqa: PLC0415
 
-    repos = open_configured(settings)
+    url = settings.healthcheck_url
+    health = Healthcheck(None if url is None else url.reveal(), out.warn)
+    repos = health.guard(lambda: open_configured(settings))
     clock = Clock()
     deadline = None if max_duration is None else clock.now() + parse_duration(max_duration)
     stopping = until(deadline, clock, _asked_by_sigterm())
@@ -167,7 +182,9 @@ def _rounds(
             )
 
     every_s = None if every is None else parse_duration(every)
-    return rounds(run, every_s=every_s, clock=clock, stopping=stopping)
+    return rounds(
+        lambda: health.watch(run, code_of), every_s=every_s, clock=clock, stopping=stopping
+    )
 
 
 def _tell(out: Output, report: SyncReport, typed: Sequence[str]) -> None:

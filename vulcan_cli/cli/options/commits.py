@@ -144,3 +144,14 @@ MaxDuration = Annotated[
         rich_help_panel=COMMITS,
     ),
 ]
+
+HealthcheckUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--healthcheck-url",
+        metavar="URL",
+        help="Ping URL/start, then URL or URL/fail, as healthchecks.io takes it; never shown. "
+        "[VULCAN_HEALTHCHECK_URL]",
+        rich_help_panel=OUTPUT,
+    ),
+]

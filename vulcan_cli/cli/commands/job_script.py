@@ -1,0 +1,128 @@
+"""`vulcan job-script`: a job array whose tasks stage while their solver works."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vulcan_cli.cli.options.everywhere import Quiet, StagingDir, Verbose
+from vulcan_cli.cli.options.scheduling import (
+    SolverWords,
+    TaskCpus,
+    TaskMemory,
+    Tasks,
+    TaskTime,
+)
+from vulcan_cli.cli.options.staging import (
+    GeometryText,
+    InputFormat,
+    MaxAge,
+    MaxRows,
+    Project,
+    Solver,
+    TadpoleCharge,
+    TemplateText,
+)
+from vulcan_cli.cli.output import Output
+from vulcan_cli.cli.suggest import did_you_mean, one_of
+from vulcan_cli.cli.tree import Example
+from vulcan_cli.errors import UsageError
+from vulcan_cli.quantities import parse_duration, parse_size
+from vulcan_cli.settings import carried, load_settings
+
+EXAMPLES = (
+    Example(
+        "Two hundred tasks of Slurm, each with its seed",
+        "vulcan job-script slurm --tasks 200 -g h11=3,h12=2,ks_id=384564 -- "
+        "my-solver --seed {task} > job.sh",
+    ),
+    Example(
+        "For PBS, with a column that the solver does not write",
+        "vulcan job-script pbs --tasks 50 --time 8h -g h11=3,h12=2 --tadpole-charge 12 -- "
+        "./scan.sh {task}",
+    ),
+    Example(
+        "For HTCondor; the script submits itself",
+        "vulcan job-script htcondor --tasks 10 -g h11=3,h12=2 -- python scan.py {task} > job.sh",
+    ),
+)
+EXIT_CODES = (3, 4, 6)
+
+_KINDS = {
+    "slurm": "for sbatch",
+    "pbs": "for qsub, of PBS Pro, OpenPBS and Torque",
+    "htcondor": "for condor_submit, to which it hands itself",
+}
+_CARRIED = ("staging_dir", "project", "template")
+
+Kind = Annotated[
+    str,
+    typer.Argument(metavar="KIND", help="slurm, htcondor or pbs.", autocompletion=one_of(_KINDS)),
+]
+
+
+def job_script(
+    kind: Kind,
+    solver_words: SolverWords = None,
+    *,
+    tasks: Tasks = 1,
+    time: TaskTime = "24h",
+    mem: TaskMemory = "2GB",
+    cpus: TaskCpus = 1,
+    geometry: GeometryText = None,
+    tadpole_charge: TadpoleCharge = None,
+    solver: Solver = None,
+    project: Project = None,
+    template: TemplateText = None,
+    max_rows: MaxRows = 5000,
+    max_age: MaxAge = "10m",
+    format_: InputFormat = "ndjson",
+    staging_dir: StagingDir = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Print the script of a job array that stages what its solver finds, while it works.
+
+    Each task runs the solver with its own number and stages its rows, which carry the ids of job,
+    task and node. At preemption and at the end of its time a task stages what is there and ends
+    with 0; else it ends with what stage said, or with what the solver said. It needs a staging
+    directory that all nodes see; and no network.
+    """
+    from vulcan_cli.scheduling import scripts  # noqa: PLC0415
+    from vulcan_cli.scheduling.timers import executable  # noqa: PLC0415
+    from vulcan_cli.vacua.geometry import Geometry  # noqa: PLC0415
+
+    out = Output(quiet=quiet, verbose=verbose)
+    if kind not in _KINDS:
+        meant = did_you_mean(kind, _KINDS)
+        raise UsageError(f"vulcan job-script does {', '.join(_KINDS)}, not {kind!r}{meant}")
+    settings = load_settings(staging_dir=staging_dir, project=project, template=template)
+    out.notices(settings.notices)
+    settings.require_staging_dir()
+    if geometry is not None:
+        Geometry.parse(geometry)
+    stage = [*executable(Path(sys.executable)), "stage", "-", "--format", format_]
+    for option, value in (
+        ("--geometry", geometry),
+        ("--tadpole-charge", tadpole_charge),
+        *(("--solver", text) for text in solver or ()),
+        ("--max-rows", max_rows),
+        ("--max-age", max_age),
+    ):
+        if value is not None:
+            stage += [option, str(value)]
+    array = scripts.Array(
+        solver=tuple(solver_words or ()),
+        stage=tuple(stage),
+        environment=carried(settings, _CARRIED),
+        n_tasks=tasks,
+        time_s=parse_duration(time),
+        memory_mb=-(-parse_size(mem) // 10**6),
+        n_cpus=cpus,
+    )
+    scripts.check(array)
+    make = {"slurm": scripts.slurm, "pbs": scripts.pbs, "htcondor": scripts.htcondor}[kind]
+    out.lines(make(array).splitlines())
