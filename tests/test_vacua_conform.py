@@ -29,6 +29,10 @@ LIKE_FIRST = "must have {} entries, as the others of geometry " + str(GEOMETRY)
         ({"moduli_im": None}, [("moduli_im", None, None, "required column is missing")]),
         ({"tau_re": None}, [("tau_re", None, None, "required column is missing")]),
         (
+            {"tau_re": None, "Tau re": [1.0, 2.0]},
+            [("tau_re", None, None, "required column is missing; there is 'Tau re'")],
+        ),
+        (
             {"tadpole_charge": None},
             [
                 (

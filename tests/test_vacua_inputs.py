@@ -145,6 +145,14 @@ def test_the_systems_own_errors_stay_what_they_are(tmp_path: Path) -> None:
         'flux,tau_re,note\n"[1, -2]",0.5,a',
         'flux,tau_re,note\n"[1, -2]",0.5,a\n\n\r\n\n',
         '\n\nflux,tau_re,note\n"[1, -2]",0.5,a\n',
+        'flux,tau_re,note\n\n"[1, -2]",0.5,a\n',
+        '# by a solver, of 2026\n\n# in "units"\nflux,tau_re,note\n"[1, -2]",0.5,a\n',
+        "sep=;\r\nflux;tau_re;note\r\n[1, -2];0.5;a\r\n",
+        'flux, tau_re, note\n"[1, -2]", 0.5, a\n',
+        '"flux", "tau_re", "note"\n"[1, -2]", "0.5", "a"\n',
+        ',flux,tau_re,note\n7,"[1, -2]",0.5,a\n',
+        'flux,tau_re,note,\n"[1, -2]",0.5,a,\n',
+        "flux|tau_re|note\n[1, -2]|0.5|a\n",
         "flux;tau_re;note\n[1, -2];0.5;a\n",
         "flux\ttau_re\tnote\n[1, -2]\t0.5\ta\n",
         '"flux"\t"tau_re"\t"note"\r\n"[1, -2]"\t0.5\ta\r\n',
@@ -155,7 +163,9 @@ def test_csv_as_people_write_it(text: str) -> None:
     assert read(text, "csv").equals(frame)
 
 
-@pytest.mark.parametrize("text", ["[1, -2]", "1 -2", "[1 -2]", "[ 1\n -2]", "[1.0, -2.0]", "1,-2"])
+@pytest.mark.parametrize(
+    "text", ["[1, -2]", "1 -2", "[1 -2]", "[ 1\n -2]", "[1.0, -2.0]", "1,-2", "(1, -2)", "{1 , -2}"]
+)
 def test_csv_lists(text: str) -> None:
     frame = read(f'flux,x\n"{text}",1\n')
     assert flatten(frame["flux"]).lists.to_list() == [[1.0, -2.0]]
@@ -224,9 +234,11 @@ def test_seeds_in_csv_keep_every_digit() -> None:
             (None, 4, None, "has 1 cells where the header has 2"),
         ]),
         ("a,b\n1,2\n3", [(None, 2, None, "has 1 cells where the header has 2")]),
-        ("a,b\n1,2\n\n3,4\n", [(None, 2, None, "has 1 cells where the header has 2")]),
         ("a,b\n1,2\n3,4,5\n", [(None, 2, None, "has 3 cells where the header has 2")]),
-        ("flux,b\n[1, 2],2\n", [(None, 1, None, "has 3 cells where the header has 2")]),
+        ("flux,b\n[1, 2],2\n", [(None, 1, None, "has 3 cells where the header has 2; "
+            "a list with commas in it stands in quotes")]),
+        ("# nothing\n\n", [(None, None, None, "there is no header")]),
+        ('a, b\n"1", "2"\n3\n', [(None, 2, None, "has 1 cells where the header has 2")]),
         ('a,b\n"1,2\n', [(None, 1, None, "has 1 cells where the header has 2")]),
     ],
 )  # fmt: skip
@@ -254,14 +266,35 @@ def test_bytes_that_are_no_csv_are_refused(data: bytes) -> None:
     assert [problem.source for problem in refusal.value.problems] == ["in"]
 
 
-def test_an_unnamed_column_is_refused_with_advice() -> None:
+def test_empty_lines_are_no_rows_but_in_quotes() -> None:
+    frame = read('a,note\n\n1,"x\n\ny"\n  \n\r\n2,z\n')
+    assert frame.rows() == [(1, "x\n\ny"), (2, "z")]
+
+
+@pytest.mark.parametrize("index", [[0, 1], [5, 9], [-3, 2**40], [None, None]])
+def test_what_only_counts_the_rows_is_left_out(index: list[int | None]) -> None:
     """Pandas writes its index so."""
+    assert read(numbered(index)).columns == rows().columns
+
+
+@pytest.mark.parametrize("index", [[1, 0], [1, 1], [0.5, 1.5], ["a", "b"], [0, None]])
+def test_another_column_without_a_name_is_refused(index: list[Any]) -> None:
+    found = refused(lambda: prepared(read(numbered(index))))
+    assert found == [(None, None, None, "column 1 has no name; an index is best left out")]
+
+
+def numbered(index: list[Any]) -> str:
     text = rows().with_columns(
         pl.col("flux", "moduli_re", "moduli_im").cast(pl.List(pl.String)).list.join(" ")
     )
-    csv = text.insert_column(0, pl.Series("", [0, 1])).write_csv()
-    found = refused(lambda: prepared(read(csv)))
-    assert found == [(None, None, None, "column 1 has no name; an index is best left out")]
+    return text.insert_column(0, pl.Series("", index)).write_csv()
+
+
+@pytest.mark.parametrize("word", ["NA", "N/A", "null", "NULL", "None", '""', ""])
+def test_words_for_missing_numbers_are_null_but_in_text(word: str) -> None:
+    frame = read(f"residual,tags\n{word},{word}\n1,x\n")
+    assert frame["residual"].to_list() == [None, "1"]
+    assert frame["tags"].to_list() == [{"": None, '""': ""}.get(word, word), "x"]
 
 
 def test_only_a_header_is_an_empty_frame() -> None:

@@ -27,7 +27,7 @@ _TIME = (
 
 _TRUE = ("true", "True", "TRUE", "1")
 _FALSE = ("false", "False", "FALSE", "0")
-_SEPARATORS = r"\s*,\s*|\s+"
+_BRACKETS = (("[", "]"), ("(", ")"), ("{", "}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +129,19 @@ def _as_lists(series: pl.Series) -> pl.Series:
 def _split(series: pl.Series) -> pl.Series:
     """Text as lists of text. What is no list leaves a piece that is no number."""
     text = series.str.strip_chars()
-    framed = text.str.starts_with("[") & text.str.ends_with("]")
-    inside = text.str.strip_prefix("[").str.strip_suffix("]").str.strip_chars()
-    bare = inside.zip_with(framed, text)
+    bare = text
+    for opening, closing in _BRACKETS:
+        framed = text.str.starts_with(opening) & text.str.ends_with(closing)
+        if framed.any():
+            inside = text.str.strip_prefix(opening).str.strip_suffix(closing).str.strip_chars()
+            bare = inside.zip_with(framed, bare)
     # A regular expression takes as long as all the rest: only where the usual `, ` is not all.
     cells = bare.str.replace_all(", ", ",", literal=True)
     if cells.str.contains(r"\s").any():
-        cells = bare.str.replace_all(_SEPARATORS, ",")
+        commas = bare.str.replace_all(r"\s*,\s*", ",")
+        spaces = bare.str.replace_all(r"\s+", ",")
+        # Never both: of `0,5 1,5`, only who wrote it knows whether these are two numbers or four.
+        cells = commas.zip_with(bare.str.contains(",", literal=True), spaces)
     pieces = cells.str.split(",")
     if bare.str.contains("null", literal=True).any():
         pieces = pieces.list.eval(pl.element().replace("null", None))

@@ -116,14 +116,22 @@ def _check_shape(rows: pl.DataFrame, fill: Mapping[str, object], findings: Findi
         findings.add("the input has no rows")
     for name in SOLUTION:
         if name not in rows.columns:
-            findings.add("required column is missing", name)
+            findings.add(f"required column is missing{_alike(name, rows)}", name)
     if "tadpole_charge" not in rows.columns and fill.get("tadpole_charge") is None:
-        findings.add("required column is missing, and no value is given for all", "tadpole_charge")
+        alike = _alike("tadpole_charge", rows)
+        message = f"required column is missing, and no value is given for all{alike}"
+        findings.add(message, "tadpole_charge")
     for number, name in enumerate(rows.columns, start=1):
         if not name.strip():
             findings.add(f"column {number} has no name; an index is best left out")
         if secrets.looks_secret(name):
             findings.add("a column's name looks like a token")
+
+
+def _alike(name: str, rows: pl.DataFrame) -> str:
+    """The end of a message: the column that may have been meant."""
+    others = [other for other in rows.columns if other.lower().replace(" ", "_") == name]
+    return f"; there is {others[0]!r}" if others else ""
 
 
 def _keys_of_rows(rows: pl.DataFrame, findings: Findings) -> dict[str, pl.Series]:

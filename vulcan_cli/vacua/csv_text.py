@@ -1,9 +1,10 @@
-"""CSV as people write it: lists in cells, spaces in headers, semicolons, byte order marks."""
+"""CSV as people write it: lists in cells, spaces in headers, semicolons, comments, an index."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO, TextIOWrapper
 
 import polars as pl
@@ -14,6 +15,11 @@ from vulcan_cli.vacua.findings import MOST_ROWS_SHOWN
 from vulcan_cli.vacua.schema import DTYPES
 
 _BOM = b"\xef\xbb\xbf"
+_BLANK_LINE = re.compile(rb"(?:^|\n) *\r?\n")
+_MARKS = ",;\t|"
+_MISSING = ("", "NA", "N/A", "null", "NULL", "None")
+"""What stands for a missing number; in columns of text these are words."""
+
 _LONGEST_PLAIN = 15
 _LEADING_ZERO = r"^[+-]?0[0-9]"
 _WHOLE = r"^[+-]?[0-9]+$"
@@ -21,60 +27,111 @@ _TRUTHS = ("true", "True", "TRUE", "false", "False", "FALSE")
 
 
 def read_csv(data: bytes) -> pl.DataFrame:
-    """Read CSV; columns are split by `,`, `;` or tab, whichever the header has first.
+    """Read CSV; columns are split by `,`, `;`, tab or `|`, whichever the header has first.
 
     Known columns stay text, so that the casts of a shard see every digit. Others become numbers
-    or booleans where their text tells nothing more.
+    or booleans where their text tells nothing more. Empty lines count for nothing, nor do comments
+    before the header. A column without a name is left out where it only counts the rows, as
+    pandas' index does, or holds nothing.
 
     Raises:
         InputRefused: A column stands there twice, or a row has more or fewer cells than the header.
         csv.Error, UnicodeDecodeError, polars.exceptions.PolarsError: It is no CSV.
     """
-    data = data.removeprefix(_BOM)
+    data = _from_header(data.removeprefix(_BOM))
     separator = _separator(data)
     names, start = _header(data, separator)
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted({name for name in names if name.strip() and names.count(name) > 1})
     if twice:
         raise InputRefused(*(Problem("column stands there twice", name) for name in twice))
-    # Polars would make a row of nulls of each empty line at the end.
-    body = data[start:].rstrip(b"\r\n")
-    try:
-        frame = pl.read_csv(
-            body,
-            has_header=False,
-            schema=dict.fromkeys(names, pl.String()),
-            separator=separator,
-            raise_if_empty=False,
-        )
-    except pl.exceptions.PolarsError:
-        _refuse_uneven(body, separator, len(names))
-        raise
-    if frame.height and frame[:, -1].null_count():
-        # Polars fills short rows with null.
-        _refuse_uneven(body, separator, len(names))
-    return frame.select(_typed(column) for column in frame)
+    spaced = f"{separator} ".encode() in data[:start] or f'{separator} "'.encode() in data
+    read = _read_spaced if spaced else _read
+    frame = read(_without_blank_lines(data[start:]), names, separator)
+    return frame.select(_typed(column) for column in frame if not _says_nothing(column))
+
+
+def is_before_header(line: bytes) -> bool:
+    """Whether a line before the header is no header: empty, a comment, or Excel's `sep=;`."""
+    return not line.strip() or line.lstrip().startswith((b"#", b"sep="))
+
+
+def _from_header(data: bytes) -> bytes:
+    for line in BytesIO(data):
+        if not is_before_header(line):
+            break
+        data = data[len(line) :]
+    if not data:
+        raise InputRefused(Problem("there is no header"))
+    return data
 
 
 def _separator(data: bytes) -> str:
     line = data[: data.find(b"\n")].decode(errors="replace")
-    return min(",;\t", key=lambda mark: line.find(mark) % (len(line) + 1))
+    return min(_MARKS, key=lambda mark: line.find(mark) % (len(line) + 1))
 
 
 def _header(data: bytes, separator: str) -> tuple[list[str], int]:
-    """The column names, without spaces around them, and where the rows begin."""
+    """The column names, without spaces around them, and where the rows begin.
+
+    Where there is no name, there is a number of spaces of its own.
+    """
     stream = BytesIO(data)
     # The reader takes more than one line where a quoted name goes over several.
-    lines = (line.decode() for line in stream if line.strip())
+    lines = (line.decode() for line in stream)
     row = next(csv.reader(lines, delimiter=separator, skipinitialspace=True))
-    return [name.strip() for name in row], stream.tell()
+    names = [name.strip() or " " * number for number, name in enumerate(row, start=1)]
+    return names, stream.tell()
 
 
-def _refuse_uneven(body: bytes, separator: str, width: int) -> None:
+def _without_blank_lines(body: bytes) -> bytes:
+    """The body without lines that hold nothing, but for those within quotes."""
+    # Polars would make a row of nulls of each; those at the end are the usual ones.
+    body = body.rstrip(b"\r\n")
+    if not _BLANK_LINE.search(body):
+        return body
+    kept, quotes = [], 0
+    for line in BytesIO(body):
+        if quotes % 2 or line.strip(b" \r\n"):
+            kept.append(line)
+        quotes += line.count(b'"')
+    return b"".join(kept)
+
+
+def _read(body: bytes, names: list[str], separator: str) -> pl.DataFrame:
+    """The rows as text; those with more or fewer cells than there are names are refused."""
+    schema = dict.fromkeys(names, pl.String())
+    try:
+        frame = pl.read_csv(
+            body, has_header=False, schema=schema, separator=separator, raise_if_empty=False
+        )
+    except pl.exceptions.PolarsError:
+        _refuse_uneven(_rows(body, separator), len(names))
+        raise
+    if frame.height and frame[:, -1].null_count():
+        # Polars fills short rows with null.
+        _refuse_uneven(_rows(body, separator), len(names))
+    return frame
+
+
+def _read_spaced(body: bytes, names: list[str], separator: str) -> pl.DataFrame:
+    """As `_read`, where there is a space behind each separator, also before a quote.
+
+    Polars takes it for a part of the cell, and the quote too.
+    """
+    rows = [[cell or None for cell in row] for row in _rows(body, separator)]
+    _refuse_uneven(rows, len(names))
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String()), orient="row")
+
+
+def _refuse_uneven(rows: Iterable[Sequence[str | None]], width: int) -> None:
     """Refuse rows with more or fewer cells than there are columns."""
     problems = []
-    for number, cells in enumerate(_rows(body, separator), start=1):
+    for number, row in enumerate(rows, start=1):
+        cells = len(row) or 1
         if cells != width:
             message = f"has {cells} cells where the header has {width}"
+            if row and (row[0] or "").startswith(("[", "(", "{")):
+                message += "; a list with commas in it stands in quotes"
             problems.append(Problem(message, None, number))
     if len(problems) > MOST_ROWS_SHOWN:
         more = len(problems) - MOST_ROWS_SHOWN
@@ -83,19 +140,26 @@ def _refuse_uneven(body: bytes, separator: str, width: int) -> None:
         raise InputRefused(*problems)
 
 
-def _rows(body: bytes, separator: str) -> Iterator[int]:
-    """How many cells each row has; an empty line is a row of one empty cell."""
+def _rows(body: bytes, separator: str) -> Iterator[list[str]]:
     text = TextIOWrapper(BytesIO(body), encoding="utf-8", newline="")
-    for row in csv.reader(text, delimiter=separator):
-        yield len(row) or 1
+    return csv.reader(text, delimiter=separator, skipinitialspace=True)
+
+
+def _says_nothing(text: pl.Series) -> bool:
+    """Whether a column without a name only counts the rows, or holds nothing."""
+    if text.name.strip():
+        return False
+    numbers = text.cast(pl.Int64, strict=False)
+    counts = not numbers.null_count() and bool((numbers.diff().drop_nulls() > 0).all())
+    return counts or text.null_count() == len(text)
 
 
 def _typed(text: pl.Series) -> pl.Series:
     """A column of text as what it says, where turning it back would lose nothing of note."""
     dtype = DTYPES.get(text.name)
     if dtype is not None:
-        # Some writers quote everything, missing numbers too.
-        return text if dtype == pl.String else text.set(text == "", None)
+        # Some writers quote everything, missing numbers too; others have a word for them.
+        return text if dtype == pl.String else text.set(text.is_in(_MISSING), None)
     told = text.drop_nulls()
     if told.is_in(_TRUTHS).all() and told.len():
         return casts.cast(text, pl.Boolean()).values

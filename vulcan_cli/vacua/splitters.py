@@ -10,6 +10,7 @@ from io import BytesIO
 import polars as pl
 
 from vulcan_cli.errors import InputRefused, Problem
+from vulcan_cli.vacua.csv_text import is_before_header
 from vulcan_cli.vacua.flatbuffer import Table
 from vulcan_cli.vacua.inputs import frame_of
 from vulcan_cli.vacua.stream import Splitter
@@ -114,7 +115,7 @@ class LineSplitter:
         if not self._begun:
             row = row.removeprefix(_BOM)
             self._begun = True
-        if not row.strip():
+        if not row.strip() or (self._wants_head and is_before_header(row)):
             return
         if self._wants_head:
             self._head, self._wants_head = row, False
