@@ -309,6 +309,22 @@ def test_a_good_shard_is_taken_at_once_however_young(area: StagingArea) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("tau_re", pa.array([0.5, None, float("nan")])),
+        ("tau_im", pa.array([0.0, -1.0, None])),
+        ("tadpole_charge", pa.array([1, None, 3], pa.int32())),
+    ],
+)
+def test_rows_that_the_peer_takes_are_published(
+    area: StagingArea, name: str, cells: pa.Array
+) -> None:
+    """`stage` refuses such rows, but another program may have its reasons for them."""
+    put_bytes(area, BAD, rewritten(GOOD, with_column(name, cells)))
+    assert isinstance(checked(area), Checked)
+
+
 @pytest.mark.parametrize("size", [64 << 20, 1])
 def test_a_large_file_is_checked_as_a_small_one(
     area: StagingArea, size: int, monkeypatch: pytest.MonkeyPatch

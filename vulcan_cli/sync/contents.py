@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua import arrow_ipc, secrets
 from vulcan_cli.vacua.arrow_text import holds_text, texts
-from vulcan_cli.vacua.schema import DTYPES, IDENTITY, REQUIRED
+from vulcan_cli.vacua.schema import DTYPES, IDENTITY, NEVER_NULL, REQUIRED
 from vulcan_cli.vacua.shard import PROVENANCE_KEY, Footer, parse_footer
 from vulcan_cli.vacua.unpacked import ROWS_AT_ONCE, opened, within_limits
 
@@ -60,7 +60,7 @@ def _checked(parquet: pq.ParquetFile, source: pa.NativeFile, size: int, path: Pa
     repeated = within_limits(metadata, source, size)
     if repeated:
         parquet = pq.ParquetFile(source, metadata=metadata, read_dictionary=repeated)
-    columns = list(dict.fromkeys([*REQUIRED, *IDENTITY, *named]))
+    columns = list(dict.fromkeys([*NEVER_NULL, *IDENTITY, *named]))
     for rows in parquet.iter_batches(ROWS_AT_ONCE, columns=columns, use_threads=False):
         _check_rows(rows, named, footer, path)
     return footer
@@ -73,7 +73,7 @@ def _check_rows(rows: pa.RecordBatch, named: tuple[str, ...], footer: Footer, pa
         "geometry_id": footer.geometry.geometry_id,
         **footer.geometry.as_dict(),
     }
-    for name in REQUIRED:
+    for name in NEVER_NULL:
         if rows.column(name).null_count:
             raise BadShard(path, f"column {name} holds nulls")
     if not all(_all_are(rows.column(name), value) for name, value in wanted.items()):

@@ -83,7 +83,10 @@ SOLUTION_LISTS = ("flux", "moduli_re", "moduli_im")
 """The lists among them: each of one length in a shard."""
 
 REQUIRED = (*SOLUTION, "tadpole_charge", "created_at")
-"""What is never null in a shard, beside what we write ourselves."""
+"""What we let no null into, beside what we write ourselves."""
+
+NEVER_NULL = (*SOLUTION_LISTS, "created_at")
+"""What is null in no shard, whoever wrote it: the peer takes nulls for `tau` and the charge."""
 
 IDENTITY = ("run_id", "geometry_id", *KEYS)
 """What we write ourselves, whatever the input said."""
