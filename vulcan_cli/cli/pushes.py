@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vulcan_cli.cli.repos import open_one
+from vulcan_cli.errors import UsageError
+from vulcan_cli.hub.repo import MAIN
 from vulcan_cli.quantities import counted
+from vulcan_cli.settings import Settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vulcan_cli.cli.output import Output
-    from vulcan_cli.settings import Settings
+    from vulcan_cli.hub.repo import Repo
+    from vulcan_cli.staging.area import StagingArea
     from vulcan_cli.sync.options import SyncOptions
     from vulcan_cli.sync.send import Sent
 
@@ -37,12 +45,63 @@ def options_of(
     )
 
 
-def tell_sent(sent: Sent, repo: str, out: Output) -> None:
+@dataclass(frozen=True, slots=True)
+class SplitPush:
+    """Where the files of splits are to be pushed, and how.
+
+    Attributes:
+        area: The staging directory, which holds the budget.
+        repo: The repo of the splits.
+        settings: What counts.
+        create_repo: Make the repo where there is none.
+        dry_run: Only find out what would be committed.
+    """
+
+    area: StagingArea
+    repo: Repo
+    settings: Settings
+    create_repo: bool
+    dry_run: bool
+
+    @classmethod
+    def open(
+        cls, text: str | None, settings: Settings, *, create_repo: bool, dry_run: bool
+    ) -> SplitPush | None:
+        """Open a repo as it was typed; None where there is none.
+
+        Raises:
+            UsageError: It is one that shards are synced to, or there is none to do more with.
+            NotSetUp: A token or the staging directory is missing.
+        """
+        from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
+
+        if text is None:
+            if create_repo or dry_run:
+                raise UsageError("--create-repo and --dry-run go with --push")
+            return None
+        area = StagingArea(settings.require_staging_dir())
+        repo = open_one(text)
+        if repo.key in {open_one(each).key for each in settings.repo}:
+            raise UsageError(f"{repo.name} is for shards; splits go to a repo of their own")
+        return cls(area, repo, settings, create_repo, dry_run)
+
+    def send(self, folder: Path) -> Sent:
+        """Push what is in a folder."""
+        from vulcan_cli.sync.push_splits import push_splits  # noqa: PLC0415
+        from vulcan_cli.sync.readme import about_of  # noqa: PLC0415
+
+        settings = self.settings
+        about = about_of(self.repo, settings.license, settings.citation)
+        options = options_of(settings, revision=MAIN, with_peer=False, create_repo=self.create_repo)
+        return push_splits(self.area, self.repo, options, about, folder, dry_run=self.dry_run)
+
+
+def tell_sent(sent: Sent, out: Output) -> None:
     """Say what became of a push: a line on stdout, a file each on stderr where there are many."""
     if sent.status == "unchanged":
-        line = f"unchanged\t{repo}"
+        line = f"unchanged\t{sent.repo}"
     else:
-        line = f"{sent.status}\t{repo}\t{sent.commit or '-'}"
+        line = f"{sent.status}\t{sent.repo}\t{sent.commit or '-'}"
     if not out.as_json and not out.quiet:
         out.line(line)
     if sent.added or sent.removed:
@@ -50,10 +109,10 @@ def tell_sent(sent: Sent, repo: str, out: Output) -> None:
         out.say(f"{counted(len(sent.added), 'file')} changed{removed}")
 
 
-def document_of(sent: Sent, repo: str) -> dict[str, object]:
+def document_of(sent: Sent) -> dict[str, object]:
     """The same for scripts."""
     return {
-        "repo": repo,
+        "repo": sent.repo,
         "status": sent.status,
         "commit": sent.commit,
         "added": list(sent.added),

@@ -26,10 +26,11 @@ def open_configured(settings: Settings, *, to_write: bool = True) -> list[Repo]:
         NotSetUp: No repo is set, or no token where one is needed.
     """
     settings.require_repo()
-    return [_open(text, to_write=to_write) for text in settings.repo]
+    return [open_one(text, to_write=to_write) for text in settings.repo]
 
 
-def _open(text: str, *, to_write: bool) -> Repo:
+def open_one(text: str, *, to_write: bool = True) -> Repo:
+    """Open a repo as a person writes it; arguments and errors as for `open_configured`."""
     if is_directory(text):
         return open_repo(text)
     secret = find_token()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from vulcan_cli.dataset.local_catalog import keep
+from vulcan_cli.dataset.split_files import DESCRIPTION
 from vulcan_cli.errors import (
     DiskTrouble,
     LeaseLost,
@@ -47,6 +48,7 @@ from vulcan_cli.sync.options import (
     DEFAULT_WINDOW_S,
     SyncOptions,
 )
+from vulcan_cli.sync.push_splits import refuse_splits
 from vulcan_cli.sync.readme import CardKeeper, about_of
 from vulcan_cli.sync.rehearse import rehearse
 from vulcan_cli.sync.report import SyncReport
@@ -272,7 +274,9 @@ class _Drain:
                 return
             revision = self._options.revision
             head = self._repo.head(revision)
-            remote = self._repo.look_up([shard.path_in_repo for shard in shards], head)
+            remote = self._repo.look_up([DESCRIPTION, *(s.path_in_repo for s in shards)], head)
+            if DESCRIPTION in remote:
+                refuse_splits(self._repo, head)
             found = sort([journaled(shard) for shard in shards], remote)
             identities = {shard.entry.name: shard.identity for shard in shards}
             self._settler.confirm(found.landed, head, revision, identities)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from vulcan_cli.dataset.card import README, About
+from vulcan_cli.dataset.card import README, About, card
 from vulcan_cli.dataset.repo_catalog import (
     HEAD_PATH,
     encode_head,
@@ -20,8 +20,9 @@ from vulcan_cli.hub.repo import Addition, Repo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.sync.in_memory import addition
 from vulcan_cli.sync.options import SyncOptions
-from vulcan_cli.sync.readme import NoCardError, new_card, read_card
-from vulcan_cli.sync.send import Change, Sent, refused_files, send
+from vulcan_cli.sync.push_splits import refuse_splits
+from vulcan_cli.sync.readme import card_to_push
+from vulcan_cli.sync.send import Change, Sent, send
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +56,19 @@ def push_card(
 
     Raises:
         InputRefused: The card that is there cannot be kept, or the repo refuses the new one.
+        RepoRefuses: The repo holds splits.
         VulcanError: As `send`.
     """
     found: list[tuple[tuple[str, ...], tuple[BadShard, ...]]] = []
 
     def change_at(head: str) -> Change:
+        refuse_splits(repo, head)
         shards = read_repo(repo, head)
-        try:
-            made = new_card(read_card(repo, head), shards, about)
-        except NoCardError as error:
-            raise refused_files([README], str(error)) from error
-        found.append((made.left_alone, shards.bad))
-        if made.data is None:
+        made, left_alone = card_to_push(stack, repo, head, lambda text: card(text, shards, about))
+        found.append((left_alone, shards.bad))
+        if made is None:
             return Change()
-        why = repo.check_card(made.data.decode())
-        if why is not None:
-            raise refused_files([README], why)
-        card = addition(stack, README, made.data, made.replaces)
-        return Change((card, *_catalog(stack, repo, head)), bad_input=frozenset({README}))
+        return Change((made, *_catalog(stack, repo, head)), bad_input=frozenset({README}))
 
     with ExitStack() as stack:
         sent = send(area, repo, options, change_at, "dataset card", dry_run=dry_run)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from vulcan_cli.dataset.card import README, About, card
+from vulcan_cli.dataset.card_blocks import Card
 from vulcan_cli.dataset.catalog import Catalog
-from vulcan_cli.errors import VulcanError
-from vulcan_cli.hub.repo import Repo
+from vulcan_cli.errors import InputRefused, Problem, VulcanError
+from vulcan_cli.hub.repo import Addition, Repo
+from vulcan_cli.sync.in_memory import addition
 
 LARGEST = 4 << 20
 """Bytes of a `README.md` that we look into."""
@@ -65,21 +68,46 @@ def read_card(repo: Repo, commit: str) -> bytes | None:
         return None
 
 
-def new_card(before: bytes | None, shards: Catalog, about: About) -> CardFile:
-    """The card of these shards.
+def new_card(before: bytes | None, make: Callable[[str | None], Card]) -> CardFile:
+    """The card to put in the place of the one that is there.
+
+    Args:
+        before: The one that is there; None where there is none.
+        make: Makes the new one out of its text.
 
     Raises:
         NoCardError: The one that is there is no text.
-        InputRefused: As `card`.
+        VulcanError: As `make`.
     """
     try:
         text = None if before is None else before.decode()
     except UnicodeDecodeError as error:
         raise NoCardError(f"{README} is no text in UTF-8") from error
-    made = card(text, shards, about)
+    made = make(text)
     data = made.text.encode()
     replaces = None if before is None else hashlib.sha256(before).hexdigest()
     return CardFile(None if data == before else data, replaces, made.left_alone)
+
+
+def card_to_push(
+    stack: ExitStack, repo: Repo, commit: str, make: Callable[[str | None], Card]
+) -> tuple[Addition | None, tuple[str, ...]]:
+    """The card to commit for its own sake, None where it is there already; and keys left alone.
+
+    Raises:
+        InputRefused: The one that is there cannot be kept, or the repo would refuse the new one.
+        VulcanError: The repo cannot be read; or as `make`.
+    """
+    try:
+        made = new_card(read_card(repo, commit), make)
+        why = None if made.data is None else repo.check_card(made.data.decode())
+    except NoCardError as error:
+        raise InputRefused(Problem(str(error), source=README)) from error
+    if why is not None:
+        raise InputRefused(Problem(why, source=README))
+    if made.data is None:
+        return None, made.left_alone
+    return addition(stack, README, made.data, made.replaces), made.left_alone
 
 
 class CardKeeper:
@@ -120,7 +148,7 @@ class CardKeeper:
             return None
         try:
             before = self._before(parent)
-            made = new_card(before, shards(), self._about)
+            made = new_card(before, lambda text: card(text, shards(), self._about))
             if made.data is not None:
                 self._check(made.data)
         except (NoCardError, VulcanError, OSError) as error:

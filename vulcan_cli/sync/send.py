@@ -7,7 +7,7 @@ the recovery, and what landed already needs no commit.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,6 +39,7 @@ class Sent:
     """What was done.
 
     Attributes:
+        repo: The repo's name.
         status: `pushed`; `unchanged` where the repo had it all; `rehearsed` where it was only to
             be found out.
         commit: The id of the commit; None where there was none.
@@ -46,6 +47,7 @@ class Sent:
         removed: Paths that were taken out, or are to be.
     """
 
+    repo: str
     status: Literal["pushed", "unchanged", "rehearsed"]
     commit: str | None
     added: tuple[str, ...]
@@ -87,12 +89,12 @@ def send(
         added = tuple(each.path_in_repo for each in change.additions)
         removed = tuple(each.path_in_repo for each in change.removals)
         if not added and not removed:
-            return Sent("unchanged", None, (), ())
+            return Sent(repo.name, "unchanged", None, (), ())
         if dry_run:
-            return Sent("rehearsed", None, added, removed)
+            return Sent(repo.name, "rehearsed", None, added, removed)
         landed = _try(area, repo, options, change, head=head, title=title, clock=clock)
         if landed is not None:
-            return Sent("pushed", landed, added, removed)
+            return Sent(repo.name, "pushed", landed, added, removed)
     raise TryLater(f"{repo.name} changed at every try")
 
 
@@ -158,11 +160,6 @@ def _not_landed(outcome: hub.UploadOutcome | hub.CommitOutcome, change: Change, 
         raise outcome.error()
     if isinstance(outcome, hub.Refused):
         if change.bad_input & set(outcome.culprits):
-            raise refused_files(outcome.culprits, outcome.reason)
+            raise InputRefused(*(Problem(outcome.reason, source=path) for path in outcome.culprits))
         what = ", ".join(outcome.culprits) or "this commit"
         raise RepoRefuses(f"{name} refuses {what}: {outcome.reason}")
-
-
-def refused_files(paths: Iterable[str], reason: str) -> InputRefused:
-    """What to raise where a repo refuses files for what a person put into them."""
-    return InputRefused(*(Problem(reason, source=path) for path in paths))

@@ -123,8 +123,8 @@ def _push(settings: Settings, out: Output, revision: str, *, dry_run: bool) -> S
         options = options_of(settings, revision=revision, with_peer=number == 0)
         done = push_card(area, each, options, about, dry_run=dry_run)
         _tell_left_alone(done.left_alone, f"the card of {each.name}", out)
-        tell_sent(done.sent, each.name, out)
-        documents.append({**document_of(done.sent, each.name), "left_alone": [*done.left_alone]})
+        tell_sent(done.sent, out)
+        documents.append({**document_of(done.sent), "left_alone": [*done.left_alone]})
         bad += done.bad
     if out.as_json:
         out.json({"pushed": documents})

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import typer
 
 from vulcan_cli.cli.clusters import spread_splits
-from vulcan_cli.cli.options.everywhere import Json, Quiet, Repos, StagingDir, Verbose
+from vulcan_cli.cli.options.commits import CommitBudget, CreateRepo, MaxRetries, Window
+from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.options.filters import RowFilters
 from vulcan_cli.cli.options.names import split_names
 from vulcan_cli.cli.options.results import (
@@ -29,12 +33,14 @@ from vulcan_cli.cli.options.splits import (
     ListFill,
     ListMaxLen,
     OutDir,
+    PushSplits,
     Salt,
     Seed,
     SplitName,
     SplitNames,
 )
 from vulcan_cli.cli.output import Output
+from vulcan_cli.cli.pushes import SplitPush, document_of, tell_sent
 from vulcan_cli.cli.questions import BAD_SHARDS, hand_over, tell_bad
 from vulcan_cli.cli.repos import locate_shards
 from vulcan_cli.cli.tree import Example
@@ -43,15 +49,13 @@ from vulcan_cli.quantities import counted
 from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from vulcan_cli.dataset.features import FeatureSpec
     from vulcan_cli.dataset.groups import GroupBy
     from vulcan_cli.dataset.split_files import SplitFiles
     from vulcan_cli.dataset.split_view import SplitView
     from vulcan_cli.dataset.splits import Share, Splits
     from vulcan_cli.errors import BadShard
+    from vulcan_cli.sync.send import Sent
 
 EXAMPLES = (
     Example("Which geometry is in which split", "vulcan split"),
@@ -67,6 +71,10 @@ EXAMPLES = (
     Example(
         "All splits as files, lists cut to 12",
         "vulcan split --features flux,moduli_re,moduli_im --list-max-len 12 --out-dir ml",
+    ),
+    Example(
+        'Publish them for datasets.load_dataset("owner/name-ml", split="train")',
+        "vulcan split --features flux,moduli,tau --list-max-len 12 --push owner/name-ml",
     ),
     Example(
         "Complex moduli and tau, shuffled, for NumPy",
@@ -97,6 +105,12 @@ def split(
     staging_dir: StagingDir = None,
     repo: Repos = None,
     out_dir: OutDir = None,
+    push: PushSplits = None,
+    create_repo: CreateRepo = False,
+    budget: CommitBudget = None,
+    window_s: Window = None,
+    max_retries: MaxRetries = None,
+    dry_run: DryRun = False,
     seed: Seed = None,
     output: OutputFile = None,
     format_: OutputFormat = None,
@@ -110,11 +124,19 @@ def split(
     Without a name, the split of every geometry is printed. With one, the rows of that split. The
     split of a geometry hangs on its id and the salt alone, so it never changes as shards come.
     `--freeze` writes the splits down; a later `--frozen` keeps them whatever else changes.
+    `--push` publishes them, so that `datasets.load_dataset` reads each; the next one commits only
+    what changed.
     """
     from vulcan_cli.dataset.split_view import SplitView  # noqa: PLC0415
 
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
-    settings = load_settings(staging_dir=staging_dir, repo=repo)
+    settings = load_settings(
+        staging_dir=staging_dir,
+        repo=repo,
+        budget=budget,
+        window_s=window_s,
+        max_retries=max_retries,
+    )
     out.notices(settings.notices)
     typed = _Typed(splits, fractions, salt, group_by, folds)
     chosen = _splits(typed) if frozen is None else _frozen_splits(typed, frozen)
@@ -122,18 +144,15 @@ def split(
         _check_freeze(freeze, frozen)
     if name is not None:
         chosen.check_name(name)
-    _check_target(name, out_dir, output, format_, seed)
-    if scheduler is not None and (out_dir is None or seed is not None):
-        raise UsageError("--scheduler writes the files of --out-dir, and does not shuffle them")
+    files = _Files(out_dir, push, format_, seed, scheduler)
+    _check_target(name, output, files)
+    target = SplitPush.open(push, settings, create_repo=create_repo, dry_run=dry_run)
     spec = _spec(features, list_max_len, list_fill, keep_geometry_id=not drop_geometry_id)
     found = locate_shards(settings, source, revision, out)
     view = SplitView(catalog=found.catalog, filters=asked.read(), splits=chosen, spec=spec)
     left_out: Sequence[BadShard] = ()
-    if scheduler is not None and out_dir is not None:
-        written, left_out = spread_splits(scheduler, view, out_dir, out, format_ or "parquet")
-        _tell_written(written, out_dir, out)
-    elif out_dir is not None:
-        _write(view, out_dir, out, file_format=format_ or "parquet", seed=seed)
+    if files.are_wanted:
+        left_out = files.write(view, target, out)
     elif name is None:
         _tell_assignments(view, out)
     else:
@@ -148,18 +167,79 @@ def split(
         raise typer.Exit(BAD_SHARDS)
 
 
-def _check_target(
-    name: str | None, out_dir: Path | None, output: Path | None, form: str | None, seed: int | None
-) -> None:
+def _check_target(name: str | None, output: Path | None, files: _Files) -> None:
     """Raise UsageError where options that say what to write do not fit together."""
-    if name is not None and out_dir is not None:
-        raise UsageError("--out-dir holds all splits; leave the name out")
+    files.check()
+    if files.are_wanted:
+        if name is not None:
+            raise UsageError(f"{files.option} holds all splits; leave the name out")
+    elif files.seed is not None:
+        raise UsageError("--seed shuffles the files of --out-dir")
+    elif name is None and files.format is not None:
+        raise UsageError("--format is for the rows of one split, or for --out-dir")
     if name is None and output is not None:
         raise UsageError("-o is for the rows of one split; name it")
-    if name is None and out_dir is None and form is not None:
-        raise UsageError("--format is for the rows of one split, or for --out-dir")
-    if seed is not None and out_dir is None:
-        raise UsageError("--seed shuffles the files of --out-dir")
+
+
+class _Files(NamedTuple):
+    """The options that say which files of all splits to make, as they were typed."""
+
+    out_dir: Path | None
+    push: str | None
+    format: str | None
+    seed: int | None
+    scheduler: str | None
+
+    @property
+    def are_wanted(self) -> bool:
+        """Whether there are to be any."""
+        return self.out_dir is not None or self.push is not None
+
+    @property
+    def option(self) -> str:
+        """The option that asks for them."""
+        return "--out-dir" if self.push is None else "--push"
+
+    def check(self) -> None:
+        """Raise UsageError where they do not fit together."""
+        if self.scheduler is not None and (self.out_dir is None or self.seed is not None):
+            raise UsageError("--scheduler writes the files of --out-dir, and does not shuffle them")
+        if self.push is not None and self.format not in {None, "parquet"}:
+            raise UsageError("--push publishes parquet, which datasets reads")
+
+    def write(self, view: SplitView, target: SplitPush | None, out: Output) -> Sequence[BadShard]:
+        """Write them to a folder, of nobody's where none is given, and push them.
+
+        Returns:
+            Shards that were left out beside those of the view.
+        """
+        from vulcan_cli.dataset.split_files import write_splits  # noqa: PLC0415
+        from vulcan_cli.dataset.splits import shares  # noqa: PLC0415
+
+        form = self.format or "parquet"
+        left_out: Sequence[BadShard] = ()
+        with _folder(self.out_dir) as folder:
+            if self.scheduler is not None:
+                written, left_out = spread_splits(self.scheduler, view, folder, out, form)
+            else:
+                written = write_splits(folder, view, file_format=form, seed=self.seed)
+            sent = None if target is None else target.send(folder)
+        _tell_written(written, self.out_dir, sent, out)
+        if self.scheduler is None:
+            _warn(view, shares(view.assigned(), view.splits), out)
+        return left_out
+
+
+@contextmanager
+def _folder(given: Path | None) -> Iterator[Path]:
+    """The folder that was given, else one that goes away again."""
+    from tempfile import TemporaryDirectory  # noqa: PLC0415
+
+    if given is not None:
+        yield given
+        return
+    with TemporaryDirectory(prefix="vulcan-") as made:
+        yield Path(made) / "splits"
 
 
 class _Typed(NamedTuple):
@@ -236,26 +316,20 @@ def _spec(
     return FeatureSpec(names, list_max_len, list_fill, keep_geometry_id)
 
 
-def _write(
-    view: SplitView, folder: Path, out: Output, *, file_format: str, seed: int | None
-) -> None:
-    from vulcan_cli.dataset.split_files import write_splits  # noqa: PLC0415
-    from vulcan_cli.dataset.splits import shares  # noqa: PLC0415
-
-    _tell_written(write_splits(folder, view, file_format=file_format, seed=seed), folder, out)
-    _warn(view, shares(view.assigned(), view.splits), out)
-
-
-def _tell_written(written: SplitFiles, folder: Path, out: Output) -> None:
+def _tell_written(written: SplitFiles, folder: Path | None, sent: Sent | None, out: Output) -> None:
     for name, cut in written.cut_short.items():
         for column, number in cut.items():
             out.warn(f"{column}, {name}: {counted(number, 'list')} cut short")
     if out.as_json:
-        out.json(written.description)
+        pushed = {} if sent is None else {"pushed": document_of(sent)}
+        out.json({**written.description, **pushed})
     else:
         rows = written.description["rows"]
         out.lines(f"{name}\t{number}" for name, number in rows.items())
-    out.say(f"written to {folder}")
+    if sent is not None:
+        tell_sent(sent, out)
+    if folder is not None:
+        out.say(f"written to {folder}")
 
 
 def _tell_cut(view: SplitView, name: str, out: Output) -> None:

@@ -85,6 +85,16 @@ OutDir = Annotated[
     ),
 ]
 
+PushSplits = Annotated[
+    str | None,
+    typer.Option(
+        "--push",
+        metavar="REPO",
+        help="Commit the files of all splits, with a card, to a repo of their own.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+
 Seed = Annotated[
     int | None,
     typer.Option(
