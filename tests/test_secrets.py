@@ -19,11 +19,13 @@ from urllib.parse import urlsplit
 
 import polars as pl
 import pytest
+from typer.core import TyperArgument
 
 from tests.cli_support import Ran, clean, vulcan
 from tests.hubserver import Fault, HubProcess, Token
 from tests.staging_tools import tree
 from tests.vacua_support import REAL, rows
+from vulcan_cli.cli.app import COMMANDS, program
 from vulcan_cli.staging.area import StagingArea
 
 MARK = "Xk7Marked"
@@ -209,15 +211,36 @@ for number, words in enumerate(json.load(sys.stdin)):
 """Runs many command lines in one process, each with files for its stdout and stderr."""
 
 
-@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
-def test_p16_no_option_says_or_writes_what_looks_like_a_token(
-    tmp_path: Path, spool: Path, *, as_json: bool
-) -> None:
+def every_parameter() -> list[tuple[str, ...]]:
+    """Each command with a token for each option that takes a value, and for each argument."""
+    root = program()
+    context = root.make_context("vulcan", [], resilient_parsing=True)
+    lines: list[tuple[str, ...]] = []
+    for name in root.list_commands(context):
+        command = root.get_command(context, name)
+        assert command is not None
+        for parameter in command.get_params(context):
+            if isinstance(parameter, TyperArgument):
+                lines += [(name, TOKEN), (name, URL)]
+            elif not getattr(parameter, "is_flag", False) and "--help" not in parameter.opts:
+                lines += [(name, parameter.opts[-1], TOKEN), (name, parameter.opts[-1], URL)]
+    return lines
+
+
+def test_p16_no_parameter_of_any_command_is_said(tmp_path: Path, spool: Path) -> None:
+    """Found by asking the commands, so that a new option is tried as soon as it is there."""
+    lines = [words for words in every_parameter() if words[0] not in ("demo", "help")]
+    assert {words[0] for words in lines} == {*COMMANDS} - {"demo", "help"}
+    said = ran_all(tmp_path, spool, [list(words) for words in lines])
+    found = {path.split(".")[0] for path, data in tree(said).items() if MARK.encode() in data}
+    assert [lines[int(number)] for number in sorted(found) if number.isdigit()] == []
+    assert files_with_mark(spool) == []
+
+
+def ran_all(tmp_path: Path, spool: Path, lines: list[list[str]]) -> Path:
+    """Run all lines in one process; the folder of what each said, `<number>.1` and `<number>.2`."""
     said = tmp_path / "said"
     said.mkdir()
-    work = tmp_path / "work"
-    work.mkdir()
-    lines = [[*words, "--json"] if as_json else list(words) for words in REFUSED]
     done = subprocess.run(
         [sys.executable, "-c", EVERY_COMMAND],
         input=json.dumps(lines),
@@ -229,6 +252,15 @@ def test_p16_no_option_says_or_writes_what_looks_like_a_token(
     )
     assert done.returncode == 0
     assert [number for number in range(len(lines)) if not (said / f"{number}.code").exists()] == []
+    return said
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_p16_no_option_says_or_writes_what_looks_like_a_token(
+    tmp_path: Path, spool: Path, *, as_json: bool
+) -> None:
+    lines = [[*words, "--json"] if as_json else list(words) for words in REFUSED]
+    said = ran_all(tmp_path, spool, lines)
     talk = {number: (said / f"{number}.2").read_text() for number in range(len(lines))}
     assert [lines[number] for number, text in talk.items() if not text] == []
     found = {path.split(".")[0] for path, data in tree(said).items() if MARK.encode() in data}
