@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -88,14 +89,10 @@ def dying_after(calls: int) -> Iterator[None]:
         dying.spend()
         rename(*arguments)
 
-    files.os = dying  # type: ignore[assignment]
-    files._rename_noreplace = rename_while_alive
-    try:
-        with contextlib.suppress(Killed):
-            yield
-    finally:
-        files.os = os
-        files._rename_noreplace = rename
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
+        patch.setattr(files, "os", dying)
+        patch.setattr(files, "_rename_noreplace", rename_while_alive)
+        yield
 
 
 class SpoolMachine(RuleBasedStateMachine):
@@ -235,11 +232,11 @@ class SpoolMachine(RuleBasedStateMachine):
 
     def _ends_as_undisturbed(self) -> None:
         """P7, P8: one more run, with nothing in its way, leaves nothing to do."""
-        for path in [*self.place.folder.rglob("*.parquet")]:
-            if path.is_dir():
-                path.rmdir()
-        for path in self.area.pending.iterdir():
-            grow_old(path)
+        for refused in [*self.place.folder.rglob("*.parquet")]:
+            if refused.is_dir():
+                refused.rmdir()
+        for file in self.area.pending.iterdir():
+            grow_old(file)
         self._mend_lease()
         retry_failed(self.area)
         self.moment += 2 * WINDOW_S
@@ -303,7 +300,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
     def _where(self) -> dict[str, dict[str, str]]:
         """State or heap to file name to SHA-256."""
-        found = {
+        found: dict[str, dict[str, str]] = {
             state: {
                 path.name: sha256_of_file(path) for path in self.area.path(state).glob("*.parquet")
             }
