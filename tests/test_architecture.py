@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Lower rooms know nothing of higher ones; rooms of one floor know nothing of each other.
 FLOORS = (
     {"errors", "demo"},
-    {"files", "quantities", "extras"},
+    {"files", "mounts", "quantities", "extras"},
     {"vacua", "scheduling"},
     {"settings", "staging", "hub"},
     {"dataset"},
@@ -191,6 +191,9 @@ HEAVY = {"pydantic", "polars", "pyarrow", "numpy", "pandas", "huggingface_hub", 
     ("words", "env"),
     [
         (["--help"], {}),
+        ([], {}),
+        (["help", "formats"], {}),
+        (["config"], {}),
         (["--version"], {}),
         (["status"], {}),
         (["status", "--help"], {}),

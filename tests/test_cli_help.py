@@ -132,7 +132,7 @@ def commands_in(text: str) -> list[list[str]]:
         if "vulcan" in words:
             words = words[words.index("vulcan") + 1 :]
             end = next(
-                (n for n, w in enumerate(words) if w in {";;", "|", ";"} or w[0] == ">"), None
+                (n for n, w in enumerate(words) if w in {";;", "|", ";", "--"} or w[0] == ">"), None
             )
             found.append(words[:end])
     return found

@@ -12,13 +12,12 @@ from pathlib import Path
 # This checkout's package, wherever another one is installed.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from typer._completion_shared import get_completion_script
-
 from vulcan_cli import __version__
 from vulcan_cli.cli.app import COMMANDS, PROGRAM, Command, program
+from vulcan_cli.cli.installing import script
 from vulcan_cli.cli.topics import TOPICS, load
 from vulcan_cli.cli.tree import Example, Page, Part, Topic
-from vulcan_cli.settings import COMPLETION_VARIABLE, ENVIRONMENT, FILES
+from vulcan_cli.settings import ENVIRONMENT, FILES
 
 # The backslash first: it stands in all the others.
 _ESCAPES = (
@@ -33,20 +32,6 @@ _ESCAPES = (
 _LONGEST_WORD = 50
 
 ROOT = Path(__file__).parents[1]
-
-# Typer's script only defines the function; autoloaded from `fpath`, the first TAB would be lost.
-ZSH = """#compdef vulcan
-
-_vulcan_completion() {
-  eval $(env _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" _VULCAN_COMPLETE=complete_zsh vulcan)
-}
-
-if [[ "${funcstack[1]}" == "_vulcan" ]]; then
-  _vulcan_completion "$@"
-else
-  compdef _vulcan_completion vulcan
-fi
-"""
 
 
 def pages() -> list[Page]:
@@ -71,12 +56,9 @@ def files() -> dict[str, str]:
     }
     made |= {f"man/man{t.section}/{t.page}.{t.section}": topic_page(t, topics) for t in topics}
     made["docs/reference.md"] = reference(overview, commands)
-    made["completions/_vulcan"] = ZSH
+    made["completions/_vulcan"] = script("zsh")
     for shell in ("bash", "fish"):
-        script = get_completion_script(
-            prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, shell=shell
-        )
-        made[f"completions/vulcan.{shell}"] = script + "\n"
+        made[f"completions/vulcan.{shell}"] = script(shell)
     return made
 
 

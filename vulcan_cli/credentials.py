@@ -79,11 +79,26 @@ def _logged_in(environ: Mapping[str, str]) -> Secret | None:
 
 def _login_file(environ: Mapping[str, str]) -> Path:
     """Where the Hub's client keeps the token of `hf auth login` (huggingface_hub 2, constants)."""
-    home = Path(environ.get("HOME") or Path.home())
-    cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
-    hf_home = Path(environ.get("HF_HOME") or cache / "huggingface")
-    path = Path(environ.get("HF_TOKEN_PATH") or hf_home / "token")
-    return home / path.relative_to("~") if path.parts[:1] == ("~",) else path
+    return _at_home(environ, environ.get("HF_TOKEN_PATH") or _hf_home(environ) / "token")
+
+
+def xet_cache(environ: Mapping[str, str]) -> Path:
+    """Where the Hub's client keeps pieces of content (huggingface_hub 2, constants)."""
+    return _at_home(environ, environ.get("HF_XET_CACHE") or _hf_home(environ) / "xet")
+
+
+def _hf_home(environ: Mapping[str, str]) -> Path:
+    cache = Path(environ.get("XDG_CACHE_HOME") or _home(environ) / ".cache")
+    return Path(environ.get("HF_HOME") or cache / "huggingface")
+
+
+def _at_home(environ: Mapping[str, str], text: str | Path) -> Path:
+    path = Path(text)
+    return _home(environ) / path.relative_to("~") if path.parts[:1] == ("~",) else path
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("HOME") or Path.home())
 
 
 def _read_private(path: Path) -> str:

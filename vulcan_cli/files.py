@@ -163,6 +163,14 @@ class Folder:
             finally:
                 self.discard(name)
 
+    def takes_links(self) -> bool:
+        """Whether a file here takes a second name; tried with a temporary."""
+        with self.temporary() as (_, name):
+            second = f"{name.removesuffix(TEMPORARY_SUFFIX)}-{TEMPORARY_SUFFIX}"
+            made = self._link(name, self, second)
+            self.discard(second)
+        return bool(made)
+
     def server_time(self) -> float:
         """Now by the clock that stamps files in this folder, in unix seconds."""
         with self.temporary() as (fd, _):

@@ -165,6 +165,43 @@ def read_endpoint(environ: Mapping[str, str] | None = None) -> str | None:
     return (os.environ if environ is None else environ).get("HF_ENDPOINT", "").rstrip("/") or None
 
 
+def read_xet_cache(environ: Mapping[str, str] | None = None) -> Path:
+    """Where the Hub's client keeps pieces of content; they belong on a disk of this node."""
+    return credentials.xet_cache(os.environ if environ is None else environ)
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """The shell of this account, and where it looks for what users install.
+
+    Attributes:
+        name: Such as `bash`; empty where nobody says.
+        home: The home folder.
+        data: `$XDG_DATA_HOME`.
+        config: `$XDG_CONFIG_HOME`.
+        zsh: Where zsh looks for `.zshrc`.
+    """
+
+    name: str
+    home: Path
+    data: Path
+    config: Path
+    zsh: Path
+
+
+def read_shell(environ: Mapping[str, str] | None = None) -> Shell:
+    """The shell by `SHELL`, and its folders by the XDG base directory specification."""
+    environ = os.environ if environ is None else environ
+    home = Path(environ.get("HOME") or Path.home())
+    return Shell(
+        name=Path(environ.get("SHELL", "")).name,
+        home=home,
+        data=Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share"),
+        config=Path(environ.get("XDG_CONFIG_HOME") or home / ".config"),
+        zsh=Path(environ.get("ZDOTDIR") or home),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Display:
     """What the environment says of how to talk.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -12,11 +13,11 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-import vulcan_cli
-from vulcan_cli.cli import explain, help, tree  # noqa: A004
+from vulcan_cli.cli import explain, help, tree, welcome  # noqa: A004
+from vulcan_cli.cli.options.everywhere import Json
 from vulcan_cli.cli.options.groups import ungrouped
 from vulcan_cli.cli.output import Output, prepare_streams
-from vulcan_cli.cli.suggest import did_you_mean
+from vulcan_cli.cli.suggest import did_you_mean, one_of
 from vulcan_cli.cli.topics import TOPICS
 from vulcan_cli.cli.values import read_plainly
 from vulcan_cli.errors import DiskTrouble, UsageError
@@ -44,12 +45,52 @@ COMMANDS: tuple[str, ...] = (
     "schedule",
     "job-script",
     "config",
+    "doctor",
     "demo",
     "help",
 )
 """The commands, in the order of a shard's life. Each is a function in a module of its name."""
 
-EXAMPLES: tuple[tree.Example, ...] = ()
+EXAMPLES = (
+    tree.Example("Where do I stand?", "vulcan"),
+    tree.Example("See all of it at work, in seconds", "vulcan demo"),
+    tree.Example(
+        "Let your shell complete commands, options and values", "vulcan --install-completion"
+    ),
+)
+
+
+Version = Annotated[bool, typer.Option("--version", help="Say the version and end.")]
+
+COMPLETION = "Completion"
+"""The heading of options about completion."""
+
+InstallCompletion = Annotated[
+    bool,
+    typer.Option(
+        "--install-completion",
+        help="Make your shell complete vulcan, and end.",
+        rich_help_panel=COMPLETION,
+    ),
+]
+
+ShowCompletion = Annotated[
+    bool,
+    typer.Option(
+        "--show-completion", help="Print what makes it, and end.", rich_help_panel=COMPLETION
+    ),
+]
+
+ShellName = Annotated[
+    str | None,
+    typer.Option(
+        "--shell",
+        metavar="SHELL",
+        help="bash, zsh or fish; the one in $SHELL.",
+        autocompletion=one_of(dict.fromkeys(("bash", "zsh", "fish"), "")),
+        rich_help_panel=COMPLETION,
+    ),
+]
 
 
 class Command(TyperCommand):
@@ -129,6 +170,7 @@ def program() -> Program:
         cls=Program,
         callback=_vulcan,
         invoke_without_command=True,
+        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
@@ -197,18 +239,47 @@ def _caught(error: BaseException, output: Output, words: list[str]) -> int:
 def _vulcan(
     context: typer.Context,
     *,
-    version: Annotated[bool, typer.Option("--version", help="Say the version and end.")] = False,
+    version: Version = False,
+    install_completion: InstallCompletion = False,
+    show_completion: ShowCompletion = False,
+    shell: ShellName = None,
+    json: Json = False,
 ) -> None:
     """Stage flux vacua on a cluster, publish them to one dataset, query and split them.
 
     Workers `stage` shards into a directory that all nodes share; one `sync` on a node with network
     commits them to a repo on the Hub, or to a folder; everybody can `query` and `split` them.
+
+    Alone, `vulcan` says where you stand and what to type next; `vulcan help` lists what there is to
+    read beside the commands: variables, settings, formats, recipes.
     """
+    if context.invoked_subcommand is not None:
+        return
+    out = Output(as_json=json)
     if version:
-        Output().line(f"vulcan {vulcan_cli.__version__}")
-        raise typer.Exit
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), color=context.color)
+        welcome.version(out)
+    elif show_completion or install_completion:
+        _complete(out, shell, install=install_completion)
+    else:
+        welcome.welcome(out)
+
+
+def _complete(out: Output, shell: str | None, *, install: bool) -> None:
+    """Make the person's shell complete, or print what would."""
+    from vulcan_cli.cli import installing  # noqa: PLC0415
+    from vulcan_cli.settings import read_shell  # noqa: PLC0415
+
+    here = read_shell()
+    here = here if shell is None else replace(here, name=shell)
+    if not install:
+        out.lines(installing.script(here.name).splitlines())
+        return
+    files = installing.install(here)
+    if out.as_json:
+        out.json({"shell": here.name, "files": files})
+        return
+    out.lines(map(str, files))
+    out.say(f"{here.name} completes vulcan from its next start on")
 
 
 def _load(name: str) -> Command:

@@ -146,6 +146,12 @@ class Output:
         self._write(render(self.width, lambda text: self.paint(text, "bold", self._stdout)))
         self._flush()
 
+    def verdict(self, word: str, style: Style, text: str) -> None:
+        """Write a line that begins with a word in colour."""
+        safe = scrub(printable(text) if self.to_terminal else text)
+        self._write(f"{self.paint(word, style, self._stdout)}  {safe}\n")
+        self._flush()
+
     def binary(self) -> BinaryIO:
         """Stdout for bytes.
 

@@ -128,7 +128,8 @@ def page_of(
     codes = sorted({*_ALWAYS, *exit_codes}, key=list(EXIT_STATUSES).index)
     return Page(
         path=context.command_path,
-        usage=" ".join(command.collect_usage_pieces(context)),
+        # Braces around what is required are told by no other manual.
+        usage=" ".join(piece.strip("{}") for piece in command.collect_usage_pieces(context)),
         summary=_one_line(first),
         paragraphs=tuple(_one_line(text) for text in rest),
         groups=_groups(command, context),

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -125,6 +126,21 @@ class _Ahead:
         return there and (self.revision, self.create_pr) == (revision, create_pr)
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who the Hub takes us for.
+
+    Attributes:
+        name: Of the account; None without a token.
+        role: What its token may: `read`, `write`, `fineGrained`; None where that is not said.
+        time: Now by the Hub's clock, unix seconds, to the second; None where it does not say.
+    """
+
+    name: str | None
+    role: str | None
+    time: float | None
+
+
 class HubRepo:
     """A `Repo` that is a dataset on the Hub.
 
@@ -194,6 +210,24 @@ class HubRepo:
             hidden = response.json()["files"][0].get("shouldIgnore", False)
         if hidden:
             raise RepoRefuses(f"the .gitignore of {self._id} hides parquet files")
+
+    def account(self) -> Account:
+        """Whose token this is, and what time it is there; one question.
+
+        Raises:
+            Denied: The Hub does not know the token.
+        """
+        with self._asking(MAIN):
+            url = f"{self._api.endpoint}/api/whoami-v2"
+            response = get_session().get(url, headers=self._headers())
+            said: dict[str, Any] = {}
+            if self._token is not None:
+                hf_raise_for_status(response)
+                said = response.json()
+            token = said.get("auth", {}).get("accessToken", {})
+            date = response.headers.get("date", "")
+            moment = parsedate_to_datetime(date).timestamp() if date else None
+            return Account(said.get("name"), token.get("role"), moment)
 
     def head(self, revision: str = MAIN) -> str:
         """See `Repo.head`."""

@@ -44,6 +44,7 @@ TOPIC = Topic(
         Part(
             "When something went wrong",
             lines=(
+                "vulcan doctor                       # what is not as it should be, and its cure",
                 "vulcan status                       # what waits, what failed, who is syncing",
                 "vulcan retry-failed --dry-run       # why each shard failed",
                 "vulcan verify                       # read everything again, and compare",

@@ -58,6 +58,7 @@ TOPIC = Topic(
     ),
     examples=(
         Example("Make one for all accounts of a group", "vulcan init /shared/vulcan --group forge"),
+        Example("Is the file system fit for it?", "vulcan doctor"),
         Example("What waits, and what may be committed", "vulcan status --watch"),
     ),
 )

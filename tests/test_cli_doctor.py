@@ -1,0 +1,278 @@
+"""`vulcan doctor`: each thing that can be wrong, with its cure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from tests.cli_in_process import run
+from tests.cli_support import Ran, vulcan
+from tests.hubserver import READ, WRITE, HubThread, LocalHub
+from vulcan_cli.cli import checks
+from vulcan_cli.cli.checks import Check
+from vulcan_cli.hub.directory import DirectoryRepo
+from vulcan_cli.mounts import Mount
+from vulcan_cli.staging.area import StagingArea
+from vulcan_cli.staging.health import Health, Space, examine
+
+NAME = "alice/vacua"
+HERE = ("--staging-dir", "spool")
+
+
+@pytest.fixture
+def area(tmp_path: Path) -> StagingArea:
+    made = StagingArea(tmp_path / "spool")
+    made.create(shared=True)
+    return made
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    with HubThread(tmp_path / "hub") as running:
+        running.create_repo(NAME, private=False)
+        yield running
+
+
+Verdicts = dict[str, tuple[str, str, str]]
+
+
+def verdicts(ran: Ran) -> Verdicts:
+    """By name: the verdict, what was found, the cure."""
+    found = cast("list[Mapping[str, str]]", ran.document()["checks"])
+    return {check["name"]: (check["verdict"], check["text"], check["cure"]) for check in found}
+
+
+@pytest.mark.usefixtures("area")
+def test_all_is_well(tmp_path: Path) -> None:
+    DirectoryRepo(tmp_path / "repo").preflight(create=True)
+    ran = run("doctor", *HERE, "--repo", "./repo", cwd=tmp_path)
+    steady = [
+        re.sub(r"^(\w+) +(python|packages|file system|space|inodes): .*", r"\2", line)
+        for line in ran.out.splitlines()
+    ]
+    assert [line for line in steady if line != "inodes"] == [
+        "python",
+        "packages",
+        "ok    completion: not for a shell that nobody names",
+        "ok    settings: no vulcan.toml",
+        "ok    staging directory: spool: this account can stage and sync",
+        "file system",
+        "ok    hard links: work",
+        "ok    locks: work",
+        "ok    permissions: no wider than staging needs",
+        "space",
+        "ok    clock of the files: the same as of this node",
+        "ok    token: not needed for a folder",
+        "ok    repo ./repo: can be read and written, at commit 00000000",
+    ]
+    assert (ran.code, ran.err) == (0, "")
+
+
+@pytest.mark.usefixtures("area")
+def test_it_changes_nothing(tmp_path: Path) -> None:
+    before = {path: path.stat().st_mode for path in tmp_path.rglob("*")}
+    run("doctor", *HERE, "--repo", "./repo", cwd=tmp_path)
+    assert {path: path.stat().st_mode for path in tmp_path.rglob("*")} == before
+
+
+def test_where_nothing_is_set(tmp_path: Path) -> None:
+    ran = run("doctor", "--quiet", "--offline", cwd=tmp_path, env={"SHELL": "/bin/fish"})
+    lines = [
+        "warn  completion: not installed for fish",
+        "      cure: vulcan --install-completion",
+        "fail  staging directory: no staging directory is set",
+        "      cure: export VULCAN_STAGING_DIR=/shared/folder, then vulcan doctor",
+        "warn  token: none: enough to stage, and to read public repos",
+        "      cure: hf auth login",
+        "warn  repo: none is set: enough to stage, not to sync",
+        "      cure: export VULCAN_REPO=owner/name",
+    ]
+    if Path("/usr/share/fish/vendor_completions.d/vulcan.fish").exists():
+        del lines[:2]
+    assert (ran.code, ran.out.splitlines(), ran.err) == (4, lines, "")
+
+
+def test_settings_that_are_wrong_end_it(tmp_path: Path) -> None:
+    (tmp_path / "vulcan.toml").write_text("budgte = 1\n")
+    ran = run("doctor", "--json", cwd=tmp_path)
+    assert ran.code == 4
+    assert list(verdicts(ran)) == ["python", "packages", "completion", "settings"]
+    assert verdicts(ran)["settings"] == (
+        "fail",
+        f"{tmp_path}/vulcan.toml: there is no setting 'budgte'; did you mean budget?",
+        "vulcan help settings",
+    )
+
+
+@pytest.mark.usefixtures("area")
+@pytest.mark.parametrize(
+    ("token", "expected"),
+    [
+        (
+            WRITE,
+            {
+                "token": ("ok", "from HF_TOKEN", ""),
+                "account": ("ok", "alice, role of the token: write", ""),
+                f"repo {NAME}": ("ok", "can be read and written, at commit HEAD", ""),
+            },
+        ),
+        (
+            READ,
+            {
+                "token": ("ok", "from HF_TOKEN", ""),
+                "account": ("ok", "alice, role of the token: read", ""),
+                f"repo {NAME}": ("fail", "DENIED", "hf auth login, then vulcan sync"),
+            },
+        ),
+        (
+            None,
+            {
+                "token": (
+                    "warn",
+                    "none: enough to stage, and to read public repos",
+                    "hf auth login",
+                ),
+                f"repo {NAME}": (
+                    "warn",
+                    "can be read, at commit HEAD; not written",
+                    "hf auth login",
+                ),
+            },
+        ),
+    ],
+)
+def test_a_token_and_a_repo_on_the_hub(
+    tmp_path: Path,
+    hub: LocalHub,
+    token: str | None,
+    expected: Verdicts,
+) -> None:
+    env = {**hub.client_env(), **({} if token is None else {"HF_TOKEN": token})}
+    if token is None:
+        env.pop("HF_TOKEN", None)
+    ran = vulcan("doctor", *HERE, "--repo", NAME, "--json", home=tmp_path, env=env)
+    found = verdicts(ran)
+    denied = f"{NAME} does not let this token: "
+    steady = {
+        name: (
+            verdict,
+            "DENIED"
+            if text.startswith(denied)
+            else re.sub("commit [0-9a-f]{8}", "commit HEAD", text),
+            cure,
+        )
+        for name, (verdict, text, cure) in found.items()
+    }
+    assert {name: steady[name] for name in expected} == expected
+    assert steady["clock of the Hub"] == ("ok", "the same as of this node", "")
+    assert steady["xet cache"][0] in {"ok", "warn"}
+    assert ran.code == (4 if token == READ else 0)
+    assert hub.commits(NAME)[1:] == []
+
+
+@pytest.mark.usefixtures("area")
+def test_no_answer_is_5_and_a_missing_setting_comes_first(tmp_path: Path) -> None:
+    env = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": WRITE}
+    words = ("doctor", "--repo", NAME, "--json")
+    ran = vulcan(*words, *HERE, home=tmp_path, env=env)
+    assert ran.code == 5
+    verdict, _, cure = verdicts(ran)[f"repo {NAME}"]
+    assert (verdict, cure) == ("fail", "vulcan doctor")
+    assert vulcan(*words, "--staging-dir", "none", home=tmp_path, env=env).code == 4
+    asked = run(*words, *HERE, "--offline", cwd=tmp_path, env=env)
+    assert (asked.code, verdicts(asked)[f"repo {NAME}"]) == (0, ("ok", "not asked: --offline", ""))
+
+
+def mount(kind: str, *options: str) -> Mount:
+    return Mount(Path("/s"), kind, "src", frozenset(options))
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "text"),
+    [
+        (mount("ext4", "rw"), "ok", "of this node alone"),
+        (mount("nfs4", "rw", "hard"), "ok", "shared with other nodes"),
+        (mount("lustre", "rw", "flock"), "ok", "shared with other nodes"),
+        (mount("lustre", "rw", "localflock"), "warn", "no locks between nodes"),
+        (mount("nfs", "rw", "nolock"), "warn", "locks of one node are unknown to others"),
+        (mount("nfs4", "rw", "local_lock=all"), "warn", "locks of one node are unknown to others"),
+        (mount("nfs", "rw", "soft"), "warn", "soft, so writes may fail when the server is slow"),
+        (mount("tmpfs", "rw"), "warn", "a reboot empties it"),
+        (mount("xfs", "ro"), "fail", "read-only"),
+    ],
+)
+def test_file_systems(found: Mount, verdict: str, text: str) -> None:
+    check = checks._mount(found)
+    assert (check.name, check.verdict) == ("file system", verdict)
+    assert check.text.removeprefix(f"{found.kind} of src at /s")[2:] == text
+    assert bool(check.cure) == (verdict != "ok")
+
+
+def test_what_else_can_be_wrong(area: StagingArea) -> None:
+    well = examine(area)
+    root = area.root
+    alone = replace(well, writable=("pending",))
+    assert (
+        checks._writable(root, alone).text
+        == f"{root}: this account can stage; another account syncs"
+    )
+    assert checks._writable(root, replace(well, writable=())) == Check(
+        "staging directory",
+        "fail",
+        f"this account may not write to {root}/pending",
+        f"ask its owner for `vulcan init {root} --group GROUP`",
+    )
+    moved = checks._writable(root, replace(well, elsewhere=(area.synced,)))
+    assert (moved.verdict, moved.exit_code) == ("fail", 6)
+    without = replace(well, has_links=False, has_locks=False)
+    assert [(check.name, check.verdict) for check in checks._abilities(without)] == [
+        ("hard links", "warn"),
+        ("locks", "warn"),
+    ]
+    assert list(checks._abilities(replace(well, has_links=None, has_locks=None))) == []
+    area.synced.chmod(0o777)
+    assert checks._permissions(root, examine(area)) == Check(
+        "permissions",
+        "warn",
+        f"more accounts than needed may write to {area.synced}",
+        f"vulcan init {root}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        (Space(50 * 10**9, 10**12, 90, 100), ["ok", "ok"]),
+        (Space(9 * 10**9, 10**12, 4, 100), ["warn", "warn"]),
+        (Space(0, 10**12, 0, 0), ["fail"]),
+    ],
+)
+def test_room(space: Space, expected: list[str]) -> None:
+    assert [check.verdict for check in checks._space(space)] == expected
+
+
+@pytest.mark.parametrize(
+    ("skew_s", "text"),
+    [
+        (-30.0, "the same as of this node"),
+        (90.0, "1m ahead of that of this node"),
+        (-7200.0, "2h behind that of this node"),
+    ],
+)
+def test_clocks(skew_s: float, text: str) -> None:
+    assert checks._clock("clock", skew_s).text == text
+
+
+def test_health_is_what_was_tried(area: StagingArea) -> None:
+    health = examine(area, clock=lambda: 0.0)
+    assert isinstance(health, Health)
+    assert (health.has_links, health.has_locks) == (True, True)
+    assert health.writable == ("pending", "synced", "failed")
+    assert health.skew_s is not None
+    assert health.skew_s > 10**9
+    assert [path for path in area.root.rglob("*") if path.is_file()] == []
