@@ -418,4 +418,6 @@ print(len(vulcan.list_pending()), *sorted(sys.modules))
     heavy = {"pyarrow", "pandas", "numpy", "huggingface_hub", "httpx2", "typer", "rich", "torch"}
     assert n_pending == "1"
     assert "vulcan_cli.staging.intake" in loaded
+    ours = ("vulcan_cli.dataset.", "vulcan_cli.hub.", "vulcan_cli.sync.")
+    assert [name for name in loaded if name.startswith(ours)] == []
     assert heavy & set(loaded) == set()

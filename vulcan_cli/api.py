@@ -1,4 +1,7 @@
-"""Class `Vulcan`: what the commands do, for Python workers, with the method names of the peer."""
+"""Class `Vulcan`: what the commands do, for Python workers, with the method names of the peer.
+
+A worker only writes, so what reads and what syncs is loaded by the methods that need it.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +9,27 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from vulcan_cli import settings
-from vulcan_cli.dataset.features import FeatureSpec
-from vulcan_cli.dataset.groups import GroupBy
-from vulcan_cli.dataset.ml_view import VulcanMLView
-from vulcan_cli.dataset.reader import DEFAULT_CACHE_SIZE, VulcanReader
-from vulcan_cli.dataset.sources import locate
-from vulcan_cli.dataset.splits import DEFAULT_FRACTIONS, DEFAULT_SPLITS
+from vulcan_cli.dataset import DEFAULT_CACHE_SIZE
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
-from vulcan_cli.hub.open import Login, open_repo
-from vulcan_cli.hub.repo import MAIN, Repo
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
-from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.intake import StagedShard, stage
-from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.vacua.geometry import Geometry, attempted
 from vulcan_cli.vacua.inputs import from_frame
 from vulcan_cli.vacua.prepare import Run
 from vulcan_cli.vacua.run_id import DEFAULT_TEMPLATE, Template, render
 
-__all__ = [
-    "FeatureSpec",
-    "StagedShard",
-    "SyncReport",
-    "Vulcan",
-    "VulcanMLView",
-    "VulcanReader",
-]
+if TYPE_CHECKING:
+    from vulcan_cli.dataset.features import FeatureSpec
+    from vulcan_cli.dataset.groups import GroupBy
+    from vulcan_cli.dataset.ml_view import VulcanMLView
+    from vulcan_cli.dataset.reader import VulcanReader
+    from vulcan_cli.hub.repo import Repo
+    from vulcan_cli.sync.report import SyncReport
 
 
 class Vulcan:
@@ -46,6 +39,7 @@ class Vulcan:
     reads with `query`, `fetch_run`, `reader` and `ml_view`.
 
     >>> import polars as pl, tempfile
+    >>> from vulcan_cli import FeatureSpec, Vulcan
     >>> folder = tempfile.mkdtemp()
     >>> vulcan = Vulcan(repo=f"{folder}/repo", staging_dir=f"{folder}/staging", project="demo")
     >>> vacua = pl.DataFrame({
@@ -206,6 +200,8 @@ class Vulcan:
 
     def remaining_budget(self) -> int:
         """How many commits are possible now."""
+        from vulcan_cli.staging.budget import Budget  # noqa: PLC0415
+
         opened = self._open(self.repo)
         with suppress(NotSetUp):
             return Budget(
@@ -247,7 +243,7 @@ class Vulcan:
         Raises:
             SyncAtWork: Another sync is at work.
         """
-        # A worker only writes: it need not wait for what a sync needs.
+        from vulcan_cli.hub.repo import MAIN  # noqa: PLC0415
         from vulcan_cli.sync.drain import SyncOptions, rehearse, sync  # noqa: PLC0415
 
         target = repo or self.repo
@@ -272,6 +268,9 @@ class Vulcan:
 
     def reader(self, *, cache_size: int = DEFAULT_CACHE_SIZE) -> VulcanReader:
         """A reader of what is published: from `synced/`, and from the repo what was trimmed."""
+        from vulcan_cli.dataset.reader import VulcanReader  # noqa: PLC0415
+        from vulcan_cli.dataset.sources import locate  # noqa: PLC0415
+
         return VulcanReader(
             source=lambda: locate(self._area, [self._open(self.repo)], "auto"),
             cache_size=cache_size,
@@ -297,6 +296,9 @@ class Vulcan:
         frozen: Path | str | None = None,
     ) -> VulcanMLView:
         """Published rows in splits; see `VulcanMLView`."""
+        from vulcan_cli.dataset.ml_view import VulcanMLView  # noqa: PLC0415
+        from vulcan_cli.dataset.splits import DEFAULT_FRACTIONS, DEFAULT_SPLITS  # noqa: PLC0415
+
         return VulcanMLView(
             self.reader(),
             fractions=fractions or DEFAULT_FRACTIONS,
@@ -313,6 +315,8 @@ class Vulcan:
         return StagingArea(self.staging_dir)
 
     def _open(self, repo: str, token: str | None = None) -> Repo:
+        from vulcan_cli.hub.open import Login, open_repo  # noqa: PLC0415
+
         secret = token or self._token
         if secret is None:
             found = settings.find_token()

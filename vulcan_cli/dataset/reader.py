@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from vulcan_cli.dataset import DEFAULT_CACHE_SIZE
 from vulcan_cli.dataset.catalog import COLUMNS, Catalog
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.memory import Memory
@@ -18,9 +19,6 @@ from vulcan_cli.hub.open import Login, open_repo
 from vulcan_cli.hub.repo import MAIN
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.vacua.geometry import KEYS
-
-DEFAULT_CACHE_SIZE = 32
-"""Shards that a reader keeps in memory."""
 
 CATALOG_COLUMNS = tuple(COLUMNS)[: list(COLUMNS).index("schema_version") + 1]
 """What `VulcanReader.catalog` shows: the peer's columns."""
