@@ -253,6 +253,10 @@ def test_rows_of_a_split_as_arrays_are_those_of_the_folder(cwd: Path, form: str)
             ["--frozen", "held", "--group-by", "polytope"],
             "held is grouped by geometry: no other --group-by",
         ),
+        (
+            ["--features", "flux"],
+            "features are of the rows of one split, or for --out-dir: name a split",
+        ),
         (["--frozen", "there"], "there is no file of frozen splits: it lacks splits"),
         (["--frozen", "list"], "list is no file of frozen splits: it holds no JSON object"),
         (

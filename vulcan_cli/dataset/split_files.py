@@ -12,6 +12,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from vulcan_cli.dataset.features import take_flags
 from vulcan_cli.dataset.shuffle import files_for, shuffled
 from vulcan_cli.dataset.split_view import SplitView
 from vulcan_cli.errors import DiskTrouble, UsageError
-from vulcan_cli.files import Folder, fsync_dir, sha256_of
+from vulcan_cli.files import DAY, Folder, fsync_dir, sha256_of
 from vulcan_cli.vacua import arrow_ipc
 
 DESCRIPTION = "split.json"
@@ -87,6 +88,7 @@ def write_splits(
     writer = _Writer(making, view, file_format, seed, most_bytes)
     try:
         making.mkdir(parents=True)
+        _drop_debris(making, folder)
         found = writer.write()
         (making / DESCRIPTION).write_text(json.dumps(found.description, indent=2) + "\n")
         fsync_dir(making)
@@ -98,6 +100,14 @@ def write_splits(
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return found
+
+
+def _drop_debris(making: Path, folder: Path) -> None:
+    """Remove what killed runs for the same folder left, a day ago by the server's clock."""
+    now = making.stat().st_mtime
+    for path in folder.parent.glob(f".{escape(folder.name)}.v*"):
+        if path.is_dir() and not path.is_symlink() and now - path.stat().st_mtime > DAY:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def check_files(view: SplitView, file_format: str) -> None:

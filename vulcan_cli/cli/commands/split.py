@@ -145,9 +145,9 @@ def split(
     if name is not None:
         chosen.check_name(name)
     files = _Files(out_dir, push, format_, seed, scheduler)
-    _check_target(name, output, files)
-    target = SplitPush.open(push, settings, create_repo=create_repo, dry_run=dry_run)
     spec = _spec(features, list_max_len, list_fill, keep_geometry_id=not drop_geometry_id)
+    _check_target(name, output, files, spec)
+    target = SplitPush.open(push, settings, create_repo=create_repo, dry_run=dry_run)
     found = locate_shards(settings, source, revision, out)
     view = SplitView(catalog=found.catalog, filters=asked.read(), splits=chosen, spec=spec)
     left_out: Sequence[BadShard] = ()
@@ -167,7 +167,9 @@ def split(
         raise typer.Exit(BAD_SHARDS)
 
 
-def _check_target(name: str | None, output: Path | None, files: _Files) -> None:
+def _check_target(
+    name: str | None, output: Path | None, files: _Files, spec: FeatureSpec | None
+) -> None:
     """Raise UsageError where options that say what to write do not fit together."""
     files.check()
     if files.are_wanted:
@@ -177,6 +179,8 @@ def _check_target(name: str | None, output: Path | None, files: _Files) -> None:
         raise UsageError("--seed shuffles the files of --out-dir")
     elif name is None and files.format is not None:
         raise UsageError("--format is for the rows of one split, or for --out-dir")
+    elif name is None and spec is not None:
+        raise UsageError("features are of the rows of one split, or for --out-dir: name a split")
     if name is None and output is not None:
         raise UsageError("-o is for the rows of one split; name it")
 
