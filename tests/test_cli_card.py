@@ -174,7 +174,7 @@ REFUSALS = {
     "the server": (
         Fault("status", "/commit/", "POST", status=500, body={"error": "a fault"}),
         5,
-        "vulcan: a fault",
+        "vulcan: alice/vacua has trouble of its own: a fault (HTTP 500)",
     ),
 }
 

@@ -49,7 +49,7 @@ def of_state(spool: Path, state: str) -> dict[str, object]:
 
 def budget(**changed: object) -> dict[str, object]:
     spent: list[float] = []
-    known = {"budget": 90, "window_s": 3600.0, "next_slot_at": None, "spent_at": spent}
+    known = {"budget": 90, "limit": 90, "window_s": 3600.0, "next_slot_at": None, "spent_at": spent}
     return {**known, **changed}
 
 
@@ -138,6 +138,7 @@ def test_a_budget_used_up_says_when(tmp_path: Path, spool: Path) -> None:
     )
     assert ran.document()["budget"] == {
         "budget": 1,
+        "limit": 1,
         "window_s": 3600.0,
         "remaining": 0,
         "next_slot_at": stamp + 3600.0,
@@ -380,3 +381,33 @@ def test_a_repo_that_is_none(tmp_path: Path, spool: Path) -> None:
         2,
         "vulcan: a repo is written owner/name, file:///folder or ./folder, not 'vacua'",
     )
+
+
+def test_a_repo_that_takes_less_than_the_budget(tmp_path: Path, spool: Path) -> None:
+    now = time.time()
+    spent = Budget(StagingArea(spool), key_without_client("me/vacua"), 90, 3600.0, lambda: now)
+    spent.spend()
+    spent.hear(commits_per_hour=3, closed_until=now + 1830)
+    assert status(spool, tmp_path, "--repo", "me/vacua")["budget"] == budget(
+        limit=3, remaining=0, next_slot_at=now + 1830, spent_at=[now]
+    )
+    told = run("status", "--staging-dir", spool, "--repo", "me/vacua", cwd=tmp_path).out
+    assert told.splitlines()[-4:-2] == [
+        "  0 of 3 commits left in 1h, next in 30m, to me/vacua",
+        "  me/vacua said that it takes no more; the budget is 90",
+    ]
+
+
+def test_the_peers_stamps_are_those_of_the_main_repo(tmp_path: Path, spool: Path) -> None:
+    stamps = [time.time() - 60.0]
+    (spool / "_commit_budget.json").write_text(
+        json.dumps({"budget": 90, "window_s": 3600.0, "timestamps": stamps})
+    )
+    env = {"VULCAN_REPO": "me/vacua"}
+    words = ("status", "--staging-dir", spool, "--json")
+    for more, left in ((), 89), (("--repo", "me/other"), 90), (("--repo", "ME/vacua"), 89):
+        found = run(*words, *more, cwd=tmp_path, env=env).document()["budget"]
+        assert found == budget(remaining=left, spent_at=stamps if left < 90 else [])
+    # Where nothing else is set, the one that is named is the main one.
+    alone = run(*words, "--repo", "me/other", cwd=tmp_path).document()["budget"]
+    assert alone == budget(remaining=89, spent_at=stamps)

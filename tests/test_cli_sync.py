@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -66,7 +67,7 @@ def test_from_pending_through_a_repo_that_has_to_be_made(tmp_path: Path, spool: 
     before = tree(spool / "pending")
     missing = (
         f"vulcan: there is no repo file://{tmp_path}/repo\n"
-        "  safe: every shard that is not yet confirmed is still in pending/\n"
+        "  safe: 5 shards that the repo has not confirmed are in pending/\n"
         "  next: vulcan sync --create-repo --staging-dir spool --repo ./repo\n"
     )
     assert run("sync", *HERE, cwd=tmp_path) == Ran(4, summary(0, 5, 0), missing)
@@ -187,6 +188,18 @@ def test_a_second_sync_ends_at_once(tmp_path: Path, spool: Path) -> None:
         staged(tmp_path, "f", rows(9))
     assert {**tree(spool / "pending"), **before} == tree(spool / "pending")
     assert run("sync", *HERE, "--create-repo", cwd=tmp_path) == Ran(0, summary(6, 0, 1), "")
+
+
+def test_only_commits_to_the_main_repo_are_charged_to_the_peer(tmp_path: Path, spool: Path) -> None:
+    peers = spool / "_commit_budget.json"
+    env = {"VULCAN_REPO": "./main"}
+    words = ("sync", "--create-repo", "--staging-dir", "spool", "--max-batch", "3")
+    one = run(*words, "--budget", "1", "--repo", "./other", cwd=tmp_path, env=env)
+    assert (one.code, one.out, peers.exists()) == (0, summary(3, 2, 1), False)
+    two = run(*words, "--repo", "./other,./main", "--dry-run", cwd=tmp_path, env=env)
+    assert (two.code, peers.exists()) == (0, False)
+    assert run(*words, cwd=tmp_path, env=env) == Ran(0, summary(2, 0, 1), "")
+    assert len(json.loads(peers.read_text())["timestamps"]) == 1
 
 
 def started(cwd: Path, words: Sequence[str]) -> subprocess.Popen[str]:
@@ -352,7 +365,11 @@ def test_what_is_not_set_up(tmp_path: Path) -> None:
         "  next: export VULCAN_REPO=owner/name\n  next: vulcan sync --staging-dir spool\n",
     )
     assert run("sync", *where, "--repo", "a/b", cwd=tmp_path) == Ran(
-        4, "", f"vulcan: there is no token to write to a/b with\n{safe}  next: hf auth login\n"
+        4,
+        "",
+        "vulcan: there is no token to write to a/b with\n"
+        "  safe: 5 shards that the repo has not confirmed are in pending/\n"
+        "  next: hf auth login\n  next: vulcan sync --staging-dir spool --repo a/b\n",
     )
     nowhere = run("sync", "--staging-dir", "nowhere", "--repo", "./repo", cwd=tmp_path)
     assert (nowhere.code, nowhere.out) == (4, "")

@@ -154,8 +154,8 @@ NOBODY = "Invalid username or password."
         (answer(403, "ask", "GatedRepo"), Denied, "a/b does not let this token: ask"),
         (answer(404), RepoMissing, NOWHERE),
         (answer(404, "", "RevisionNotFound"), RepoMissing, "a/b has no branch or commit dev"),
-        (answer(429, LIMIT), RateLimited, LIMIT),
-        (answer(502), ServerTrouble, "HTTP 502"),
+        (answer(429, LIMIT), RateLimited, f"a/b takes no more for now: {LIMIT} (HTTP 429)"),
+        (answer(502), ServerTrouble, "a/b has trouble of its own: HTTP 502"),
         (answer(402, "pay"), RepoRefuses, "a/b refuses: pay"),
     ],
 )
@@ -169,6 +169,12 @@ def test_an_upload_address_that_ran_out_is_nobodys_fault() -> None:
     assert commit_outcome(expired, [], NOW) == Later(
         "storage: Request has expired", Trouble.SERVER, None, 403
     )
+
+
+def test_of_a_page_only_its_words_are_kept() -> None:
+    page = "<html><head><title>502</title><style>p {}</style></head>\n<h1>Bad <b>Gateway</b></h1>"
+    assert plain(page) == "Bad Gateway"
+    assert plain("needs a <token>") == "needs a <token>"
 
 
 def test_no_secret_in_what_is_kept() -> None:

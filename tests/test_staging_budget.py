@@ -100,6 +100,28 @@ def test_p10_the_peers_stamps_count_and_ours_are_mirrored(area: StagingArea, clo
     assert Budget(area, "repo", 4, 100.0, clock).remaining() == 1
 
 
+def test_p10_a_slot_counts_from_when_its_request_was_answered(
+    area: StagingArea, clock: Clock
+) -> None:
+    """It may have arrived just before that: a window at the repo begins there."""
+    write(peers(area), [NOW - 1])
+    budget = Budget(area, "repo", 3, 100.0, clock, with_peer=True)
+    first, second = budget.spend(), budget.spend()
+    assert first == second == NOW
+    clock.now += 20
+    budget.answered(first, clock.now)
+    assert json.loads(peers(area).read_text())["timestamps"] == [NOW - 1, NOW, NOW + 20]
+    assert json.loads(ours(area).read_text())["timestamps"] == [NOW - 1, NOW, NOW + 20]
+    # Not from a moment that is still to come, and not from before it was sent.
+    budget.answered(NOW + 20, NOW + 1e6)
+    budget.answered(second, NOW - 50)
+    budget.answered(12.0, NOW)
+    assert json.loads(ours(area).read_text())["timestamps"] == [NOW - 1, NOW, NOW + 20]
+    assert (budget.remaining(), budget.next_slot_at()) == (0, NOW + 99)
+    clock.now = NOW + 119
+    assert budget.remaining() == 2
+
+
 def test_p10_two_requests_at_one_instant_are_two(area: StagingArea, clock: Clock) -> None:
     budget = Budget(area, "repo", 3, 100.0, clock, with_peer=True)
     budget.spend()
@@ -246,3 +268,90 @@ def test_p10_no_history_raises_anything_else(data: bytes | str) -> None:
     except RecordError:
         return
     assert all(math.isfinite(stamp) and stamp <= NOW for stamp in history.stamps)
+
+
+def test_p10_what_the_repo_said_of_its_limit_holds_for_its_hour(
+    area: StagingArea, clock: Clock
+) -> None:
+    budget = Budget(area, "repo", 90, 3600.0, clock)
+    for _ in range(3):
+        budget.spend()
+    budget.hear(commits_per_hour=2, closed_until=None)
+    # Another process, another run: it is on disk.
+    later = Budget(area, "repo", 90, 3600.0, clock)
+    assert (later.limit(), later.remaining(), later.next_slot_at()) == (2, 0, NOW + 3600)
+    assert Budget(area, "other", 90, 3600.0, clock).limit() == 90
+    with pytest.raises(TryLater) as caught:
+        later.spend()
+    assert str(caught.value) == "all 2 commits of this window of 3600 s are used"
+    # A window of another length has its share, and one at least.
+    assert Budget(area, "repo", 90, 7200.0, clock).limit() == 4
+    assert Budget(area, "repo", 90, 60.0, clock).limit() == 1
+    assert Budget(area, "repo", 1, 3600.0, clock).limit() == 1
+    clock.now = NOW + 3600
+    assert (later.limit(), later.remaining(), later.next_slot_at()) == (90, 90, None)
+
+
+def test_p10_a_repo_that_said_when_to_come_back_is_left_alone_until_then(
+    area: StagingArea, clock: Clock
+) -> None:
+    budget = Budget(area, "repo", 90, 3600.0, clock, with_peer=True)
+    budget.spend()
+    budget.hear(commits_per_hour=None, closed_until=NOW + 600)
+    assert (budget.limit(), budget.remaining(), budget.next_slot_at()) == (90, 0, NOW + 600)
+    with pytest.raises(TryLater) as caught:
+        budget.spend()
+    assert caught.value.retry_at == NOW + 600
+    # The peer's file knows nothing of it, and keeps its form.
+    assert json.loads(peers(area).read_text()) == {
+        "budget": 90,
+        "window_s": 3600.0,
+        "timestamps": [NOW],
+    }
+    clock.now = NOW + 600
+    assert (budget.remaining(), budget.next_slot_at()) == (89, None)
+    budget.spend()
+    # What it says next takes the place of what it said.
+    budget.hear(commits_per_hour=50, closed_until=None)
+    assert (budget.limit(), budget.remaining()) == (50, 48)
+
+
+def test_p10_nothing_that_was_said_holds_for_longer_than_a_window(
+    area: StagingArea, clock: Clock
+) -> None:
+    budget = Budget(area, "repo", 90, 3600.0, clock)
+    budget.hear(commits_per_hour=1, closed_until=NOW + 1e9)
+    assert budget.next_slot_at() == NOW + 3600
+    # The clock was far ahead when it was said: it counts as said now, once.
+    clock.now = NOW - 86_400
+    assert budget.next_slot_at() == clock.now + 3600
+    budget.repair()
+    clock.now += 3600
+    assert (budget.limit(), budget.remaining(), budget.next_slot_at()) == (90, 90, None)
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        "soon",
+        [],
+        {},
+        {"at": "now", "commits_per_hour": 1},
+        {"at": NOW, "commits_per_hour": -1},
+        {"at": NOW, "closed_until": math.nan},
+        {"at": NOW, "closed_until": 10**400},
+    ],
+)
+def test_p10_what_cannot_have_been_said_is_dropped(
+    area: StagingArea, clock: Clock, heard: object
+) -> None:
+    ours(area).parent.mkdir(parents=True)
+    ours(area).write_text(json.dumps({"timestamps": [NOW - 1], "heard": heard}))
+    budget = Budget(area, "repo", 3, 100.0, clock)
+    assert (budget.limit(), budget.remaining(), budget.next_slot_at()) == (3, 2, None)
+    budget.repair()
+    assert json.loads(ours(area).read_text()) == {
+        "budget": 3,
+        "window_s": 100.0,
+        "timestamps": [NOW - 1],
+    }

@@ -131,3 +131,41 @@ def test_a_search_tells_how_many_slots_it_needs() -> None:
     assert (hunt.next_batch(), hunt.commits_ahead) == (tuple(range(500)), 1)
     hunt.refused("no")
     assert hunt.commits_ahead == 9
+
+
+@given(st.integers(1, 3), st.integers(3, 60), st.integers(1, 60), st.booleans())
+def test_p9_a_repo_that_refuses_everything_from_some_moment_on_is_noticed(
+    batches_before: int, bad: int, most: int, names: bool
+) -> None:
+    """Its quota is used up in the middle of a run: what follows is no shard's fault."""
+    good = batches_before * most
+    told = search(good + bad, set(range(good, good + bad)), names=names, most=most)
+    assert (told.landed, told.blamed, told.verdict) == (list(range(good)), [], "no")
+    assert told.commits <= batches_before + MOST_REFUSALS
+
+
+def test_p9_after_a_dozen_refusals_it_is_the_repo_whatever_its_words() -> None:
+    hunt: Search[int] = Search()
+    for shard in range(MOST_REFUSALS):
+        assert hunt.verdict is None
+        hunt.begin([shard])
+        hunt.next_batch()
+        hunt.refused(f"no, {'because ' * shard}")
+        assert hunt.sentenced() == []
+    assert hunt.verdict == "no, " + "because " * 11
+    assert hunt.sentenced(at_the_end=True) == []
+
+
+def test_words_that_differ_in_the_id_of_the_request_alone_are_the_same_words() -> None:
+    hunt: Search[str] = Search()
+    hunt.begin(["a", "b"])
+    for shard, number in zip("ab", ("6f", "70"), strict=True):
+        hunt.next_batch()
+        hunt.refused(f"no (Request ID: Root=1-{number})", [shard])
+    assert hunt.sentenced(at_the_end=True) == []
+    assert hunt.verdict == "no (Request ID: Root=1-6f)"
+
+
+def test_two_bad_shards_at_the_end_of_a_good_run_are_blamed() -> None:
+    told = search(5, {3, 4}, most=1)
+    assert told == Told([0, 1, 2], [3, 4], None, 5)

@@ -210,9 +210,17 @@ class RepoMissing(VulcanError):
 
 
 class RepoRefuses(VulcanError):
-    """The repo refuses every shard for the same reason, so no shard is to blame."""
+    """The repo refuses every shard for the same reason, so no shard is to blame.
+
+    Attributes:
+        hidden_in: The repo, where its `.gitignore` is the reason; else None.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, *, hidden_in: str | None = None) -> None:
+        self.hidden_in = hidden_in
+        super().__init__(message)
 
 
 class TryLater(VulcanError):

@@ -7,12 +7,12 @@ the user's own `vulcan.toml`, over the default.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from vulcan_cli import credentials
 from vulcan_cli.credentials import Secret
@@ -50,6 +50,9 @@ class Settings:
     Attributes:
         staging_dir: The staging directory, or None.
         repo: Repos, the main one first; empty where none is set.
+        main_repo: The one that the peer commits to from here, whose commits its budget file counts:
+            the first of the environment or the files, whatever an option says for this run; else
+            the first that was given. None where no repo is set.
         project: What `{project}` stands for in run ids.
         template: The run-id template.
         budget: Commit requests per window and repo.
@@ -81,6 +84,7 @@ class Settings:
     healthcheck_url: Secret | None
     origins: Mapping[str, Origin]
     files: tuple[Path, ...] = ()
+    main_repo: str | None = None
     notices: tuple[str, ...] = ()
 
     def require_staging_dir(self) -> Path:
@@ -135,8 +139,9 @@ def load_settings(
         candidates = _candidates(field, options, environ, found.files)
         values[field.name], origins[field.name] = next(candidates)
     notices = (*found.notices, *_misspelt_variables(environ))
+    main_repo = _main_repo(values["repo"], environ, found.files)
     files = tuple(file.path for file in found.files)
-    return Settings(**values, origins=origins, files=files, notices=notices)
+    return Settings(**values, origins=origins, main_repo=main_repo, files=files, notices=notices)
 
 
 @contextmanager
@@ -306,6 +311,14 @@ def _candidates(
             origin = Origin("file", str(file.path))
             yield _read(field, file.values[field.name], file.path.parent, origin)
     yield field.default, Origin("default", "default")
+
+
+def _main_repo(
+    given: Sequence[str], environ: Mapping[str, str], files: tuple[SettingsFile, ...]
+) -> str | None:
+    """See `Settings.main_repo`."""
+    lasting = cast("Sequence[str]", next(_candidates(FIELDS["repo"], {}, environ, files))[0])
+    return next(iter((*lasting, *given)), None)
 
 
 def _read(field: Field, raw: object, base: Path, origin: Origin) -> tuple[object, Origin]:

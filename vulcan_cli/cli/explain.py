@@ -100,7 +100,7 @@ def _not_set_up(error: errors.NotSetUp, typed: Sequence[str]) -> _Advice:
             _typed(typed) or "vulcan status",
         ),
         "repo": ("export VULCAN_REPO=owner/name", _typed(typed) or "vulcan sync --dry-run"),
-        "token": ("hf auth login",),
+        "token": ("hf auth login", _typed(typed) or "vulcan sync"),
         "vulcan.toml": ("vulcan help settings",),
     }
     return _Advice(_NOTHING_CHANGED, commands.get(error.setting, (f"{_COMMAND} --help",)))
@@ -170,6 +170,18 @@ def _repo_missing(error: errors.RepoMissing, typed: Sequence[str]) -> _Advice:
     return _Advice(_IN_PENDING, (create,) if is_folder else ("hf auth whoami", create))
 
 
+def _denied(_: errors.Denied, typed: Sequence[str]) -> _Advice:
+    return _Advice(_IN_PENDING, ("hf auth login", _typed(typed) or "vulcan sync"))
+
+
+def _repo_refuses(error: errors.RepoRefuses, typed: Sequence[str]) -> _Advice:
+    if error.hidden_in is None:
+        return _Advice(_IN_PENDING, ("vulcan sync --repo OWNER/NAME",))
+    # Without it nothing is hidden; what else it held can be uploaded again.
+    cure = f"hf repos delete-files {shlex.quote(error.hidden_in)} .gitignore --type dataset"
+    return _Advice(_IN_PENDING, (cure, _typed(typed) or "vulcan sync"))
+
+
 def _at_work(*_: object) -> _Advice:
     return _Advice("that sync goes on, and so do the workers", ("vulcan status",))
 
@@ -205,9 +217,9 @@ _ADVICE: Mapping[type[VulcanError], _Advice | Callable[[Any, Sequence[str]], _Ad
         "the content that was there first is not touched", ("vulcan stage INPUT --run-id NAME",)
     ),
     errors.NotSetUp: _not_set_up,
-    errors.Denied: _Advice(_IN_PENDING, ("hf auth login", "vulcan sync")),
+    errors.Denied: _denied,
     errors.RepoMissing: _repo_missing,
-    errors.RepoRefuses: _Advice(_IN_PENDING, ("vulcan sync --repo OWNER/NAME",)),
+    errors.RepoRefuses: _repo_refuses,
     errors.TryLater: _later,
     errors.Unreachable: _later,
     errors.RateLimited: _later,
@@ -227,7 +239,11 @@ def advised_errors() -> frozenset[type[VulcanError]]:
 
 
 def explain(
-    error: BaseException, command: str = "vulcan", typed: Sequence[str] = ()
+    error: BaseException,
+    command: str = "vulcan",
+    typed: Sequence[str] = (),
+    *,
+    safe: str | None = None,
 ) -> Explanation:
     """Say what happened, what is safe, and what to type next.
 
@@ -235,6 +251,7 @@ def explain(
         error: What was raised.
         command: The command that was typed, without its options.
         typed: The whole command line behind `vulcan`, where the next one can be made from it.
+        safe: What is safe, where that is known better than the error alone tells.
     """
     known = as_ours(error)
     advice = next(_ADVICE[kind] for kind in type(known).__mro__ if kind in _ADVICE)
@@ -245,7 +262,7 @@ def explain(
         kind=type(known).__name__,
         exit_code=known.exit_code,
         sentence=_sentence(known),
-        safe=advice.safe,
+        safe=advice.safe if safe is None else safe,
         next=tuple(text.replace(_COMMAND, command) for text in advice.next),
         details=_details(problems, least=1 if isinstance(known, errors.RowsRefused) else 2),
         facts=_facts(known),

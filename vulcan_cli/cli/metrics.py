@@ -55,7 +55,7 @@ def _samples(standing: Standing) -> Iterator[Sample]:
     yield "vulcan_set_aside", {**place, "why": "conflict"}, found.conflicts
     if slots is not None:
         repo = {**place, "repo": slots.repo}
-        yield "vulcan_commit_budget", repo, slots.budget
+        yield "vulcan_commit_budget", repo, slots.limit
         yield "vulcan_commit_budget_remaining", repo, slots.remaining
         yield "vulcan_commit_window_seconds", repo, slots.window_s
         if slots.next_slot_at is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast, get_args, overload
 
 from vulcan_cli.errors import NotSetUp, UsageError
-from vulcan_cli.hub.open import Login, is_directory, open_repo
+from vulcan_cli.hub.open import Login, is_directory, key_without_client, open_repo
 from vulcan_cli.settings import Settings, find_token, read_endpoint
 
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ def open_configured(settings: Settings, *, to_write: bool = True) -> list[Repo]:
     """
     settings.require_repo()
     return [open_one(text, to_write=to_write) for text in settings.repo]
+
+
+def main_key(settings: Settings) -> str | None:
+    """The key of the main repo, to which the peer commits from here; None where no repo is set."""
+    main = settings.main_repo
+    return None if main is None else key_without_client(main, read_endpoint())
 
 
 def open_one(text: str, *, to_write: bool = True) -> Repo:

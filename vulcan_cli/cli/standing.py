@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """The commit budget of the main repo.
+    """The commit budget of the first repo.
 
     Attributes:
         repo: The repo, as it is set.
-        budget: Commits in a window.
+        budget: Commits in a window, as it is set.
+        limit: The same, or fewer where the repo said that it takes fewer.
+        remaining: Commits that may be made now.
         window_s: That window, seconds.
         spent_at: When the commits were made that count, unix seconds, oldest first.
         next_slot_at: When the next one may be made; None where it may be now.
@@ -31,14 +33,11 @@ class Slots:
 
     repo: str
     budget: int
+    limit: int
+    remaining: int
     window_s: float
     spent_at: tuple[float, ...]
     next_slot_at: float | None
-
-    @property
-    def remaining(self) -> int:
-        """Commits that may be made now."""
-        return max(0, self.budget - len(self.spent_at))
 
     def sentence(self, now: float) -> str:
         """What may be committed, and when."""
@@ -46,7 +45,7 @@ class Slots:
         if self.next_slot_at is not None:
             wait = f", next in {format_duration(self.next_slot_at - now)}"
         window = format_duration(self.window_s)
-        return f"{self.remaining} of {self.budget} commits left in {window}{wait}, to {self.repo}"
+        return f"{self.remaining} of {self.limit} commits left in {window}{wait}, to {self.repo}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +96,20 @@ def read_standing(settings: Settings, *, all_rows: bool = False) -> Standing:
 
 
 def read_slots(area: StagingArea, settings: Settings) -> Slots | None:
-    """The commit budget of the main repo; None where none is set."""
+    """The commit budget of the first repo; None where none is set."""
+    from vulcan_cli.cli.repos import main_key  # noqa: PLC0415
     from vulcan_cli.staging.budget import Budget  # noqa: PLC0415
 
     if not settings.repo:
         return None
     key = _keys(settings)[0]
-    budget = Budget(area, key, settings.budget, settings.window_s, with_peer=True)
+    with_peer = key == main_key(settings)
+    budget = Budget(area, key, settings.budget, settings.window_s, with_peer=with_peer)
     return Slots(
         repo=settings.repo[0],
         budget=settings.budget,
+        limit=budget.limit(),
+        remaining=budget.remaining(),
         window_s=settings.window_s,
         spent_at=budget.spent_at(),
         next_slot_at=budget.next_slot_at(),
@@ -129,6 +132,8 @@ def lines_of(standing: Standing, *, draws: bool) -> Iterator[str]:
         yield "no repo is set"
     else:
         yield slots.sentence(standing.now)
+        if slots.limit < slots.budget:
+            yield f"{slots.repo} said that it takes no more; the budget is {slots.budget}"
         if slots.spent_at:
             picture = bars(slots.spent_at, standing.now, slots.window_s, draws=draws)
             yield f"{picture} {format_duration(slots.window_s)} ago to now"

@@ -30,6 +30,8 @@ _IN = re.compile(
     re.IGNORECASE,
 )
 _PER_HOUR = re.compile(r"\b(\d+) (?:commits )?per hour\b", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*>")
+_NOT_SHOWN = re.compile(r"<(style|script|title)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
 _RATE_LIMIT = re.compile(r'"\w+"\s*;\s*r\s*=\s*(\d+)\s*;\s*t\s*=\s*(\d+)')
 
 
@@ -58,9 +60,11 @@ class Answer:
 
 
 def plain(text: str, token: str | None = None) -> str:
-    """Somebody else's words on one line, without this token or any other."""
+    """Somebody else's words on one line, without this token or any other, or tags of a page."""
     if token:
         text = text.replace(token, HIDDEN)
+    if text.lstrip().startswith("<"):
+        text = _TAG.sub(" ", _NOT_SHOWN.sub(" ", text))
     return scrub(" ".join(text.split()))
 
 
@@ -115,7 +119,7 @@ def error_of(answer: Answer, repo: str, revision: str, now: float) -> VulcanErro
         return Denied(f"{repo} does not let this token: {answer.reason}")
     later = later_of(answer, now)
     if later is not None:
-        return later.error()
+        return later.error(repo)
     return RepoRefuses(f"{repo} refuses: {answer.reason}")
 
 
@@ -162,7 +166,7 @@ def commit_outcome(
 def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds to wait by `Retry-After`; a date is measured against the server's own clock."""
     value = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", value):
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
         return float(value)
     moment = _date(value)
     if moment is None:

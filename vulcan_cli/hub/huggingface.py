@@ -53,6 +53,7 @@ from vulcan_cli.errors import (
     RepoMissing,
     RepoRefuses,
     ServerTrouble,
+    TryLater,
     Unreachable,
     UsageError,
 )
@@ -209,7 +210,9 @@ class HubRepo:
             hf_raise_for_status(response)
             hidden = response.json()["files"][0].get("shouldIgnore", False)
         if hidden:
-            raise RepoRefuses(f"the .gitignore of {self._id} hides parquet files")
+            raise RepoRefuses(
+                f"the .gitignore of {self._id} hides parquet files", hidden_in=self._id
+            )
 
     def account(self) -> Account:
         """Whose token this is, and what time it is there; one question.
@@ -348,7 +351,7 @@ class HubRepo:
             return Snapshot(seen, None, is_cached=True)
         newest = [commit.id for commit in self.log(2, revision)]
         if not newest:
-            raise ServerTrouble(f"the Hub's answer makes no sense: {self._id} has no commit")
+            raise ServerTrouble(f"{self._id} gives no answer that makes sense: it has no commit")
         with self._asking(revision):
             self._downloads.remember(revision, newest[0])
         return Snapshot(newest[0], newest[1] if len(newest) > 1 else NO_COMMIT)
@@ -388,7 +391,7 @@ class HubRepo:
             size = response.headers.get("content-range", "").rpartition("/")[2]
             if not size.isdecimal():
                 raise ValueError("a part of a file came without the size of the whole")
-            return Part(b"".join(_told(response.iter_bytes()))[:length], int(size))
+            return Part(b"".join(self._told(response.iter_bytes()))[:length], int(size))
 
     @property
     def notes(self) -> Path:
@@ -479,11 +482,18 @@ class HubRepo:
                         yield data
                 except httpx2.TransportError as error:
                     if last:
-                        raise Unreachable(self._say(error)) from None
+                        raise self._lost(error) from None
                     stack.close()
                     response = stack.enter_context(self._open(path, commit, f"{received}-"))
                 else:
                     return
+
+    def _told(self, content: Iterator[bytes]) -> Iterator[bytes]:
+        """Content; where the connection breaks, our own error: the client would swallow its own."""
+        try:
+            yield from content
+        except httpx2.TransportError as error:
+            raise self._lost(error) from None
 
     @contextmanager
     def _asking(self, revision: str, path: str | None = None) -> Iterator[None]:
@@ -500,12 +510,15 @@ class HubRepo:
                 return FileNotFoundError(errno.ENOENT, f"not in {self._id}", path)
             return error_of(answer, self._id, revision, self._clock())
         if _is_lost(error):
-            return Later(self._say(error), Trouble.UNREACHABLE).error()
+            return self._lost(error)
         if isinstance(error, OSError):
             return DiskTrouble(Path(error.filename or "."), error)
         if isinstance(error, _MISUNDERSTOOD):
-            return ServerTrouble(f"the Hub's answer makes no sense: {self._say(error)}")
+            return ServerTrouble(f"{self._id} gives no answer that makes sense: {self._say(error)}")
         return error
+
+    def _lost(self, error: BaseException) -> TryLater:
+        return Later(self._say(error), Trouble.UNREACHABLE).error(self._id)
 
     def _upload_failed(
         self, error: Exception, additions: Sequence[Addition], revision: str
@@ -689,14 +702,6 @@ def _pull_request(found: Discussion) -> PullRequest:
     return PullRequest(
         found.num, found.title, PullRequestStatus("open" if status == "draft" else status)
     )
-
-
-def _told(content: Iterator[bytes]) -> Iterator[bytes]:
-    """Content; where the connection breaks, our own error: the client would swallow its own."""
-    try:
-        yield from content
-    except httpx2.TransportError as error:
-        raise Unreachable(plain(str(error))[:200] or type(error).__name__) from None
 
 
 def _first(response: httpx2.Response, name: str) -> str:

@@ -169,6 +169,13 @@ class Trouble(enum.Enum):
     SERVER = "server error"
 
 
+_TROUBLES: dict[Trouble, tuple[type[TryLater], str]] = {
+    Trouble.RATE_LIMIT: (RateLimited, "takes no more for now"),
+    Trouble.UNREACHABLE: (Unreachable, "cannot be reached"),
+    Trouble.SERVER: (ServerTrouble, "has trouble of its own"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """The content is with the repo; `commit` needs to send nothing but names."""
@@ -238,14 +245,12 @@ class Later:
     status: int | None = None
     commits_per_hour: int | None = None
 
-    def error(self) -> TryLater:
-        """The same as an exception, for who gives up."""
-        kinds: dict[Trouble, type[TryLater]] = {
-            Trouble.RATE_LIMIT: RateLimited,
-            Trouble.UNREACHABLE: Unreachable,
-            Trouble.SERVER: ServerTrouble,
-        }
-        return kinds[self.trouble](self.reason, retry_at=self.retry_at)
+    def error(self, repo: str) -> TryLater:
+        """The same as an exception, for who gives up; `repo` is the name of the repo."""
+        kind, what = _TROUBLES[self.trouble]
+        known = self.status is None or str(self.status) in self.reason
+        status = "" if known else f" (HTTP {self.status})"
+        return kind(f"{repo} {what}: {self.reason}{status}", retry_at=self.retry_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +268,10 @@ class Unknown:
     trouble: Trouble
     retry_at: float | None = None
     status: int | None = None
+
+    def as_later(self) -> Later:
+        """The same, once the repo was asked and nothing has landed."""
+        return Later(self.reason, self.trouble, self.retry_at, self.status)
 
 
 UploadOutcome = Ready | Changed | Refused | Later

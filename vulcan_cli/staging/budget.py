@@ -1,8 +1,12 @@
 """The commit budget: at most so many commit requests in a rolling window, over all processes.
 
-Each request is stamped before it is sent. Our stamps stand in `_vulcan/budget/`, under a lock; the
-peer's stand in `_commit_budget.json`, which it replaces without one. What either file holds counts,
-and both are brought to the union. A history that cannot be read counts as full.
+Each request is stamped before it is sent, and again when it was answered: it arrived at some moment
+between, and its slot is free a window after the later one.
+
+Our stamps stand in `_vulcan/budget/`, under a lock; the peer's stand in `_commit_budget.json`,
+which it replaces without one. What either file holds counts, and both are brought to the union. A
+history that cannot be read counts as full. What the repo said of its own limit stands beside our
+stamps, and counts as long as it holds.
 """
 
 from __future__ import annotations
@@ -17,13 +21,14 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp, TryLater
 from vulcan_cli.files import Folder
 from vulcan_cli.staging.area import PRIVATE, StagingArea, disk_trouble
+from vulcan_cli.staging.heard import Heard, parse_heard
 from vulcan_cli.staging.records import (
     RECORD_LIMIT,
     RecordError,
@@ -50,6 +55,16 @@ class _History:
     budget: int | None
     window_s: float | None
     damaged: bool
+    heard: Heard | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Union:
+    """Both histories as one: all stamps, sorted; whether something is to repair; what was heard."""
+
+    stamps: tuple[float, ...]
+    damaged: bool = False
+    heard: Heard | None = None
 
 
 class Budget:
@@ -74,7 +89,8 @@ class Budget:
             budget: Commit requests per window.
             window_s: Length of the window, seconds.
             clock: Gives unix seconds.
-            with_peer: Whether the peer commits to this repo from here: read and mirror its stamps.
+            with_peer: Whether this is the main repo, to which the peer commits from here: read and
+                mirror its stamps.
             sleep: Waits while another process has the lock.
         """
         self._area = area
@@ -88,18 +104,47 @@ class Budget:
 
     def remaining(self) -> int:
         """How many slots are free now; 0 where the history cannot be read. Writes nothing."""
-        return max(0, self._budget - len(self._counting(self._read_only(), self._clock())))
+        now = self._clock()
+        union = self._read_only(now)
+        if self._closed_until(union, now) is not None:
+            return 0
+        return max(0, self._limit(union, now) - len(self._counting(union, now)))
 
     def next_slot_at(self) -> float | None:
         """When the next slot opens, unix seconds; None where one is free, or there is none at all.
 
         Writes nothing.
         """
-        return self._next(self._counting(self._read_only(), self._clock()))
+        now = self._clock()
+        return self._next(self._read_only(now), now)
+
+    def limit(self) -> int:
+        """How many slots a window has: the budget, or less where the repo said that it takes less.
+
+        Writes nothing.
+        """
+        now = self._clock()
+        return self._limit(self._read_only(now), now)
+
+    def hear(self, *, commits_per_hour: int | None, closed_until: float | None) -> None:
+        """Keep, durably, what the repo said when it refused a commit for being one too many.
+
+        Args:
+            commits_per_hour: The limit that it named, if it did.
+            closed_until: When it said to come back, unix seconds, if it did.
+
+        Raises:
+            TryLater: Another process holds the lock for too long.
+            DiskTrouble: The history cannot be read or written.
+        """
+        with self._held() as (folder, now, union):
+            heard = Heard(now, commits_per_hour, closed_until)
+            self._save(folder, union.stamps, heard, now)
 
     def spent_at(self) -> tuple[float, ...]:
         """When the slots were taken that are not free again, oldest first. Writes nothing."""
-        return tuple(self._counting(self._read_only(), self._clock()))
+        now = self._clock()
+        return tuple(self._counting(self._read_only(now), now))
 
     def spend(self) -> float:
         """Take a slot, durable when this returns: its stamp, unix seconds.
@@ -110,20 +155,43 @@ class Budget:
             TryLater: No slot is free; `retry_at` says when one is.
             DiskTrouble: The stamps cannot be read or written; then no slot was taken.
         """
-        with (
-            self._area.folder(PRIVATE, "budget", create=True) as folder,
-            disk_trouble(folder.path),
-            self._locked(folder),
-        ):
-            now = self._clock()
-            stamps, damaged = self._union(folder, now)
-            counting = self._counting(stamps, now)
-            if len(counting) >= self._budget:
-                if damaged:
-                    self._save(folder, stamps, now)
-                raise self._used_up(self._next(counting))
-            self._save(folder, (*stamps, now), now)
+        with self._held() as (folder, now, union):
+            full = len(self._counting(union, now)) >= self._limit(union, now)
+            if full or self._closed_until(union, now) is not None:
+                if union.damaged:
+                    self._save(folder, union.stamps, union.heard, now)
+                raise self._used_up(self._limit(union, now), self._next(union, now))
+            self._save(folder, (*union.stamps, now), union.heard, now)
         return now
+
+    @contextmanager
+    def slot(self) -> Iterator[float]:
+        """Take a slot for the request in this block; see `spend` and `answered`."""
+        stamp = self.spend()
+        try:
+            yield stamp
+        finally:
+            # Where that cannot be written down now, it counts from when it was sent.
+            with contextlib.suppress(TryLater, DiskTrouble):
+                self.answered(stamp, self._clock())
+
+    def answered(self, stamp: float, at: float) -> None:
+        """Let the slot of a request count from when it was answered, or given up.
+
+        Args:
+            stamp: What `spend` gave for it; where nobody knows it any more, nothing is done.
+            at: When that was, unix seconds.
+
+        Raises:
+            TryLater: Another process holds the lock for too long.
+            DiskTrouble: The stamps cannot be read or written; then it counts from `stamp`.
+        """
+        with self._held() as (folder, now, union):
+            others = Counter(union.stamps) - Counter([stamp])
+            if others.total() < len(union.stamps):
+                later = max(stamp, min(at, now))
+                stamps = tuple(sorted((*others.elements(), later)))
+                self._save(folder, stamps, union.heard, now, gone=(stamp,))
 
     def repair(self) -> None:
         """Save the repair of a damaged history, so that it counts as full for one window only.
@@ -134,45 +202,59 @@ class Budget:
             TryLater: Another process holds the lock for too long.
             DiskTrouble: The stamps cannot be read or written.
         """
+        with self._held() as (folder, now, union):
+            if union.damaged:
+                self._save(folder, union.stamps, union.heard, now)
+
+    def _used_up(self, limit: int, retry_at: float | None) -> TryLater:
+        message = f"all {limit} commits of this window of {self._window_s:g} s are used"
+        return TryLater(message, retry_at=retry_at)
+
+    def _limit(self, union: _Union, now: float) -> int:
+        heard = union.heard
+        return self._budget if heard is None else heard.limit(self._budget, self._window_s, now)
+
+    def _closed_until(self, union: _Union, now: float) -> float | None:
+        return None if union.heard is None else union.heard.opens_at(self._window_s, now)
+
+    def _counting(self, union: _Union, now: float) -> list[float]:
+        """The stamps whose slots are not free again, oldest first."""
+        return sorted(stamp for stamp in union.stamps if stamp + self._window_s > now)
+
+    def _next(self, union: _Union, now: float) -> float | None:
+        counting = self._counting(union, now)
+        over = len(counting) - self._limit(union, now)
+        by_stamps = counting[over] + self._window_s if 0 <= over < len(counting) else None
+        moments = [by_stamps, self._closed_until(union, now)]
+        return max((each for each in moments if each is not None), default=None)
+
+    def _read_only(self, now: float) -> _Union:
+        try:
+            with self._area.folder(PRIVATE, "budget") as folder:
+                return self._union(folder, now)
+        except NotSetUp:
+            # Nobody of ours ever committed from here; the peer may have.
+            return _Union(self._peer(now).stamps)
+        except (DiskTrouble, OSError):
+            return _Union(self._full(now))
+
+    @contextmanager
+    def _held(self) -> Iterator[tuple[Folder, float, _Union]]:
+        """The history under its lock: its folder, the time, and what it holds."""
         with (
             self._area.folder(PRIVATE, "budget", create=True) as folder,
             disk_trouble(folder.path),
             self._locked(folder),
         ):
             now = self._clock()
-            stamps, damaged = self._union(folder, now)
-            if damaged:
-                self._save(folder, stamps, now)
+            yield folder, now, self._union(folder, now)
 
-    def _used_up(self, retry_at: float | None) -> TryLater:
-        message = f"all {self._budget} commits of this window of {self._window_s:g} s are used"
-        return TryLater(message, retry_at=retry_at)
-
-    def _counting(self, stamps: tuple[float, ...], now: float) -> list[float]:
-        """The stamps whose slots are not free again, oldest first."""
-        return sorted(stamp for stamp in stamps if stamp + self._window_s > now)
-
-    def _next(self, counting: list[float]) -> float | None:
-        over = len(counting) - self._budget
-        return counting[over] + self._window_s if 0 <= over < len(counting) else None
-
-    def _read_only(self) -> tuple[float, ...]:
-        now = self._clock()
-        try:
-            with self._area.folder(PRIVATE, "budget") as folder:
-                return self._union(folder, now)[0]
-        except NotSetUp:
-            # Nobody of ours ever committed from here; the peer may have.
-            return self._peer(now).stamps
-        except (DiskTrouble, OSError):
-            return self._full(now)
-
-    def _union(self, folder: Folder, now: float) -> tuple[tuple[float, ...], bool]:
-        """All stamps, sorted and repaired, and whether there was something to repair."""
+    def _union(self, folder: Folder, now: float) -> _Union:
         ours, peer = self._read(folder, f"{self._name}.json", now), self._peer(now)
         # A stamp in both files is one request; two alike in one file are two.
         both = Counter(ours.stamps) | Counter(peer.stamps)
-        return tuple(sorted(both.elements())), ours.damaged or peer.damaged
+        stamps = tuple(sorted(both.elements()))
+        return _Union(stamps, ours.damaged or peer.damaged, ours.heard)
 
     def _peer(self, now: float) -> _History:
         if not self._with_peer:
@@ -191,17 +273,29 @@ class Budget:
     def _full(self, now: float) -> tuple[float, ...]:
         return (now,) * self._budget
 
-    def _save(self, folder: Folder, stamps: tuple[float, ...], now: float) -> None:
-        """Write the union to our file, then to the peer's, which it may replace at any moment."""
+    def _save(
+        self,
+        folder: Folder,
+        stamps: tuple[float, ...],
+        heard: Heard | None,
+        now: float,
+        *,
+        gone: tuple[float, ...] = (),
+    ) -> None:
+        """Write the union to our file, then to the peer's, which it may replace at any moment.
+
+        `gone` are stamps that others have taken the place of.
+        """
         # A run with a longer window still needs what this one no longer counts.
         kept = [stamp for stamp in stamps if stamp + max(self._window_s, _DAY) > now]
-        folder.replace(f"{self._name}.json", _render(kept, self._budget, self._window_s))
+        more = {} if heard is None else {"heard": heard.as_record()}
+        folder.replace(f"{self._name}.json", _render(kept, self._budget, self._window_s, more))
         if not self._with_peer:
             return
         with self._area.folder() as root:
             peer = self._read(root, PEER_BUDGET, now)
             window_s = peer.window_s or self._window_s
-            both = Counter(kept) | Counter(peer.stamps)
+            both = Counter(kept) | (Counter(peer.stamps) - Counter(gone))
             mirrored = [s for s in both.elements() if s + max(window_s, self._window_s) > now]
             data = _render(sorted(mirrored), peer.budget or self._budget, window_s)
             root.replace(PEER_BUDGET, data)
@@ -245,16 +339,23 @@ def _parse(data: bytes, now: float) -> _History:
         window_s = seconds_of(record, "window_s")
     except RecordError:
         window_s = 0.0
+    heard = parse_heard(record, now)
+    told = None if heard is None else heard.as_record()
     return _History(
         stamps=repaired,
         budget=budget if isinstance(budget, int) and budget > 0 else None,
         window_s=window_s if window_s > 0 else None,
-        damaged=repaired != tuple(stamps),
+        damaged=repaired != tuple(stamps) or told != record.get("heard"),
+        heard=heard,
     )
 
 
-def _render(stamps: list[float], budget: int, window_s: float) -> bytes:
-    return render_record({"budget": budget, "window_s": window_s, "timestamps": stamps})
+def _render(
+    stamps: list[float], budget: int, window_s: float, more: Mapping[str, object] | None = None
+) -> bytes:
+    return render_record(
+        {"budget": budget, "window_s": window_s, "timestamps": stamps, **(more or {})}
+    )
 
 
 def _stamp(value: object, now: float) -> float:

@@ -58,7 +58,7 @@ class BatchRecord:
         revision: The branch.
         parent: The commit that the branch was at.
         shards: What the commit adds.
-        created: When, unix seconds.
+        created: When its slot was spent, unix seconds: the stamp in the budget.
     """
 
     batch: str

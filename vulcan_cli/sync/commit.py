@@ -6,8 +6,8 @@ What concerns the whole run leaves here as an exception: the run decides whether
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 from vulcan_cli.errors import RepoRefuses, TryLater
 from vulcan_cli.hub import repo as hub
@@ -23,8 +23,6 @@ from vulcan_cli.sync.review import PROPOSED
 from vulcan_cli.sync.settle import Settler
 from vulcan_cli.sync.timing import Clock
 
-_HOUR = 3600.0
-
 
 class ChangedMeanwhileError(Exception):
     """The repo or the files are not what they were a moment ago: look again."""
@@ -39,11 +37,7 @@ class StopAskedError(Exception):
 
 
 class Committer:
-    """Commits of one run to one repo; used under the sync lock.
-
-    Attributes:
-        commits_per_hour: The repo's own limit, once it was heard of.
-    """
+    """Commits of one run to one repo; used under the sync lock."""
 
     def __init__(
         self,
@@ -79,18 +73,16 @@ class Committer:
         self._await_slots = await_slots
         self._announcer = announcer
         self._search: Search[Checked] = Search()
-        self._limit = options.budget
         self._sent_again: set[str] = set()
-        self.commits_per_hour: int | None = None
 
     @property
     def budget(self) -> Budget:
-        """The commit budget of the repo, no larger than what the repo itself was heard to allow."""
+        """The commit budget of the repo."""
         options = self._options
         return Budget(
             self._area,
             self._repo.key,
-            self._limit,
+            options.budget,
             options.window_s,
             self._clock.now,
             with_peer=options.with_peer,
@@ -111,7 +103,7 @@ class Committer:
         while (part := self._search.next_batch()) is not None:
             ahead = self._search.commits_ahead
             # Begin no search that the budget does not allow to end.
-            if self._await_slots(ahead if ahead <= self._limit else 1):
+            if self._await_slots(ahead if ahead <= self.budget.limit() else 1):
                 parent = self._parent(self._repo.head(self._options.revision))
             with self._beside(part, parent) as more:
                 outcome = self._commit(part, more, parent)
@@ -126,10 +118,10 @@ class Committer:
             else:
                 self._search.landed()
                 parent = self._parent(outcome.commit_id)
+        self._check_verdict()
         names = {shard.entry.name for shard in shards}
         blamed = {shard.entry.name for shard in self._search.blamed}
         self._announcer.judge(all_landed=not blamed & names, none_landed=names <= blamed)
-        self._check_verdict()
 
     def to_blame(self, *, at_the_end: bool = False) -> list[tuple[str, str]]:
         """File names of the shards that the repo refuses, with its words; each only once.
@@ -195,24 +187,25 @@ class Committer:
         if not isinstance(uploaded, hub.Ready):
             raise self._trouble(uploaded)
         self._still_ours()
-        self._spend()
-        record = BatchRecord(
-            batch=uuid.uuid4().hex,
-            repo=self._repo.key,
-            revision=PROPOSED if proposing else revision,
-            parent=parent,
-            shards=tuple(map(journaled, shards)),
-            created=self._clock.now(),
-        )
-        Journal(self._area).open(record)
-        self._still_ours()
-        commit = hub.Commit(
-            message=f"{self._options.commit_prefix}, {_count(len(shards), 'shard')}",
-            description=f"vulcan batch {record.batch}",
-            parent=parent,
-            additions=additions,
-        )
-        outcome = self._repo.commit(commit, revision, create_pr=proposing)
+        with self._slot() as stamp:
+            record = BatchRecord(
+                batch=uuid.uuid4().hex,
+                repo=self._repo.key,
+                revision=PROPOSED if proposing else revision,
+                parent=parent,
+                shards=tuple(map(journaled, shards)),
+                created=stamp,
+            )
+            Journal(self._area).open(record)
+            self._still_ours()
+            commit = hub.Commit(
+                message=f"{self._options.commit_prefix}, {_count(len(shards), 'shard')}",
+                description=f"vulcan batch {record.batch}",
+                parent=parent,
+                additions=additions,
+            )
+            outcome = self._repo.commit(commit, revision, create_pr=proposing)
+        hear(self.budget, outcome)
         if isinstance(outcome, hub.Landed):
             self._announcer.landed(outcome.commit_id)
         return self._settled(record, shards, outcome)
@@ -232,30 +225,32 @@ class Committer:
             return outcome
         raise self._trouble(outcome)
 
-    def _spend(self) -> None:
-        try:
-            self.budget.spend()
-        except TryLater as full:
-            # Another process took the last slot, or has held the lock for too long.
-            if full.retry_at is None:
-                raise
-            raise NoSlotError from full
+    @contextmanager
+    def _slot(self) -> Iterator[float]:
+        """Take a slot for one request: its stamp."""
+        with ExitStack() as stack:
+            try:
+                stamp = stack.enter_context(self.budget.slot())
+            except TryLater as full:
+                # Another process took the last slot, or has held the lock for too long.
+                if full.retry_at is None:
+                    raise
+                raise NoSlotError from full
+            yield stamp
 
     def _trouble(self, outcome: hub.CommitOutcome | hub.UploadOutcome) -> Exception:
         """What to raise where nothing landed and no shard is to blame."""
         if isinstance(outcome, hub.Later):
-            self._learn(outcome.commits_per_hour)
-            return outcome.error()
+            return outcome.error(self._repo.name)
         if isinstance(outcome, hub.Unknown):
-            return hub.Later(outcome.reason, outcome.trouble, outcome.retry_at).error()
+            return outcome.as_later().error(self._repo.name)
         return ChangedMeanwhileError()
 
-    def _learn(self, commits_per_hour: int | None) -> None:
-        """Spend no more in this run than the repo says it takes from everybody together."""
-        if commits_per_hour is not None:
-            self.commits_per_hour = commits_per_hour
-            allowed = int(commits_per_hour * self._options.window_s / _HOUR)
-            self._limit = max(1, min(self._limit, allowed))
+
+def hear(budget: Budget, outcome: hub.CommitOutcome) -> None:
+    """Keep what the repo said of its own limit, where that is what it refused a commit for."""
+    if isinstance(outcome, hub.Later) and outcome.trouble is hub.Trouble.RATE_LIMIT:
+        budget.hear(commits_per_hour=outcome.commits_per_hour, closed_until=outcome.retry_at)
 
 
 def journaled(shard: Checked) -> JournalShard:

@@ -71,6 +71,8 @@ MOST_IN_A_COMMIT = 25_000
 """Files that the Hub takes in one commit."""
 
 _BACKOFF_S = 2.0
+_IN_FLIGHT_S = 60.0
+"""What a process sent before it died has arrived after so long, or never will."""
 
 
 def sync(
@@ -230,6 +232,7 @@ class _Drain:
 
     def _begin(self, wanted: Callable[[Entry], bool]) -> None:
         """Finish what others began, and find out whether commits can work at all."""
+        self._count_those_in_flight()
         self._persist(self._settler.recover)
         self._persist(self._settler.review)
         tidy(self._area, sidecar_of=sidecar_of, check=self._lock.check)
@@ -248,6 +251,14 @@ class _Drain:
                     revision=options.revision,
                 )
             )
+
+    def _count_those_in_flight(self) -> None:
+        """Let requests of a run that died count from when they may have arrived at the latest."""
+        for record in Journal(self._area).pending():
+            if record.repo == self._repo.key:
+                latest = min(self._clock.now(), record.created + _IN_FLIGHT_S)
+                with contextlib.suppress(TryLater):
+                    self.budget.answered(record.created, latest)
 
     def _one(self, batch: Sequence[Entry]) -> None:
         """One batch, or as much of it as can be done now; the rest comes again."""

@@ -15,6 +15,7 @@ from vulcan_cli.errors import InputRefused, Problem, RepoRefuses, TryLater
 from vulcan_cli.hub import repo as hub
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.budget import Budget
+from vulcan_cli.sync.commit import hear
 from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.timing import Clock
 
@@ -121,7 +122,6 @@ def _try(
         clock.now,
         with_peer=options.with_peer,
     )
-    budget.spend()
     commit = hub.Commit(
         message=f"{options.commit_prefix}, {title}",
         description=f"vulcan push {uuid.uuid4().hex}",
@@ -129,7 +129,9 @@ def _try(
         additions=change.additions,
         removals=change.removals,
     )
-    outcome = repo.commit(commit, options.revision)
+    with budget.slot():
+        outcome = repo.commit(commit, options.revision)
+    hear(budget, outcome)
     if isinstance(outcome, hub.Landed):
         return outcome.commit_id
     if isinstance(outcome, hub.Unknown):
@@ -147,7 +149,7 @@ def _look(repo: hub.Repo, revision: str, commit: hub.Commit, unknown: hub.Unknow
     for logged in repo.log(10, revision):
         if commit.description in logged.description:
             return logged.id
-    raise hub.Later(unknown.reason, unknown.trouble, unknown.retry_at).error()
+    raise unknown.as_later().error(repo.name)
 
 
 def _not_landed(outcome: hub.UploadOutcome | hub.CommitOutcome, change: Change, name: str) -> None:
@@ -157,7 +159,7 @@ def _not_landed(outcome: hub.UploadOutcome | hub.CommitOutcome, change: Change, 
         TryLater, InputRefused, RepoRefuses: It is not.
     """
     if isinstance(outcome, hub.Later):
-        raise outcome.error()
+        raise outcome.error(name)
     if isinstance(outcome, hub.Refused):
         if change.bad_input & set(outcome.culprits):
             raise InputRefused(*(Problem(outcome.reason, source=path) for path in outcome.culprits))

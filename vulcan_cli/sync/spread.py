@@ -22,19 +22,21 @@ def sync_all(
     repos: Sequence[Repo],
     options: SyncOptions,
     *,
+    main: str | None = None,
     clock: Clock | None = None,
     stopping: Callable[[], bool] = lambda: False,
     progress: Callable[[SyncReport, int], None] = lambda *_: None,
 ) -> SyncReport:
     """Publish what waits in `pending/` to one or several repos, one after the other.
 
-    The first repo is the main one, whose commits the peer's budget file counts too. What stops one
-    repo does not stop the others.
+    What stops one repo does not stop the others.
 
     Args:
         area: The staging directory.
         repos: Where shards go, at least one, none twice.
         options: How.
+        main: The key of the main repo, whose commits the peer's budget file counts too, be it among
+            these or not; None for the first.
         clock: Time.
         stopping: As for `sync`.
         progress: As for `sync`, for the repo at hand.
@@ -52,13 +54,13 @@ def sync_all(
         sync(
             area,
             repo,
-            replace(options, with_peer=options.with_peer and number == 0),
+            replace(options, with_peer=options.with_peer and repo.key == (main or keys[0])),
             clock=clock,
             wanted=_belongs(homes, repo.key, default=keys[0]),
             stopping=stopping,
             progress=progress,
         )
-        for number, repo in enumerate(repos)
+        for repo in repos
     ]
     return together(reports)
 
@@ -68,6 +70,7 @@ def rehearse_all(
     keys: Sequence[str],
     options: SyncOptions,
     *,
+    main: str | None = None,
     reserve: bool = True,
     clock: Clock | None = None,
 ) -> SyncReport:
@@ -75,8 +78,9 @@ def rehearse_all(
 
     Args:
         area: The staging directory.
-        keys: The keys of the repos, the main one first.
+        keys: The keys of the repos.
         options: How the sync would be.
+        main: As for `sync_all`.
         reserve: Spend slots as a real run would; False writes nothing at all.
         clock: Time.
 
@@ -88,19 +92,19 @@ def rehearse_all(
         [
             rehearse(
                 area,
-                replace(options, with_peer=options.with_peer and number == 0),
+                replace(options, with_peer=options.with_peer and key == (main or keys[0])),
                 repo_key=key,
                 reserve=reserve,
                 clock=clock,
                 wanted=_belongs(homes, key, default=keys[0]),
             )
-            for number, key in enumerate(keys)
+            for key in keys
         ]
     )
 
 
 def _belongs(homes: Mapping[str, str], key: str, *, default: str) -> Callable[[Entry], bool]:
-    """Whether an entry is for this repo; what nobody can read is for the main one to judge."""
+    """Whether an entry is for this repo; what nobody can read is for the first one to judge."""
     return lambda entry: homes.get(entry.name, default) == key
 
 

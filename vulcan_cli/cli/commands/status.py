@@ -162,6 +162,7 @@ def _document(standing: Standing, settings: Settings) -> object:
         "repo": None if slots is None else slots.repo,
         "budget": {
             "budget": settings.budget,
+            "limit": settings.budget if slots is None else slots.limit,
             "window_s": settings.window_s,
             "remaining": None if slots is None else slots.remaining,
             "next_slot_at": None if slots is None else slots.next_slot_at,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,9 +31,9 @@ from vulcan_cli.cli.options.commits import (
 )
 from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.output import Output
-from vulcan_cli.cli.repos import open_configured
+from vulcan_cli.cli.repos import main_key, open_configured
 from vulcan_cli.cli.tree import Example
-from vulcan_cli.errors import UsageError
+from vulcan_cli.errors import NotSetUp, TryLater, UsageError
 from vulcan_cli.quantities import counted, parse_duration
 from vulcan_cli.settings import Settings, load_settings, read_endpoint
 
@@ -53,6 +54,8 @@ EXAMPLES = (
 EXIT_CODES = (3, 4, 5, 6, 7)
 
 _LATER = 5
+_WAITING = (4, _LATER)
+"""What is no fault of shards or disk: they wait until it is mended, or over."""
 
 
 def sync(
@@ -126,9 +129,10 @@ def sync(
     if dry_run:
         reports = _rehearse(area, settings, options, reserve=not no_reserve)
     else:
-        reports = _rounds(
-            area, settings, options, out, code_of, every=every, max_duration=max_duration
-        )
+        with _told_what_is_safe(area, out, context.obj):
+            reports = _rounds(
+                area, settings, options, out, code_of, every=every, max_duration=max_duration
+            )
     code = 0
     for report in reports:
         _tell(out, report, context.obj)
@@ -150,7 +154,7 @@ def _rehearse(
 
     settings.require_repo()
     keys = [key_without_client(repo, read_endpoint()) for repo in settings.repo]
-    yield rehearse_all(area, keys, options, reserve=reserve)
+    yield rehearse_all(area, keys, options, main=main_key(settings), reserve=reserve)
 
 
 def _rounds(
@@ -178,7 +182,12 @@ def _rounds(
     def run() -> SyncReport:
         with out.progress("shards", area.counts("pending").shards) as advance:
             return sync_all(
-                area, repos, options, stopping=stopping, progress=_counter(advance, clock)
+                area,
+                repos,
+                options,
+                main=main_key(settings),
+                stopping=stopping,
+                progress=_counter(advance, clock),
             )
 
     every_s = None if every is None else parse_duration(every)
@@ -194,11 +203,17 @@ def _tell(out: Output, report: SyncReport, typed: Sequence[str]) -> None:
         if report.stopped is None or error != str(report.stopped):
             out.warn(error)
     if report.stopped is not None:
-        out.explain(explain(report.stopped, "vulcan sync", typed))
+        # The disk has advice of its own.
+        safe = _safe(report.n_remaining) if report.stopped.exit_code in _WAITING else None
+        out.explain(explain(report.stopped, "vulcan sync", typed, safe=safe))
     if report.n_in_review:
         number = "" if report.pull_request is None else f", pull request {report.pull_request}"
         out.say(f"{counted(report.n_in_review, 'shard')} in review{number}")
-    if report.n_remaining and report.next_slot_at is not None:
+    # Beside an error in JSON nothing else stands on stderr.
+    told = report.stopped is not None and (
+        out.as_json or (isinstance(report.stopped, TryLater) and report.stopped.retry_at)
+    )
+    if report.n_remaining and report.next_slot_at is not None and not told:
         out.say(f"the next commit may be at {format_moment(report.next_slot_at)}")
     if out.as_json:
         out.json(_document(report))
@@ -207,6 +222,27 @@ def _tell(out: Output, report: SyncReport, typed: Sequence[str]) -> None:
             f"committed={report.n_committed} failed={report.n_failed} "
             f"remaining={report.n_remaining} commits={report.n_commits}"
         )
+
+
+@contextmanager
+def _told_what_is_safe(area: StagingArea, out: Output, typed: Sequence[str]) -> Iterator[None]:
+    """End where there is no token, with how many shards wait for one."""
+    try:
+        yield
+    except NotSetUp as error:
+        if error.setting != "token":
+            raise
+        safe = _safe(area.counts("pending").shards)
+        out.explain(explain(error, "vulcan sync", typed, safe=safe))
+        raise typer.Exit(error.exit_code) from error
+
+
+def _safe(n_remaining: int) -> str | None:
+    """What is safe when a sync was stopped; None where nothing waits."""
+    if not n_remaining:
+        return None
+    are = "is" if n_remaining == 1 else "are"
+    return f"{counted(n_remaining, 'shard')} that the repo has not confirmed {are} in pending/"
 
 
 def _document(report: SyncReport) -> dict[str, object]:

@@ -1,0 +1,232 @@
+"""`vulcan sync` and a Hub that says no: exit status, every word of it, and what is safe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.cli_in_process import run
+from tests.cli_support import Ran, vulcan
+from tests.hub_support import plain_lfs
+from tests.hubserver import BAD, BOB, READ, WRITE, Fault, HubThread, LocalHub
+from tests.sync_support import NAME, by_name, put_many, shards_in
+from vulcan_cli.staging.area import StagingArea
+
+# The client's own upload makes httpx2 warn.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
+)
+
+COMMIT = f"/api/datasets/{NAME}/commit/"
+HIDING = "alice/hiding"
+WORDS = ("--staging-dir", "staging", "--max-retries", "0")
+SAFE = "  safe: 3 shards that the repo has not confirmed are in pending/\n"
+NOTHING = "committed=0 failed=0 remaining=3 commits=0\n"
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    with plain_lfs(), HubThread(tmp_path / "hub") as running:
+        running.create_repo(NAME)
+        running.create_repo(HIDING)
+        running.push(HIDING, {".gitignore": b"*.parquet\n"})
+        yield running
+
+
+@pytest.fixture
+def staged(tmp_path: Path) -> dict[str, str]:
+    area = StagingArea(tmp_path / "staging")
+    area.create()
+    return put_many(area, 3)
+
+
+def environment(hub: LocalHub, token: str | None) -> dict[str, str]:
+    given = hub.client_env(token, home=hub.root.parent / "home")
+    return {name: text for name, text in given.items() if name.startswith("HF_")}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What goes wrong; how the command ends, its sentence, and what it says to type next."""
+
+    code: int
+    kind: str
+    sentence: str
+    next: tuple[str, ...]
+    token: str | None = WRITE
+    repo: str = NAME
+    faults: tuple[Fault, ...] = ()
+    facts: dict[str, object] = field(default_factory=dict)
+    out: str = NOTHING
+
+
+AGAIN = "vulcan sync --staging-dir staging --max-retries 0 --repo {repo}"
+CASES = {
+    "401": Case(
+        4,
+        "Denied",
+        f"{NAME} does not let this token: Invalid credentials in Authorization header",
+        ("hf auth login", AGAIN),
+        token=BAD,
+    ),
+    "403": Case(
+        4,
+        "Denied",
+        f"{NAME} does not let this token: you must use a write token to upload to a repository.",
+        ("hf auth login", AGAIN),
+        token=READ,
+    ),
+    "no token": Case(
+        4,
+        "NotSetUp",
+        f"there is no token to write to {NAME} with",
+        ("hf auth login", AGAIN),
+        token=None,
+        facts={"setting": "token"},
+        out="",
+    ),
+    "404": Case(
+        4,
+        "RepoMissing",
+        f"there is no repo {NAME}, or this token may not see it",
+        ("hf auth whoami", AGAIN.replace("sync ", "sync --create-repo ")),
+        token=BOB,
+        facts={"repo": NAME, "revision": None},
+    ),
+    ".gitignore": Case(
+        4,
+        "RepoRefuses",
+        f"the .gitignore of {HIDING} hides parquet files",
+        (f"hf repos delete-files {HIDING} .gitignore --type dataset", AGAIN),
+        repo=HIDING,
+        facts={"hidden_in": HIDING},
+    ),
+    "refuses all": Case(
+        4,
+        "RepoRefuses",
+        f"{NAME} refuses every shard: Storage limit reached.",
+        ("vulcan sync --repo OWNER/NAME",),
+        faults=(
+            Fault(
+                "status",
+                COMMIT,
+                "POST",
+                times=None,
+                status=400,
+                body={"error": "Storage limit reached."},
+            ),
+        ),
+        facts={"hidden_in": None},
+    ),
+    "server error": Case(
+        5,
+        "ServerTrouble",
+        f"{NAME} has trouble of its own: Bad Gateway (HTTP 502)",
+        (AGAIN,),
+        faults=(
+            Fault(
+                "status",
+                COMMIT,
+                "POST",
+                times=None,
+                status=502,
+                body="<html><title>x</title><h1>Bad Gateway</h1></html>",
+            ),
+        ),
+        facts={"retry_at": None},
+    ),
+    "unreachable": Case(
+        5,
+        "Unreachable",
+        f"{NAME} cannot be reached: Server disconnected without sending a response.",
+        (AGAIN,),
+        faults=(Fault("drop", "/revision/", times=None),),
+        facts={"retry_at": None},
+    ),
+    "no sense": Case(
+        5,
+        "ServerTrouble",
+        f"{NAME} gives no answer that makes sense: 'id'",
+        (AGAIN,),
+        faults=(Fault("status", "/revision/", times=None, status=200, body={"no": 1}),),
+        facts={"retry_at": None},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CASES)
+def test_p9_what_is_no_shards_fault_says_what_is_safe_and_what_to_do(
+    hub: LocalHub, staged: dict[str, str], tmp_path: Path, what: str
+) -> None:
+    case = CASES[what]
+    hub.add_faults(*case.faults)
+    words = ("sync", *WORDS, "--repo", case.repo)
+    env = environment(hub, case.token)
+    next_ = [line.format(repo=case.repo) for line in case.next]
+    told = "".join(f"  next: {line}\n" for line in next_)
+    for quiet, out in ((), case.out), (("-q",), ""):
+        again = told.replace(case.repo + "\n", f"{case.repo} -q\n") if quiet else told
+        assert run(*words, *quiet, cwd=tmp_path, env=env) == Ran(
+            case.code, out, f"vulcan: {case.sentence}\n{SAFE}{again}"
+        )
+    ran = run(*words, "--json", cwd=tmp_path, env=env)
+    assert ran.code == case.code
+    assert ran.error() == {
+        "kind": case.kind,
+        "exit_code": case.code,
+        "message": case.sentence,
+        "safe": SAFE.strip().removeprefix("safe: "),
+        "next": [f"{line} --json" if line.endswith(case.repo) else line for line in next_],
+        **case.facts,
+    }
+    if case.out:
+        assert ran.document() == {
+            "committed": 0,
+            "failed": 0,
+            "rejected": 0,
+            "conflicts": 0,
+            "remaining": 3,
+            "in_review": 0,
+            "pull_request": None,
+            "commits": [],
+            "errors": [case.sentence],
+            "next_slot_at": None,
+        }
+    assert shards_in(tmp_path / "staging/pending") == by_name(staged)
+
+
+@pytest.mark.usefixtures("staged")
+def test_p10_a_rate_limit_is_told_once_and_kept_by_the_next_run(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    words = "You have exceeded the rate limit for repository commits (128 per hour)."
+    more = " You can retry this action in 43 minutes."
+    hub.add_faults(
+        Fault("status", COMMIT, "POST", skip=1, times=1, status=429, body={"error": words + more})
+    )
+    env = environment(hub, WRITE)
+    command = ("sync", *WORDS, "--repo", NAME, "--max-batch", "1")
+    first = vulcan(*command, home=tmp_path, env=env)
+    assert (first.code, first.out) == (5, "committed=1 failed=0 remaining=2 commits=1\n")
+    moment = r"[-0-9]{10} [:0-9]{8} UTC"
+    assert re.fullmatch(
+        rf"vulcan: {NAME} takes no more for now: {re.escape(words + more)} \(HTTP 429\)\n"
+        r"  safe: 2 shards that the repo has not confirmed are in pending/\n"
+        rf"  next: vulcan {' '.join(command)}  # after {moment}\n",
+        first.err,
+    )
+    # A run before that asks for no commit, which would be refused again.
+    again = run(*command, cwd=tmp_path, env=env)
+    assert (again.code, again.out) == (0, "committed=0 failed=0 remaining=2 commits=0\n")
+    assert re.fullmatch(rf"the next commit may be at {moment}\n", again.err)
+    assert run(*command, "-q", cwd=tmp_path, env=env) == Ran(0, "", "")
+    assert run(*command, "-q", "--error-on-remaining", cwd=tmp_path, env=env) == Ran(5, "", "")
+    assert len(hub.attempts(NAME)) == 2
+    status = run("status", *WORDS[:2], "--repo", NAME, cwd=tmp_path, env=env).out.splitlines()
+    assert [line for line in status if NAME in line] == [
+        f"  0 of 90 commits left in 1h, next in 42m, to {NAME}",
+    ]
