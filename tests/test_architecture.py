@@ -20,7 +20,7 @@ FLOORS = (
     {"vacua", "scheduling"},
     {"settings", "staging", "hub"},
     {"dataset"},
-    {"sync"},
+    {"sync", "pictures"},
     {"api"},
     {"cli"},
     {"__main__"},
@@ -39,6 +39,7 @@ WHO_MAY_IMPORT = {
     "pyarrow": {"vacua", "dataset", "sync"},
     "huggingface_hub": {"hub"},
     "httpx2": {"hub"},
+    "matplotlib": {"pictures"},
     "rich": {"cli"},
     "typer": {"cli"},
 }
@@ -184,7 +185,16 @@ def test_only_main_ends_the_process() -> None:
     assert ending == {"__main__.py"}
 
 
-HEAVY = {"pydantic", "polars", "pyarrow", "numpy", "pandas", "huggingface_hub", "rich"}
+HEAVY = {
+    "matplotlib",
+    "pydantic",
+    "polars",
+    "pyarrow",
+    "numpy",
+    "pandas",
+    "huggingface_hub",
+    "rich",
+}
 
 
 @pytest.mark.parametrize(

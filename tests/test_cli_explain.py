@@ -19,6 +19,7 @@ ERRORS: tuple[VulcanError, ...] = (
     errors.ColumnClash("odd", ("String", "Int64"), ("a.parquet", "b.parquet"), ("run_id",)),
     errors.RowsRefused(Problem("is bad"), n_staged=7, n_refused=1, kept=(Path("kept.csv"),)),
     errors.RowsRefused(Problem("is torn"), n_staged=7, n_refused=0, kept=()),
+    errors.NothingToDraw("no row matches"),
     errors.BadShard(Path("/s/pending/x.parquet"), "no footer"),
     errors.Conflict("h12_2/h11_3/bucket_5/run_a.parquet", "pending/"),
     errors.NotSetUp("repo", "no repo is set"),

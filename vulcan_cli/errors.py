@@ -136,6 +136,12 @@ class RowsRefused(InputRefused):
         return f"of the stream {self.n_staged} rows are staged, {self.n_refused} refused"
 
 
+class NothingToDraw(VulcanError):
+    """No row has what a picture needs."""
+
+    exit_code = 3
+
+
 class BadShard(VulcanError):
     """A file that should be a shard is not one.
 

@@ -41,6 +41,7 @@ COMMANDS: tuple[str, ...] = (
     "catalog",
     "query",
     "split",
+    "plot",
     "card",
     "schedule",
     "job-script",

@@ -210,6 +210,7 @@ _ADVICE: Mapping[type[VulcanError], _Advice | Callable[[Any, Sequence[str]], _Ad
     errors.InputRefused: _refused,
     errors.ColumnClash: _clash,
     errors.RowsRefused: _rows_refused,
+    errors.NothingToDraw: _Advice(_NOTHING_CHANGED, ("vulcan query --limit 1 --json",)),
     errors.BadShard: _Advice(
         "the file is left as it is, and other shards are not concerned", ("vulcan status",)
     ),

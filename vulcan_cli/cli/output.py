@@ -152,6 +152,29 @@ class Output:
         self._write(f"{self.paint(word, style, self._stdout)}  {safe}\n")
         self._flush()
 
+    def picture(
+        self,
+        draw: Callable[[int, int, bool, bool], Iterable[str]],
+        *,
+        width: int | None = None,
+        height: int | None = None,
+    ) -> None:
+        """Write a picture of ours, made of letters.
+
+        Args:
+            draw: Makes its lines for so many letters and lines, with colour or without, of any
+                letters or of ASCII alone.
+            width: Letters in a line, instead of what the terminal has.
+            height: Lines, likewise; the terminal keeps two for what stands around the picture.
+        """
+        size = shutil.get_terminal_size()
+        color = self._display.color and self.to_terminal
+        any_letters = self.draws or not self.to_terminal
+        lines = draw(width or size.columns, height or size.lines - 2, color, any_letters)
+        for line in lines:
+            self._write(line + "\n")
+        self._flush()
+
     def binary(self) -> BinaryIO:
         """Stdout for bytes.
 

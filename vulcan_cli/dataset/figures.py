@@ -1,0 +1,284 @@
+"""The numbers behind a picture of vacua: points, bars, steps and the lines beside them.
+
+What is drawn is what the rows say. W is W_re + i W_im in the solver's normalisation: no factor of
+e^(K/2) is applied, so it is not gauge invariant (JAXVacua's `superpotential`). g_s is the column of
+that name, and 1/Im tau (type IIB, tau = C0 + i e^(-phi)) in rows without it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from vulcan_cli.dataset.figure import Axis, Bars, Figure, Line, Points, Steps, Wish, nice
+from vulcan_cli.errors import NothingToDraw, UsageError
+from vulcan_cli.quantities import counted
+
+BINS = 48
+"""How many bars a histogram has at most."""
+
+_MARGIN = 0.04
+# Where all points need an axis so many times as long as all but this share, it is cut.
+_FAR, _TOO_FAR = 0.01, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of picture.
+
+    Attributes:
+        help: A few words.
+        columns: What it needs of each row.
+        optional: What it uses where a row has it.
+        make: From the rows that have all of it.
+    """
+
+    help: str
+    columns: tuple[str, ...]
+    make: Callable[[pl.DataFrame, Wish], Figure]
+    optional: tuple[str, ...] = ()
+
+
+def figure(kind: str, rows: pl.LazyFrame, wish: Wish) -> Figure:
+    """Make a picture of rows; those without a column that it needs are left out, and counted.
+
+    Raises:
+        NothingToDraw: No row has what it takes.
+        UsageError: There is no such modulus.
+    """
+    of = KINDS[kind]
+    there = set(rows.collect_schema().names())
+    missing = [name for name in of.columns if name not in there]
+    if missing:
+        raise NothingToDraw(f"no matching row has {' and '.join(missing)}")
+    wanted = [*of.columns, *(name for name in of.optional if name in there)]
+    frame = rows.select(wanted).collect(engine="streaming")
+    whole = frame.filter(pl.all_horizontal(pl.col(of.columns).is_not_null()))
+    if not whole.height:
+        have = f" has {' and '.join(of.columns)}" if frame.height else ""
+        raise NothingToDraw(f"no row{have or ' matches'}")
+    made = of.make(whole, wish)
+    without = frame.height - whole.height
+    if without:
+        lack = f"{counted(without, 'row')} without {' or '.join(of.columns)} left out"
+        made = replace(made, notes=(*made.notes, lack))
+    return replace(made, notes=(_vacua(whole.height), *made.notes))
+
+
+def _tau(rows: pl.DataFrame, wish: Wish) -> Figure:
+    re, im = rows["tau_re"], rows["tau_im"]
+    outside = int(((re.abs() > 0.5) | (re**2 + im**2 < 1)).sum())
+    arc = [math.pi * (60 + step) / 180 for step in range(0, 61, 2)]
+    figure = _scatter("Axio-dilaton τ = C₀ + i/g_s", ("Re τ", re), ("Im τ", im), wish)
+    x, y = figure.x, figure.y
+    x = replace(x, low=min(x.low, -0.6), high=max(x.high, 0.6))
+    y = replace(y, low=0.0, high=max(y.high, 2.0))
+    domain = Line(
+        "fundamental domain: |τ| ≥ 1, |Re τ| ≤ 1/2",
+        (0.5, *(math.cos(each) for each in arc), -0.5),
+        (y.high, *(math.sin(each) for each in arc), y.high),
+    )
+    note = f"{outside:,} outside the fundamental domain of SL(2, Z)"
+    return replace(figure, x=x, y=y, lines=(domain,), notes=(note, *figure.notes))
+
+
+def _w0(rows: pl.DataFrame, _: Wish) -> Figure:
+    logs, zeros = _log10(_size_of_w(rows))
+    return _histogram("Flux superpotential", "log₁₀ |W₀|", logs, notes=(*_zeros(zeros), _GAUGE))
+
+
+def _w0_plane(rows: pl.DataFrame, wish: Wish) -> Figure:
+    parts = ("Re W₀", rows["W_re"]), ("Im W₀", rows["W_im"])
+    figure = _scatter("Flux superpotential W₀", *parts, wish)
+    return replace(figure, notes=(*figure.notes, _GAUGE), is_to_scale=True)
+
+
+def _gs(rows: pl.DataFrame, wish: Wish) -> Figure:
+    coupling = 1 / rows["tau_im"]
+    if "g_s" in rows.columns:
+        coupling = rows["g_s"].fill_null(coupling)
+    together = pl.DataFrame({"g_s": coupling, "w": _size_of_w(rows)})
+    positive = together.filter(pl.all_horizontal(pl.all() > 0)).select(pl.all().log10())
+    if not positive.height:
+        raise NothingToDraw("no row has a g_s and a |W₀| above 0")
+    parts = ("log₁₀ g_s", positive["g_s"]), ("log₁₀ |W₀|", positive["w"])
+    figure = _scatter("|W₀| and the string coupling", *parts, wish)
+    zeros = _zeros(together.height - positive.height)
+    notes = (*figure.notes, *zeros, "g_s = 1/Im τ where no column says it", _GAUGE)
+    return replace(figure, notes=notes)
+
+
+def _tadpole(rows: pl.DataFrame, wish: Wish) -> Figure:
+    charges = rows["tadpole_charge"]
+    lines, notes = [], []
+    if wish.bound is not None:
+        lines.append((f"bound {wish.bound:g}", wish.bound))
+        notes.append(f"{int((charges > wish.bound).sum()):,} above the bound")
+    return _histogram(
+        "D3 charge of the flux",
+        "N_flux = f₁·h₂ - f₂·h₁",
+        charges.cast(pl.Float64),
+        marks=lines,
+        notes=notes,
+        whole=True,
+    )
+
+
+def _residual(rows: pl.DataFrame, wish: Wish) -> Figure:
+    logs, zeros = _log10(rows["residual"])
+    marks, notes = [], [*_zeros(zeros)]
+    if wish.tolerance is not None:
+        marks.append((f"tolerance {wish.tolerance:g}", math.log10(wish.tolerance)))
+        above = int((rows["residual"] > wish.tolerance).sum())
+        notes.append(f"{above:,} above the tolerance")
+    return _histogram("How well the equations hold", "log₁₀ residual", logs, marks, notes)
+
+
+def _modulus(rows: pl.DataFrame, wish: Wish) -> Figure:
+    place = wish.modulus - 1
+    parts = rows.select(pl.all().list.get(place, null_on_oob=True)).drop_nulls()
+    if not parts.height:
+        most = int(rows["moduli_re"].list.len().max() or 0)  # type: ignore[arg-type]
+        raise UsageError(f"there is no modulus {wish.modulus}: rows have {most} at most")
+    re, im = parts["moduli_re"], parts["moduli_im"]
+    name = f"z{_subscript(wish.modulus)}"
+    fewer = rows.height - parts.height
+    notes = (f"{counted(fewer, 'row')} with fewer moduli left out",) if fewer else ()
+    title = f"Complex-structure modulus {name}"
+    figure = _scatter(title, (f"Re {name}", re), (f"Im {name}", im), wish)
+    return replace(figure, notes=(*notes, *figure.notes))
+
+
+def _growth(rows: pl.DataFrame, _: Wish) -> Figure:
+    seconds = rows["created_at"].dt.epoch("us").cast(pl.Float64).alias("at") / 1e6
+    counts = seconds.to_frame("at").group_by("at").len("n").sort("at")
+    x = tuple(counts["at"].to_list())
+    y = tuple(float(each) for each in counts["n"].cum_sum().to_list())
+    span = max(x[-1] - x[0], 60.0)
+    axis = Axis(
+        "created at (UTC)", x[0] - _MARGIN * span, x[0] + (1 + _MARGIN) * span, is_time=True
+    )
+    # Nothing was there before the first.
+    steps = Steps((axis.low, *x, axis.high), (0.0, *y, y[-1]))
+    return Figure("Vacua over time", axis, Axis("vacua", 0.0, 1.05 * y[-1]), steps)
+
+
+KINDS: Mapping[str, Kind] = {
+    "tau": Kind("the axio-dilaton and its fundamental domain", ("tau_re", "tau_im"), _tau),
+    "w0": Kind("a histogram of log10 |W0|", ("W_re", "W_im"), _w0),
+    "w0-plane": Kind("W0 in the complex plane", ("W_re", "W_im"), _w0_plane),
+    "gs": Kind("|W0| against g_s", ("tau_im", "W_re", "W_im"), _gs, ("g_s",)),
+    "tadpole": Kind("N_flux, with a bound", ("tadpole_charge",), _tadpole),
+    "residual": Kind("residuals, with a tolerance", ("residual",), _residual),
+    "modulus": Kind("one modulus in its plane", ("moduli_re", "moduli_im"), _modulus),
+    "growth": Kind("how many vacua there were when", ("created_at",), _growth),
+}
+"""Every kind of picture by its name."""
+
+_GAUGE = "W₀ as the solver normalises it, without e^(K/2)"
+
+
+def _vacua(number: int) -> str:
+    return "1 vacuum" if number == 1 else f"{number:,} vacua"
+
+
+def _size_of_w(rows: pl.DataFrame) -> pl.Series:
+    return (rows["W_re"] ** 2 + rows["W_im"] ** 2).sqrt()
+
+
+def _log10(values: pl.Series) -> tuple[pl.Series, int]:
+    """Logarithms, and how many values have none."""
+    positive = values.filter(values > 0)
+    if not positive.len():
+        raise NothingToDraw("every value is 0: there is no logarithm to draw")
+    return positive.log10(), values.len() - positive.len()
+
+
+def _zeros(number: int) -> tuple[str, ...]:
+    return (f"{number:,} at 0 left out",) if number else ()
+
+
+def _scatter(title: str, x: tuple[str, pl.Series], y: tuple[str, pl.Series], wish: Wish) -> Figure:
+    """A point for each vacuum, and how many are beyond the edges; labels and values of the axes."""
+    across, up = _axis(*x, whole=wish.whole), _axis(*y, whole=wish.whole)
+    inside = x[1].is_between(across.low, across.high) & y[1].is_between(up.low, up.high)
+    beyond = len(inside) - int(inside.sum())
+    notes = (f"{beyond:,} beyond the edges (--all shows them)",) if beyond else ()
+    return Figure(title, across, up, Points(x[1], y[1]), notes=notes)
+
+
+def _axis(label: str, values: pl.Series, *, whole: bool) -> Axis:
+    """An axis that holds all finite values with a margin, but for a few that are far out."""
+    finite = values.filter(values.is_finite())
+    if not finite.len():
+        raise NothingToDraw(f"no row has a finite {label}")
+    low, high = _limits(finite, 0.0)
+    inner = _limits(finite, _FAR)
+    if not whole and high - low > _TOO_FAR * (inner[1] - inner[0]) > 0:
+        low, high = inner
+    margin = _MARGIN * (high - low) or abs(high) * _MARGIN or 1.0
+    return Axis(label, low - margin, high + margin)
+
+
+def _limits(values: pl.Series, share: float) -> tuple[float, float]:
+    """Between which values all lie but this share at either end."""
+    ends = (values.quantile(at, "nearest") for at in (share, 1 - share))
+    low, high = (float(end) if end is not None else math.nan for end in ends)
+    return low, high
+
+
+def _histogram(
+    title: str,
+    label: str,
+    values: pl.Series,
+    marks: Sequence[tuple[str, float]] = (),
+    notes: Sequence[str] = (),
+    *,
+    whole: bool = False,
+) -> Figure:
+    """Bars of equal width; marks are upright lines.
+
+    Args:
+        title: What it shows.
+        label: What the values are.
+        values: What is counted.
+        marks: Labels and places.
+        notes: What is to know.
+        whole: Whether values are integers: then bars are some whole number wide.
+    """
+    finite = values.filter(values.is_finite())
+    if not finite.len():
+        raise NothingToDraw(f"no row has a finite {label}")
+    low, high = float(finite.min()), float(finite.max())  # type: ignore[arg-type]
+    step, start = _bins(low, high, whole=whole)
+    numbers = ((finite - start) / step).floor().cast(pl.Int64)
+    n_bins = int(numbers.max() or 0) + 1  # type: ignore[arg-type]
+    found = dict(numbers.value_counts().iter_rows())
+    counts = tuple(found.get(number, 0) for number in range(n_bins))
+    edges = tuple(start + step * number for number in range(n_bins + 1))
+    places = [place for _, place in marks]
+    x = Axis(label, min(edges[0], *places, edges[-1]), max(edges[-1], *places, edges[0]))
+    margin = _MARGIN * (x.high - x.low)
+    y = Axis("vacua", 0.0, 1.05 * max(counts))
+    lines = tuple(Line(name, (at, at), (0.0, y.high)) for name, at in marks)
+    x = replace(x, low=x.low - margin, high=x.high + margin)
+    return Figure(title, x, y, Bars(edges, counts), lines, tuple(notes))
+
+
+def _bins(low: float, high: float, *, whole: bool) -> tuple[float, float]:
+    """Width of the bars, and where the first begins."""
+    if whole:
+        step = float(max(1, math.ceil((high - low + 1) / BINS)))
+        return step, math.floor(low / step) * step - 0.5
+    span = high - low
+    if not span:
+        return 1.0, low - 0.5
+    step = nice(span / BINS)
+    return step, math.floor(low / step) * step
+
+
+def _subscript(number: int) -> str:
+    return "".join("₀₁₂₃₄₅₆₇₈₉"[int(digit)] for digit in str(number))

@@ -1,0 +1,1 @@
+"""How a figure becomes a picture: letters for a terminal, files by Matplotlib."""
