@@ -6,6 +6,8 @@ import base64
 import json
 import random
 import re
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -382,3 +384,31 @@ def test_a_reason_is_one_short_line(tmp_path: Path) -> None:
         read_footer(path)
     assert len(error.value.reason) < 250
     assert error.value.reason.isprintable()
+
+
+def test_reading_the_rows_back_leaves_no_thread_that_could_abort_the_process(
+    tmp_path: Path,
+) -> None:
+    """Arrow's threads, where the process ends while they start, end it with SIGABRT."""
+    (shard,) = prepared(rows(1000)).shards
+    with (tmp_path / "shard").open("wb") as file:
+        shard.write(file)
+    script = """
+import os, sys
+from pathlib import Path
+import polars as pl
+import pyarrow.parquet
+from vulcan_cli.vacua.shard import digest_of_rows
+
+path = Path(sys.argv[1])
+pl.DataFrame(pl.read_parquet(path).to_arrow()).write_parquet("/dev/null")  # starts those of Polars
+before = set(os.listdir("/proc/self/task"))
+print(digest_of_rows(path), len(set(os.listdir("/proc/self/task")) - before))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "shard")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{shard.digest} 0\n"

@@ -32,7 +32,7 @@ def renamed(fd: int, path: Path) -> Shard:
     run_id = check_run_id(f"{footer.run_id}_{sha256[:16]}")
     try:
         source.seek(0)
-        rows = pl.DataFrame(pq.ParquetFile(source).read())
+        rows = pl.DataFrame(pq.ParquetFile(source).read(use_threads=False))
         digest = content_digest(rows, footer.geometry, leave_out=footer.circumstances)
     except (ValueError, TypeError, pl.exceptions.PolarsError) as error:
         raise BadShard(path, str(error)) from error
