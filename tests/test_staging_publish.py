@@ -263,6 +263,13 @@ def test_p3_other_rows_under_a_name_are_a_conflict_and_change_nothing(
     assert tree(area.root) == before
 
 
+def test_p4_a_name_that_was_taken_and_is_free_again_is_taken(area: StagingArea) -> None:
+    """Sync took it on, or set it aside, between our link and our look."""
+    taken = inject("linkat", "error=EEXIST", 2)
+    assert run("stage", area.root, "a=rows", under=taken) == (0, "staged")
+    assert visible(area.pending) == [name_of("a"), meta_of("a")]
+
+
 @pytest.mark.parametrize("where", ["rejected", "conflicts"])
 def test_p8_what_was_set_aside_keeps_no_name_from_other_rows(area: StagingArea, where: str) -> None:
     stage(area, "a")

@@ -10,6 +10,7 @@ finds out when it asks `check` before its next step.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -43,6 +44,7 @@ PATIENCE_S = 300.0
 """How long a lease must stay unchanged before another may take it."""
 
 _POLL_S = 1.0
+_BLINK_S = 0.05
 _LIMIT = 4096
 _BEAT_DIGITS = 12
 
@@ -255,6 +257,8 @@ class SyncLock:
         while not self._make(folder):
             lease = _read(folder)
             if lease is None:
+                # Gone between two looks, or not known yet to this NFS client.
+                self._sleep(_BLINK_S)
                 continue
             if seen is None or lease.data != seen.data:
                 if lease.owner is not None and lease.owner.is_running():
@@ -389,7 +393,7 @@ def _take_away(folder: Folder, wanted: Callable[[Lease], bool]) -> None:
 def _read(folder: Folder, name: str = LEASE_NAME) -> Lease | None:
     """The lease; None where there is none. What is no lease reads as one without an owner."""
     try:
-        data = folder.read(name, _LIMIT)
+        data = _read_fresh(folder, name)
     except FileNotFoundError:
         return None
     except BadShard as error:
@@ -408,6 +412,16 @@ def _read(folder: Folder, name: str = LEASE_NAME) -> Lease | None:
     except RecordError:
         return Lease(data, None)
     return Lease(data, owner)
+
+
+def _read_fresh(folder: Folder, name: str) -> bytes:
+    """The bytes of a lease; once more where an NFS client knew only the one that was before."""
+    try:
+        return folder.read(name, _LIMIT)
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+        return folder.read(name, _LIMIT)
 
 
 def _holds(lease: Lease, owner: Owner) -> bool:

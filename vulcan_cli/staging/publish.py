@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ SHARD_MODE = 0o440
 
 # In this order: a shard that sync moves while we look is seen in one folder or the next.
 _ORDER: tuple[State, ...] = ("pending", "failed", "synced")
+
+_GONE = {errno.ENOENT, errno.ESTALE}
+
+# How long an NFS client may take to learn what another has done, and a little more.
+_PAUSES = (0.0, 0.1, 1.0, 4.0, 10.0, 20.0)
 
 # What stands under a sidecar's name and is not ours to replace: another's file, or a folder.
 _IN_THE_WAY = {errno.EPERM, errno.EACCES, errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST}
@@ -104,15 +110,24 @@ class Publication:
     shard that is not complete.
     """
 
-    def __init__(self, area: StagingArea, *, digest_of: DigestOf, staged_by: str) -> None:
+    def __init__(
+        self,
+        area: StagingArea,
+        *,
+        digest_of: DigestOf,
+        staged_by: str,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         """Prepare to publish.
 
         Args:
             area: The staging directory; it must exist.
             digest_of: Computes the content digest of a shard that is there already.
             staged_by: Who stages, such as `uid 1000 on node17`, for the sidecars.
+            sleep: Waits where a name is taken and nobody can see by what.
         """
         self._area = area
+        self._sleep = sleep
         self._digest_of = digest_of
         self._staged_by = staged_by
         self._temporaries: list[str] = []
@@ -174,7 +189,7 @@ class Publication:
 
         Raises:
             Conflict: Some name is taken by other rows already. No shard was published.
-            TryLater: On a file system without hard links, another process is at the same name.
+            TryLater: Another process is at the same name.
             DiskTrouble: The file system refuses. Shards before that one are published.
         """
         with disk_trouble(self._pending.path):
@@ -240,12 +255,11 @@ class Publication:
         ours = pending.identity(shard.sidecar)
         try:
             named = pending.link_exclusive(shard.sidecar, pending, meta)
-            if not pending.link_exclusive(shard.parquet, pending, shard.name):
+            taken = self._link_parquet(shard)
+            if taken is not None:
                 if named:
                     self._take_back(meta, ours)
-                result = self._compare(shard, pending, "pending")
-                # Gone again: sync took it on between our link and our look.
-                return result or self._find(shard) or Conflict(shard.path_in_repo, "pending")
+                return taken
         except BlockingIOError as error:
             message = f"another process is staging {shard.path_in_repo} just now"
             raise TryLater(message) from error
@@ -261,6 +275,27 @@ class Publication:
             size=shard.size,
             digest=shard.digest,
         )
+
+    def _link_parquet(self, shard: _Prepared) -> Published | Conflict | None:
+        """Give the parquet its name; where that is taken, what came of it instead.
+
+        Raises:
+            BlockingIOError: It is taken, and nobody can see by what.
+        """
+        for pause in (*_PAUSES, None):
+            if self._pending.link_exclusive(shard.parquet, self._pending, shard.name):
+                return None
+            try:
+                found = self._compare(shard, self._pending, "pending") or self._find(shard)
+            except Conflict as conflict:
+                return conflict
+            if found is not None:
+                return found
+            # Gone again: sync took it on between our link and our look, or this NFS client does
+            # not know yet what another has put there.
+            if pause is not None:
+                self._sleep(pause)
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), shard.name)
 
     def _make_true(self, temporary: str, meta: str) -> None:
         """Put our sidecar beside our parquet, over debris of that name."""
@@ -288,7 +323,9 @@ class Publication:
         """Success or conflict, by what stands under our name; None where it is gone again."""
         try:
             digest = self._digest_in(folder, shard.name)
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
             return None
         if digest != shard.digest:
             return Conflict(shard.path_in_repo, f"{state}/")
