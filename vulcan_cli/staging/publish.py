@@ -254,7 +254,7 @@ class Publication:
         pending, meta = self._pending, f"{shard.name}{SIDECAR_SUFFIX}"
         ours = pending.identity(shard.sidecar)
         try:
-            named = pending.link_exclusive(shard.sidecar, pending, meta)
+            named = self._link_sidecar(shard, meta)
             taken = self._link_parquet(shard)
             if taken is not None:
                 if named:
@@ -276,6 +276,13 @@ class Publication:
             digest=shard.digest,
         )
 
+    def _link_sidecar(self, shard: _Prepared, meta: str) -> bool:
+        try:
+            return self._pending.link_exclusive(shard.sidecar, self._pending, meta)
+        except BlockingIOError:
+            # Of another with the same rows: the parquet decides whose it is.
+            return False
+
     def _link_parquet(self, shard: _Prepared) -> Published | Conflict | None:
         """Give the parquet its name; where that is taken, what came of it instead.
 
@@ -283,12 +290,15 @@ class Publication:
             BlockingIOError: It is taken, and nobody can see by what.
         """
         for pause in (*_PAUSES, None):
-            if self._pending.link_exclusive(shard.parquet, self._pending, shard.name):
-                return None
             try:
+                if self._pending.link_exclusive(shard.parquet, self._pending, shard.name):
+                    return None
                 found = self._compare(shard, self._pending, "pending") or self._find(shard)
             except Conflict as conflict:
                 return conflict
+            except BlockingIOError:
+                # Without hard links a name is reserved for a moment, and then somebody's.
+                found = None
             if found is not None:
                 return found
             # Gone again: sync took it on between our link and our look, or this NFS client does
