@@ -1,4 +1,4 @@
-"""A staging directory and a repo under every sort of trouble, against a model: path to SHA-256.
+"""A staging directory and a repo under every sort of trouble, against a model: path to SHA-256s.
 
 A Hypothesis state machine. Its commands run in this process; a crash lets nothing reach the disk
 any more from some call on, as if the process had been killed there. The peer is played: it takes
@@ -105,7 +105,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.area.create()
         self.place.folder.mkdir()
         self.moment = time.time()
-        self.staged: dict[str, str] = {}
+        self.staged: dict[str, set[str]] = {}
         self.in_repo: dict[str, str] = {}
         self.bad: str | None = None
 
@@ -120,12 +120,13 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(run=st.sampled_from(RUNS), number=st.integers(1, 2), calls=st.none() | st.integers(0, 14))
     def stage(self, run: str, number: int, calls: int | None) -> None:
         """P2, P3, P4: a new name is taken, the same rows are there already, others are refused."""
-        before = dict(self._where().get("pending", {}))
+        before = self._where()["pending"]
         with contextlib.suppress(Conflict), self._maybe_dying(calls):
             put(self.area, run, number)
-        for name, sha256 in self._where()["pending"].items():
+        for name, found in self._where()["pending"].items():
+            # A name whose shard was set aside is free for other rows.
             if name not in before:
-                self.staged.setdefault(path_of(run), sha256)
+                self.staged.setdefault(path_of(run), set()).update(found)
 
     @rule()
     def put_what_is_no_shard(self) -> None:
@@ -206,19 +207,23 @@ class SpoolMachine(RuleBasedStateMachine):
             assert tree.get(path) == sha256, path
         self.in_repo = tree
         for state in STATES:
-            for name, sha256 in self._where()[state].items():
-                assert sha256 == (self.bad if name == BAD else self._expected(name)), (state, name)
+            for name, found in self._where()[state].items():
+                path = name.replace("__", "/")
+                expected = {self.bad} if name == BAD else self.staged[path]
+                assert found <= expected, (state, name)
 
     @invariant()
     def p5_nothing_is_lost(self) -> None:
         where, tree = self._where(), self._tree()
-        for path, sha256 in self.staged.items():
-            held = [state for state in where if where[state].get(file_name(path)) == sha256]
-            assert tree.get(path) == sha256 or set(held) - {"synced"}, (path, held)
-        for name, sha256 in where["synced"].items():
-            assert tree.get(name.replace("__", "/")) == sha256, name
+        for path, contents in self.staged.items():
+            for sha256 in contents:
+                held = [state for state in where if sha256 in where[state].get(file_name(path), ())]
+                assert tree.get(path) == sha256 or set(held) - {"synced"}, (path, held)
+        for name, found in where["synced"].items():
+            assert found == {tree.get(name.replace("__", "/"))}, name
         if self.bad is not None:
-            assert self.bad in {where["pending"].get(BAD), where["rejected"].get(BAD)}
+            held = [state for state in ("pending", "rejected") if BAD in where[state]]
+            assert [where[state][BAD] for state in held] == [{self.bad}]
 
     @invariant()
     def p6_nothing_is_committed_twice(self) -> None:
@@ -244,10 +249,11 @@ class SpoolMachine(RuleBasedStateMachine):
         assert (report.stopped, report.n_unreadable) == (None, 0)
         where, tree = self._where(), self._tree()
         assert (where["pending"], where["failed"], Journal(self.area).pending()) == ({}, {}, [])
-        for path, sha256 in self.staged.items():
-            assert sha256 in (tree[path], where["conflicts"].get(file_name(path)))
+        for path, contents in self.staged.items():
+            kept = where["conflicts"].get(file_name(path), set())
+            assert contents <= {tree[path], *kept}
         if self.bad is not None:
-            assert where["rejected"] == {BAD: self.bad}
+            assert where["rejected"] == {BAD: {self.bad}}
         self.p3_nothing_is_replaced()
         self.p5_nothing_is_lost()
         self.p6_nothing_is_committed_twice()
@@ -295,22 +301,20 @@ class SpoolMachine(RuleBasedStateMachine):
         found = self.place.open().look_up([path_of(run) for run in RUNS])
         return {path: file.sha256 or "" for path, file in found.items()}
 
-    def _expected(self, name: str) -> str | None:
-        return self.staged.get(name.replace("__", "/"))
-
-    def _where(self) -> dict[str, dict[str, str]]:
-        """State or heap to file name to SHA-256."""
-        found: dict[str, dict[str, str]] = {
+    def _where(self) -> dict[str, dict[str, set[str]]]:
+        """State or heap to file name to the SHA-256s of what stands there under this name."""
+        found: dict[str, dict[str, set[str]]] = {
             state: {
-                path.name: sha256_of_file(path) for path in self.area.path(state).glob("*.parquet")
+                path.name: {sha256_of_file(path)}
+                for path in self.area.path(state).glob("*.parquet")
             }
             for state in STATES
         }
         for heap in HEAPS:
-            found[heap] = {
-                aside.name: hashlib.sha256(aside.path.read_bytes()).hexdigest()
-                for aside in entries_aside(self.area, heap)
-            }
+            of_heap = found.setdefault(heap, {})
+            for aside in entries_aside(self.area, heap):
+                sha256 = hashlib.sha256(aside.path.read_bytes()).hexdigest()
+                of_heap.setdefault(aside.name, set()).add(sha256)
         return found
 
 
