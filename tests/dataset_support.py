@@ -52,3 +52,8 @@ def listed(folder: Path, state: str = "synced") -> Iterator[Source]:
         path = path_of_file_name(file.name)
         assert path is not None
         yield Source(path, file, state)
+
+
+def footer_of(data: bytes) -> bytes:
+    """The footer of a parquet file, with its length and magic number."""
+    return data[-int.from_bytes(data[-8:-4], "little") - 8 :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import shutil
@@ -18,9 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from tests.dataset_support import STAGING, listed, put, vacua
+from tests.dataset_support import STAGING, footer_of, listed, put, vacua
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Source
 from vulcan_cli.dataset.footers import MEASURED, FooterReader
+from vulcan_cli.dataset.said import quick, thorough
 from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua import arrow_ipc, shard
 
@@ -113,9 +115,51 @@ def test_no_sources_make_an_empty_catalog() -> None:
 def test_the_fast_way_reads_what_the_thorough_way_reads(file: Path) -> None:
     seen = FooterReader().read(file)
 
-    assert seen.footer == shard.read_footer(file)
+    assert seen.said == quick(footer_of(file.read_bytes())) == thorough(shard.read_footer(file))
     assert seen.n_rows == pq.read_metadata(file).num_rows
     assert seen.size == file.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        (b'"h11": 3', b'"h11": 3.0'),
+        (b'"h11": 3', b'"h11": true'),
+        (b'"h11": 3', b'"h11": 2147483648'),
+        (b'"h11": 3', b'"h11": -2'),
+        (b'"h11": 3', b'"more": 3'),
+        (b'"run_id": "a"', b'"run_id": "a__b"'),
+        (b'"run_id": "a"', b'"run_id": 7'),
+        (b'"n_rows": 1', b'"n_rows": -1'),
+        (b'"n_rows": 1', b'"n_rows": true'),
+        (b'"schema_version": 1', b'"schema_version": 2'),
+        (b'"schema_version": 1', b'"schema_version": true'),
+        (b"{", b"["),
+        (b"vulcan.digest\x18 ", b"vulcan.digest\x18\x1f"),
+    ],
+    ids=repr,
+)
+def test_the_quick_way_leaves_what_is_unusual_to_the_thorough(
+    tmp_path: Path, said: bytes, instead: bytes
+) -> None:
+    source = put(tmp_path, vacua(1), "a", h11=3, h12=2)
+    provenance = pl.read_parquet_metadata(source.file)[shard.PROVENANCE_KEY].encode()
+
+    def told(change: Callable[[bytes], bytes]) -> bytes:
+        """Key-value pairs as a footer spells them, and all of them inside the Arrow schema."""
+        length = len(change(provenance))
+        pairs = b"\x18\x1dstringforge.vulcan.provenance\x18" + bytes(
+            [length & 127 | 128, length >> 7]
+        )
+        pairs += change(provenance) + b"\x18\x0eschema_version\x18\x011"
+        pairs += change(b"\x18\x0dvulcan.digest\x18 " + b"0a" * 16)
+        inside = base64.b64encode(pairs)
+        arrow = b"\x18\x0cARROW:schema\x18" + bytes([len(inside) & 127 | 128, len(inside) >> 7])
+        return pairs + arrow + inside
+
+    usual = quick(told(lambda text: text))
+    assert usual == thorough(shard.read_footer(source.file))._replace(digest="0a" * 16)
+    assert quick(told(lambda text: text.replace(said, instead))) is None
 
 
 def test_what_is_shared_by_shards_is_shared_only_by_those_that_have_it(tmp_path: Path) -> None:
@@ -211,7 +255,7 @@ def test_a_lie_beside_the_arrow_schema_is_not_believed(tmp_path: Path) -> None:
         source.file, metadata={**metadata, shard.PROVENANCE_KEY: lie}
     )
 
-    assert FooterReader().read(source.file).footer.run_id == "a"
+    assert FooterReader().read(source.file).said.run_id == "a"
 
 
 @given(st.data())

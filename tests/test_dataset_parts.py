@@ -14,7 +14,7 @@ from huggingface_hub import constants
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.dataset_support import STAGING
+from tests.dataset_support import STAGING, footer_of
 from tests.hub_support import plain_lfs
 from tests.hubserver import Fault, HubThread, LocalHub
 from tests.sync_support import NAME, Place, path_of, shard_bytes
@@ -24,7 +24,7 @@ from vulcan_cli.dataset.parts import choose
 from vulcan_cli.dataset.query import query
 from vulcan_cli.dataset.ranges import Wanted
 from vulcan_cli.dataset.sources import locate
-from vulcan_cli.dataset.thrift import read_struct, write_struct
+from vulcan_cli.dataset.structs import read_struct, write_struct
 from vulcan_cli.errors import TryLater, VulcanError
 
 # The client's own upload makes httpx2 warn.
@@ -42,10 +42,6 @@ def large(run: str, number: int) -> bytes:
     out = BytesIO()
     pq.write_table(pq.read_table(BytesIO(data)), out, row_group_size=1000)
     return out.getvalue()
-
-
-def footer_of(data: bytes) -> bytes:
-    return data[-int.from_bytes(data[-8:-4], "little") - 8 :]
 
 
 FIRST = path_of("a")

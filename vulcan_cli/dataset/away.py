@@ -126,8 +126,8 @@ class _Row(NamedTuple):
 def _check(seen: Seen, row: _Row) -> None:
     """Raise BadShard where a shard is another than its row says."""
     path = Path(row.path_in_repo)
-    if seen.footer.path_in_repo != row.path_in_repo:
-        raise BadShard(path, f"its footer says that it is {seen.footer.path_in_repo}")
+    if seen.said.path_in_repo != row.path_in_repo:
+        raise BadShard(path, f"its footer says that it is {seen.said.path_in_repo}")
     told = (row.n_rows, *(getattr(row, key) for key in KEYS))
-    if (seen.n_rows, *seen.footer.geometry.as_dict().values()) != told:
+    if (seen.n_rows, *seen.said.keys) != told:
         raise BadShard(path, "the catalog of its repo says something else of it")

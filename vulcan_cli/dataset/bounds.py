@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from vulcan_cli.vacua.arrow_ipc import KEY
 
@@ -27,11 +27,6 @@ _SIZE_OF = {"d": 8, "i": 4, "?": 1}
 
 _KEY_VALUES = KEY.encode()
 
-Bounds = tuple[float | None, float | None]
-"""Smallest and largest value; None where unknown."""
-
-UNKNOWN: Bounds = (None, None)
-
 
 class BoundsReader:
     """Reads the bounds of some columns from footers."""
@@ -44,18 +39,19 @@ class BoundsReader:
         """
         columns = tuple(types)
         self._places = {_spelled(name): place for place, (name, _) in enumerate(columns)}
-        self._unknown = [UNKNOWN] * len(columns)
-        names = {code: [name for name, kind in columns if kind == code] for code in _SIZE_OF}
-        self._patterns = [
-            (_pattern(names[code], size), struct.Struct(f"<2{code}").unpack)
-            for code, size in _SIZE_OF.items()
-            if names[code]
-        ]
+        self._width = 2 * len(columns)
+        self._unpack = {size: struct.Struct(f"<2{code}").unpack for code, size in _SIZE_OF.items()}
+        self._pattern = _pattern(
+            {
+                size: [name for name, kind in columns if kind == code]
+                for code, size in _SIZE_OF.items()
+            }
+        )
 
     def read(
         self, footer: bytes, start: int, n_groups: int, trusted: Collection[int]
-    ) -> list[Bounds]:
-        """Bounds for each column, in the order in which the columns were given.
+    ) -> list[float | None]:
+        """The smallest and the largest value of each column, in their order; None where unknown.
 
         Args:
             footer: The metadata of a parquet file.
@@ -66,20 +62,20 @@ class BoundsReader:
         found: dict[int, tuple[float, float, int]] = {}
         # Behind the row groups stands text of the writer's own.
         end = footer.find(_KEY_VALUES, start)
-        for pattern, unpack in self._patterns:
-            for name, largest, smallest in pattern.findall(footer, start, end):
-                low, high = unpack(smallest + largest)
-                place = self._places[name]
-                if place in found:
-                    below, above, count = found[place]
-                    found[place] = min(low, below), max(high, above), count + (low <= high)
-                else:
-                    # NaN is neither below nor above anything.
-                    found[place] = low, high, int(low <= high)
-        bounds = self._unknown.copy()
+        for groups in self._pattern.findall(footer, start, end):
+            name, largest, smallest = filter(None, groups)
+            low, high = self._unpack[len(largest)](smallest + largest)
+            place = self._places[name]
+            if place in found:
+                below, above, count = found[place]
+                found[place] = min(low, below), max(high, above), count + (low <= high)
+            else:
+                # NaN is neither below nor above anything.
+                found[place] = low, high, int(low <= high)
+        bounds: list[float | None] = [None] * self._width
         for place, (low, high, count) in found.items():
             if count == n_groups and place in trusted:
-                bounds[place] = float(low), float(high)
+                bounds[2 * place : 2 * place + 2] = float(low), float(high)
         return bounds
 
 
@@ -87,10 +83,15 @@ def _spelled(name: str) -> bytes:
     return bytes([len(name)]) + name.encode()
 
 
-def _pattern(names: Iterable[str], size: int) -> re.Pattern[bytes]:
-    """Finds chunks of these columns: name with its length, maximum, minimum."""
+def _pattern(names: Mapping[int, Iterable[str]]) -> re.Pattern[bytes]:
+    """Finds chunks of columns whose values take so many bytes: name, maximum, minimum."""
+    chunks = [_chunk(columns, size) for size, columns in names.items() if columns]
+    return re.compile(rb"\x19\x18(?:" + b"|".join(chunks) + b")", re.DOTALL)
+
+
+def _chunk(names: Iterable[str], size: int) -> bytes:
     spelled = b"|".join(re.escape(_spelled(name)) for name in names)
     value = rb"\x%02x(.{%d})" % (size, size)
     chunk = _SIZES + _OFFSETS + _COUNTS + value + rb"\x18" + value
     chunk = chunk.replace(b"N", _N).replace(b"W.{W}", rb"\x%02x.{%d}" % (size, size))
-    return re.compile(rb"\x19\x18(" + spelled + b")" + chunk, re.DOTALL)
+    return b"(" + spelled + b")" + chunk

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import polars as pl
 
@@ -46,8 +46,7 @@ SCHEMA = "schema"
 """One further column: the number of the shard's schema in `Catalog.schemas`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """Where one shard is found.
 
     Attributes:
@@ -205,23 +204,22 @@ def row_of(seen: Seen, source: Source, file: str, sha256: str | None = None) -> 
     Raises:
         BadShard: It says that it is another than what it was found as.
     """
-    footer = seen.footer
-    geometry = footer.geometry
-    if footer.path_in_repo != source.path_in_repo:
-        raise BadShard(source.file, f"its footer says that it is {footer.path_in_repo}")
+    said = seen.said
+    if said.path_in_repo != source.path_in_repo:
+        raise BadShard(source.file, f"its footer says that it is {said.path_in_repo}")
     return (
         source.path_in_repo,
-        footer.run_id,
-        geometry.geometry_id,
-        *(getattr(geometry, key) for key in KEYS),
+        said.run_id,
+        said.geometry_id,
+        *said.keys,
         seen.n_rows,
-        footer.schema_version,
-        footer.digest,
+        said.schema_version,
+        said.digest,
         seen.size,
         sha256,
         seen.mtime_ns // 1000,
         source.state,
         file,
-        *(value for pair in seen.bounds for value in pair),
+        *seen.bounds,
         seen.schema,
     )

@@ -7,7 +7,6 @@ everything in it is checked. What follows from other columns is left out and wor
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import zlib
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ import polars as pl
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog
 from vulcan_cli.dataset.footers import MEASURED
 from vulcan_cli.vacua import arrow_ipc
-from vulcan_cli.vacua.geometry import ABSENT, KEYS, LARGEST_KEY, SHARD_PATH
+from vulcan_cli.vacua.geometry import ABSENT, KEYS, LARGEST_KEY, SHARD_PATH, geometry_id_of
 
 VERSION = 1
 """Of this format; another one is not read."""
@@ -130,17 +129,8 @@ def _frame(body: bytes, n_schemas: int) -> pl.DataFrame:
 
 def _geometry_ids(rows: pl.DataFrame) -> pl.Series:
     """The id of each geometry, null for a shard of which only the path is known."""
-    words = [
-        part for key in sorted(KEYS) for part in (pl.lit(f'"{key}":'), pl.col(key), pl.lit(","))
-    ]
-    texts = rows.select(pl.concat_str(words))[:, 0]
-    ids = [None if text is None else _geometry_id(f"{{{text[:-1]}}}") for text in texts]
+    ids = [None if None in keys else geometry_id_of(keys) for keys in rows.select(KEYS).iter_rows()]
     return pl.Series(ids, dtype=pl.String)
-
-
-def _geometry_id(compact: str) -> str:
-    """As `Geometry.geometry_id`, from the compact JSON of the keys, many times faster."""
-    return hashlib.sha1(compact.encode(), usedforsecurity=False).hexdigest()[:16]
 
 
 def _check(rows: pl.DataFrame, n_schemas: int) -> None:

@@ -10,25 +10,23 @@ Numbers of types and fields follow the Parquet format (`parquet.thrift`, compact
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import stat
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
-from vulcan_cli.dataset.bounds import Bounds, BoundsReader
+from vulcan_cli.dataset.bounds import BoundsReader
+from vulcan_cli.dataset.said import Said, quick, thorough
 from vulcan_cli.errors import BadShard
-from vulcan_cli.vacua import arrow_ipc, shard
+from vulcan_cli.vacua import shard
 from vulcan_cli.vacua.nesting import check_nesting, end_of_schema
 from vulcan_cli.vacua.schema import DTYPES
-from vulcan_cli.vacua.shard import Footer
 from vulcan_cli.vacua.thrift import LIST, varint, zigzag
 
 MEASURED = (
@@ -62,29 +60,26 @@ _PART = 32
 _Tail = tuple[bytes, os.stat_result]
 
 _MAGIC = b"PAR1"
-# Fields 1 and 2 of a key-value pair, each a binary one further on than the last.
-_BINARY_FIELD = b"\x18"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What a file says of itself.
 
     Attributes:
-        footer: Its identity; `footer.n_rows` is only what its writer claimed.
+        said: Its identity.
         n_rows: How many rows the file holds, from parquet's own count.
         schema: Which of the reader's `schemas` it has.
         size: Its bytes.
         mtime_ns: When it was written, unix nanoseconds.
-        bounds: Smallest and largest values of the columns `MEASURED`.
+        bounds: Smallest and largest values of the columns `MEASURED`, each after the other.
     """
 
-    footer: Footer
+    said: Said
     n_rows: int
     schema: int
     size: int
     mtime_ns: int
-    bounds: list[Bounds]
+    bounds: list[float | None]
 
 
 class FooterReader:
@@ -135,15 +130,10 @@ class FooterReader:
             BadShard: It is no parquet, or no shard.
         """
         schema, n_rows, place = self._schema_and_rows(path, tail)
-        pairs = _pairs(tail)
-        try:
-            footer = shard.parse_footer(pairs) if pairs else None
-        except (ValueError, TypeError, KeyError, RecursionError):
-            footer = None
-        footer = footer or shard.footer_of(BytesIO(tail), path)
+        said = quick(tail) or thorough(shard.footer_of(BytesIO(tail), path))
         n_groups = _count_at(tail, place)
         bounds = self._bounds.read(tail, place, n_groups, self._trusted[schema])
-        return Seen(footer, n_rows, schema, size, mtime_ns, bounds)
+        return Seen(said, n_rows, schema, size, mtime_ns, bounds)
 
     def _schema_and_rows(self, path: Path, tail: bytes) -> tuple[int, int, int]:
         """The number of the schema, the number of rows, and where the row groups begin."""
@@ -243,34 +233,6 @@ def footer_length(path: Path, tail: bytes, size: int) -> int:
         return shard.footer_length(tail, size - len(_MAGIC))
     except ValueError as error:
         raise BadShard(path, f"unreadable as parquet: {error}") from error
-
-
-def _pairs(metadata: bytes) -> dict[str, str] | None:
-    """The metadata we know, where the footer and its Arrow schema agree on it; None elsewhere."""
-    try:
-        message = _value_of(metadata, arrow_ipc.KEY)
-        inside = base64.b64decode(message, validate=True)
-        pairs = {}
-        for key in (shard.PROVENANCE_KEY, shard.VERSION_KEY, shard.DIGEST_KEY):
-            value = _value_of(metadata, key)
-            if value and value not in inside:
-                return None
-            if value:
-                pairs[key] = value.decode()
-    except (IndexError, UnicodeDecodeError, binascii.Error):
-        return None
-    return pairs
-
-
-def _value_of(metadata: bytes, key: str) -> bytes:
-    """The value of a short key, empty where there is none."""
-    name = key.encode()
-    field = _BINARY_FIELD + bytes([len(name)]) + name + _BINARY_FIELD
-    place = metadata.find(field)
-    if place < 0:
-        return b""
-    length, start = varint(metadata, place + len(field))
-    return metadata[start : start + length]
 
 
 def _count_at(metadata: bytes, place: int) -> int:

@@ -21,11 +21,12 @@ import xxhash
 
 from vulcan_cli.dataset.footers import CODES, MEASURED
 from vulcan_cli.dataset.ranges import Listed, Wanted, read_footer
-from vulcan_cli.dataset.thrift import Kind, Listing, Struct, read_struct, write_struct
+from vulcan_cli.dataset.structs import Listing, Struct, read_struct, write_struct
 from vulcan_cli.errors import BadShard
 from vulcan_cli.files import Folder, replace_durably
 from vulcan_cli.hub.repo import Repo
 from vulcan_cli.vacua.schema import DTYPES
+from vulcan_cli.vacua.thrift import I64, LIST, STRUCT
 
 AT_ONCE = 8
 """Ranges of a shard that are asked for at the same time."""
@@ -165,8 +166,8 @@ def choose(footer: bytes, schema: pl.Schema, wanted: Wanted, size: int) -> Chose
         raise ValueError("its row groups make no sense") from error
     if any(not len(_MAGIC) <= start < end <= size - len(footer) for start, end in ranges):
         raise ValueError("it says of a column that it is where none can be")
-    metadata[_NUM_ROWS] = Kind.I64, n_rows
-    metadata[_ROW_GROUPS] = Kind.LIST, Listing(Kind.STRUCT, groups)
+    metadata[_NUM_ROWS] = I64, n_rows
+    metadata[_ROW_GROUPS] = LIST, Listing(STRUCT, groups)
     told = write_struct(metadata)
     name = xxhash.xxh3_128_hexdigest(told + json.dumps(sorted(wanted.columns)).encode())
     ending = len(told).to_bytes(4, "little") + _MAGIC

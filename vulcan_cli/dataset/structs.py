@@ -1,4 +1,4 @@
-"""Footers of parquet files taken apart and put together again: Thrift's compact protocol.
+"""Structs of Thrift's compact protocol taken apart and put together again: footers of parquet.
 
 What is read comes from strangers: whatever is wrong with it is a ValueError. A struct is a dict
 from the number of a field to its kind and its value; the same struct gives the same bytes again,
@@ -7,39 +7,39 @@ where its writer did as the protocol advises.
 
 from __future__ import annotations
 
-import enum
 from typing import Any, NamedTuple
 
-
-class Kind(enum.IntEnum):
-    """The kinds of values, by the numbers they have in a field or a list."""
-
-    TRUE = 1
-    FALSE = 2
-    BYTE = 3
-    I16 = 4
-    I32 = 5
-    I64 = 6
-    DOUBLE = 7
-    BINARY = 8
-    LIST = 9
-    STRUCT = 12
+from vulcan_cli.vacua.thrift import (
+    BINARY,
+    BYTE,
+    DOUBLE,
+    FALSE,
+    I16,
+    I32,
+    I64,
+    LIST,
+    STRUCT,
+    TRUE,
+    varint,
+    zigzag,
+)
 
 
 class Listing(NamedTuple):
     """A list: the kind of its values, and the values."""
 
-    kind: Kind
+    kind: int
     values: list[Any]
 
 
-Struct = dict[int, tuple[Kind, Any]]
+Struct = dict[int, tuple[int, Any]]
 """A value is an int, the bytes of a double or of text, a `Listing`, or a `Struct`; a truth is told
 by its kind."""
 
 # Parquet nests eight deep.
 _DEEPEST = 32
-_WHOLE = frozenset({Kind.I16, Kind.I32, Kind.I64})
+_WHOLE = frozenset({I16, I32, I64})
+_LENGTHS = {TRUE: 0, FALSE: 0, DOUBLE: 8}
 
 
 def read_struct(data: bytes) -> Struct:
@@ -51,8 +51,8 @@ def read_struct(data: bytes) -> Struct:
     reader = _Reader(data)
     try:
         return reader.struct(0)
-    except IndexError:
-        raise ValueError("it ends within a value") from None
+    except (IndexError, KeyError):
+        raise ValueError("it ends within a value, or holds none of parquet") from None
 
 
 def write_struct(struct: Struct) -> bytes:
@@ -73,31 +73,30 @@ class _Reader:
         found: Struct = {}
         number = 0
         while header := self._byte():
-            number = number + (header >> 4) if header >> 4 else _unzigzag(self._varint())
-            kind = Kind(header & 15)
+            number = number + (header >> 4) if header >> 4 else zigzag(self._varint())
+            kind = header & 15
             found[number] = kind, self._value(kind, depth + 1)
         return found
 
-    def _value(self, kind: Kind, depth: int) -> Any:  # noqa: ANN401 - see `Struct`
-        if kind == Kind.STRUCT:
+    def _value(self, kind: int, depth: int) -> Any:  # noqa: ANN401 - see `Struct`
+        if kind == STRUCT:
             return self.struct(depth)
-        if kind == Kind.LIST:
+        if kind == LIST:
             return self._list(depth)
         if kind in _WHOLE:
-            return _unzigzag(self._varint())
-        if kind == Kind.BYTE:
+            return zigzag(self._varint())
+        if kind == BYTE:
             return self._byte()
-        lengths = {Kind.TRUE: 0, Kind.FALSE: 0, Kind.DOUBLE: 8}
-        return self._bytes(self._varint() if kind == Kind.BINARY else lengths[kind])
+        return self._bytes(self._varint() if kind == BINARY else _LENGTHS[kind])
 
     def _list(self, depth: int) -> Listing:
         header = self._byte()
-        kind, count = Kind(header & 15), header >> 4
+        kind, count = header & 15, header >> 4
         count = self._varint() if count == 15 else count
         if count > len(self._data):
             raise ValueError("a list is longer than all there is")
         # In a list a truth takes a byte.
-        inner = Kind.BYTE if kind in (Kind.TRUE, Kind.FALSE) else kind
+        inner = BYTE if kind in (TRUE, FALSE) else kind
         return Listing(kind, [self._value(inner, depth + 1) for _ in range(count)])
 
     def _byte(self) -> int:
@@ -114,14 +113,8 @@ class _Reader:
         return found
 
     def _varint(self) -> int:
-        number = shift = 0
-        while shift < 70:
-            byte = self._byte()
-            number |= (byte & 127) << shift
-            if byte < 128:
-                return number
-            shift += 7
-        raise ValueError("a number is too long")
+        number, self._place = varint(self._data, self._place)
+        return number
 
 
 def _put_struct(out: bytearray, struct: Struct) -> None:
@@ -131,23 +124,23 @@ def _put_struct(out: bytearray, struct: Struct) -> None:
             out.append(number - before << 4 | kind)
         else:
             out.append(kind)
-            _put_varint(out, _zigzag(number))
+            _put_varint(out, _unsigned(number))
         before = number
         _put(out, kind, value)
     out.append(0)
 
 
-def _put(out: bytearray, kind: Kind, value: Any) -> None:  # noqa: ANN401 - see `Struct`
+def _put(out: bytearray, kind: int, value: Any) -> None:  # noqa: ANN401 - see `Struct`
     if kind in _WHOLE:
-        _put_varint(out, _zigzag(value))
-    elif kind == Kind.BYTE:
+        _put_varint(out, _unsigned(value))
+    elif kind == BYTE:
         out.append(value)
-    elif kind == Kind.LIST:
+    elif kind == LIST:
         _put_list(out, value)
-    elif kind == Kind.STRUCT:
+    elif kind == STRUCT:
         _put_struct(out, value)
     else:
-        if kind == Kind.BINARY:
+        if kind == BINARY:
             _put_varint(out, len(value))
         out += value
 
@@ -157,7 +150,7 @@ def _put_list(out: bytearray, listing: Listing) -> None:
     out.append(min(15, len(values)) << 4 | kind)
     if len(values) >= 15:
         _put_varint(out, len(values))
-    inner = Kind.BYTE if kind in (Kind.TRUE, Kind.FALSE) else kind
+    inner = BYTE if kind in (TRUE, FALSE) else kind
     for value in values:
         _put(out, inner, value)
 
@@ -169,9 +162,6 @@ def _put_varint(out: bytearray, number: int) -> None:
     out.append(number)
 
 
-def _zigzag(number: int) -> int:
+def _unsigned(number: int) -> int:
+    """What `zigzag` makes the number of."""
     return number << 1 if number >= 0 else (-number << 1) - 1
-
-
-def _unzigzag(number: int) -> int:
-    return number >> 1 ^ -(number & 1)
