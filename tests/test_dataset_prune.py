@@ -17,13 +17,16 @@ from vulcan_cli.dataset.catalog import Catalog, Source
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.prune import may_match
 from vulcan_cli.dataset.query import query
+from vulcan_cli.vacua import arrow_ipc
 
 
 def shard(folder: Path, run: str, rows: pl.DataFrame) -> Source:
     """A shard of any values, such as another writer may leave."""
     source = put(folder, vacua(1), run, h11=3, h12=2)
-    metadata = pl.read_parquet_metadata(source.file)
-    rows.write_parquet(source.file, metadata=metadata)
+    told = pl.read_parquet_metadata(source.file)
+    inside = {key: text for key, text in told.items() if key != arrow_ipc.KEY}
+    message = arrow_ipc.schema_message(rows.schema, inside)
+    rows.write_parquet(source.file, metadata={**inside, arrow_ipc.KEY: message})
     return source
 
 
