@@ -152,7 +152,7 @@ def test_a_card_is_pushed_alone_and_only_when_it_changed(cwd: Path, hub: LocalHu
 
 
 @pushing
-def test_a_pushed_card_spends_a_slot_and_waits_for_one(cwd: Path, hub: LocalHub) -> None:
+def test_p10_a_pushed_card_spends_a_slot_and_waits_for_one(cwd: Path, hub: LocalHub) -> None:
     words = ("card", "--push", "--budget", "1")
     assert run(*words, cwd=cwd, env=env_of(hub)).code == 0
     ran = run(*words, "--license", "mit", cwd=cwd, env=env_of(hub))

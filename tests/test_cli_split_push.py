@@ -189,7 +189,7 @@ def test_a_folder_is_loaded_too_and_its_card_says_how(cwd: Path) -> None:
     assert "| `seed` | `3` |" in lines
 
 
-def test_shards_and_splits_stand_in_repos_of_their_own(cwd: Path, hub: LocalHub) -> None:
+def test_p15_shards_and_splits_stand_in_repos_of_their_own(cwd: Path, hub: LocalHub) -> None:
     hub.create_repo(NAME)
     shard = next((cwd / "spool/synced").glob("*.parquet"))
     hub.push(NAME, {shard.name.replace("__", "/"): shard.read_bytes()})
@@ -217,7 +217,7 @@ def test_shards_and_splits_stand_in_repos_of_their_own(cwd: Path, hub: LocalHub)
     assert len(list((cwd / "ml/.vulcan/commits").iterdir())) == 1
 
 
-def test_what_others_put_in_the_way_is_not_replaced(cwd: Path, hub: LocalHub) -> None:
+def test_p3_what_others_put_in_the_way_is_not_replaced(cwd: Path, hub: LocalHub) -> None:
     hub.create_repo(NAME)
     words = (*SPLIT, "--push", NAME)
     for path in ("split.json", PARTS["train"]):
