@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.dataset_support import STAGING, listed, put, vacua
 from vulcan_cli.dataset.card import SHARDS, About, card
+from vulcan_cli.dataset.card_blocks import word
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.query import query
@@ -179,3 +181,56 @@ def test_any_text_survives(text: str) -> None:
     once = card(text, none, about)
 
     assert card(once.text, none, about) == once
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=12))
+def test_any_name_means_the_same_in_yaml(name: str) -> None:
+    assert yaml.safe_load(f"- name: {word(name)}") == [{"name": name}]
+
+
+def test_a_citation_does_not_end_the_block(shards: Catalog) -> None:
+    about = About("me/vacua", citation="before\n<!-- vulcan: end -->\nbehind")
+    once = card(None, shards, about).text
+    assert card(once, shards, about).text == once
+    assert once.endswith("\nbehind\n<!-- vulcan: end -->\n")
+
+
+def test_lists_of_one_length_are_told_and_loaded_as_such(tmp_path: Path) -> None:
+    datasets: Any = pytest.importorskip("datasets")
+    dtype = pl.Array(pl.Array(pl.Float64, 2), 1)
+    cells = pl.Series("pairs", [[[1.0, 2.0]]] * 2, dtype=dtype)
+    (tmp_path / "synced").mkdir()
+    put(tmp_path / "synced", vacua(2).with_columns(cells), "a", h11=3, h12=2)
+    shards = Catalog.read(listed(tmp_path / "synced"))
+    (path,) = shards.rows["path_in_repo"]
+    (tmp_path / "repo" / path).parent.mkdir(parents=True)
+    shutil.copy(shards.rows["file"].item(), tmp_path / "repo" / path)
+    text = card(None, shards, ABOUT).text
+    (tmp_path / "repo/README.md").write_text(text)
+
+    found = datasets.load_dataset(
+        str(tmp_path / "repo"), split="train", cache_dir=str(tmp_path / "c")
+    )
+
+    told = {each["name"]: each for each in front(text)["dataset_info"]["features"]}
+    inner = {"list": "float64", "length": 2}
+    assert told["pairs"] == {"name": "pairs", "list": inner, "length": 1}
+    assert list(found["pairs"]) == cells.to_list()
+    assert "| `pairs` | list of list of float64 |  |  |" in text.splitlines()
+
+
+def test_what_is_not_in_the_table_is_said(shards: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    unread = pl.when(pl.col("h12") != 4).then("n_rows").alias("n_rows")
+    part = replace(shards, rows=shards.rows.with_columns(unread))
+    monkeypatch.setattr("vulcan_cli.dataset.card.MOST_LINES", 3)
+
+    lines = card(None, part, ABOUT).text.splitlines()
+
+    begin = lines.index("| h12 | h11 | geometries | shards | vacua |")
+    assert lines[begin + 2 : begin + 7] == [
+        "| -1 | 3 | 1 | 1 | 5 |",
+        "| 2 | 2 | 1 | 1 | 3 |",
+        "| 2 | 3 | 1 | 1 | 4 |",
+        "",
+        "Not in this table: 2 more pairs (h12, h11) and 1 file not read yet, or no shard.",
+    ]

@@ -16,6 +16,7 @@ import polars as pl
 from vulcan_cli.dataset.card_blocks import Card, table, with_blocks, word
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.columns import union
+from vulcan_cli.quantities import counted
 from vulcan_cli.vacua import arrow_ipc
 from vulcan_cli.vacua.schema import COLUMNS
 
@@ -156,7 +157,7 @@ def _counts(shards: Catalog, n_unread: int) -> str:
     )
     left_out = [
         *([f"{by.height - MOST_LINES:,} more pairs (h12, h11)"] * (by.height > MOST_LINES)),
-        *([f"{n_unread:,} files that are no shards, or were not read yet"] * (n_unread > 0)),
+        *([f"{counted(n_unread, 'file')} not read yet, or no shard"] * (n_unread > 0)),
     ]
     more = f"\nNot in this table: {' and '.join(left_out)}.\n" if left_out else ""
     return f"{head}\n{table(('h12', 'h11', 'geometries', 'shards', 'vacua'), lines)}{more}"

@@ -96,7 +96,8 @@ def _without_block(text: str, begin: str, end: str) -> str:
 
 def _with_block(text: str, block: str, title: str) -> str:
     """The text with our block where it was, else at the end; with a title where there is none."""
-    ours = f"{_TEXT_BEGIN}\n{block}{_TEXT_END}\n"
+    # A citation must not end the block before its time.
+    ours = f"{_TEXT_BEGIN}\n{block.replace(_TEXT_END, '')}{_TEXT_END}\n"
     before, found, rest = text.partition(f"{_TEXT_BEGIN}\n")
     if found and f"{_TEXT_END}\n" in rest:
         return before + ours + rest.partition(f"{_TEXT_END}\n")[2]
