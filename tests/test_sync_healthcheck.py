@@ -9,6 +9,8 @@ import pytest
 
 from tests.cli_in_process import run
 from tests.cli_shards import staged
+from vulcan_cli.errors import SyncAtWork
+from vulcan_cli.sync.healthcheck import Healthcheck
 
 ID = "0b8d6f4e-uuid"
 
@@ -125,3 +127,15 @@ def test_the_address_is_hidden_in_the_settings(tmp_path: Path, monitor: Monitor)
     for words in ((), ("--json",)):
         ran = run("config", *words, cwd=tmp_path)
         assert (ran.code, ID in ran.out, "[hidden]" in ran.out) == (0, False, True)
+
+
+def test_another_sync_at_work_is_no_failure(monitor: Monitor) -> None:
+    def at_work() -> int:
+        raise SyncAtWork("process 7")
+
+    health = Healthcheck(monitor.url, pytest.fail)
+    with pytest.raises(SyncAtWork):
+        health.watch(at_work, int)
+    assert health.watch(lambda: 7, int) == 7
+    assert health.watch(lambda: 0, int) == 0
+    assert sorted(set(monitor.asked)) == [f"/{ID}", f"/{ID}/start"]

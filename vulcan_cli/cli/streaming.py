@@ -106,6 +106,9 @@ class Streaming:
         from vulcan_cli.vacua.splitters import splitter  # noqa: PLC0415
         from vulcan_cli.vacua.stream import batches  # noqa: PLC0415
 
+        if not self._dry_run:
+            # Nobody should solve for hours to hear that there is no place to stage.
+            self._area.create()
         rows = splitter(kind)
         try:
             for batch in batches(

@@ -86,7 +86,7 @@ def _sheet(figure: Figure) -> Sheet:
     if figure.is_to_scale:
         axes.set_aspect("equal", adjustable="box")
     if figure.lines:
-        axes.legend(loc="upper right", frameon=True, framealpha=0.9, fontsize=8)
+        sheet.legend(loc="outside upper right", frameon=False, fontsize=8)
     sheet.supxlabel(_text("; ".join(figure.notes)), fontsize=7, color=_GREY, wrap=True)
     return sheet
 

@@ -53,7 +53,7 @@ EXIT_CODES = (3, 4, 6)
 
 _KINDS = {
     "slurm": "for sbatch",
-    "pbs": "for qsub, of PBS Pro, OpenPBS and Torque",
+    "pbs": "for qsub, of PBS Pro and OpenPBS",
     "htcondor": "for condor_submit, to which it hands itself",
 }
 _CARRIED = ("staging_dir", "project", "template")

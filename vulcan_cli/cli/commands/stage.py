@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from io import UnsupportedOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast, get_args
 
@@ -94,10 +97,11 @@ def stage(
     are one shard. In a job of Slurm, PBS or HTCondor, its ids go into the provenance.
 
     With --max-rows or --max-age, NDJSON, CSV and Arrow streams are staged while they come through
-    a pipe, a shard at a time. SIGTERM and the end of the stream stage what is there; so does
-    Ctrl-C, and a second one does not. Rows that are refused stop nothing: they are kept in a file
-    of the working directory, named on stderr, and the exit status is 3 in the end. Only a stream
-    whose first rows are refused for what no row can help, such as a missing column, ends at once.
+    a pipe, a shard at a time; a file is still all or nothing. SIGTERM and the end of the stream
+    stage what is there; so does Ctrl-C, and a second one does not. Rows that are refused stop
+    nothing: they are kept in a file of the working directory, named on stderr, and the exit status
+    is 3 in the end. Only a stream whose first rows are refused for what no row can help, such as a
+    missing column, ends at once.
     """
     from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
     from vulcan_cli.staging.intake import stage as stage_inputs  # noqa: PLC0415
@@ -127,7 +131,7 @@ def stage(
         raise UsageError("standard input can be read only once")
     input_format = _format(format_)
     tell = partial(_tell, out)
-    if max_age is not None or (max_rows is not None and run_id is None):
+    if max_age is not None or (max_rows is not None and run_id is None and _fills(names)):
         max_age_s = _seconds(max_age, names, run)
         with _stream(names) as feed:
             if feed is not None:
@@ -155,6 +159,19 @@ def _seconds(max_age: str | None, names: Sequence[str], run: Run) -> float | Non
 
 def _is_piped(names: Sequence[str]) -> bool:
     return len(names) == 1 and (names[0] == "-" or Path(names[0]).is_fifo())
+
+
+def _fills(names: Sequence[str]) -> bool:
+    """Whether the one input is a pipe, and no file that is there already."""
+    if not _is_piped(names):
+        return False
+    if names[0] != "-":
+        return True
+    try:
+        return not stat.S_ISREG(os.fstat(_standard_input().fileno()).st_mode)
+    except UnsupportedOperation:
+        # No descriptor: somebody gave bytes for standard input.
+        return False
 
 
 @contextmanager

@@ -17,7 +17,13 @@ TOPIC = Topic(
                 ("arrow", "Arrow IPC, file or stream, such as Feather"),
                 ("npz", "numpy arrays `fluxes`, `moduli`, `taus`, as a solver on a cluster writes"),
             ),
-            paragraphs=("`--format auto`, the default, looks at the first bytes.",),
+            paragraphs=(
+                "`--format auto`, the default, looks at the first bytes.",
+                "From a pipe, with `--max-rows` or `--max-age`, csv, ndjson and Arrow's stream are "
+                "staged while they come; parquet, npz and Arrow's file are whole or nothing. A bad "
+                "row of a stream is kept in a file of the working directory, and the exit status "
+                "is 3 in the end.",
+            ),
         ),
         Part(
             "Columns",
