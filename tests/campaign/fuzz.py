@@ -21,6 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pyarrow as pa
 
 from vulcan_cli.errors import BadShard, InputRefused
@@ -33,6 +35,8 @@ from vulcan_cli.staging.records import RecordError
 from vulcan_cli.sync.contents import check_contents
 from vulcan_cli.vacua.inputs import read_bytes
 from vulcan_cli.vacua.shard import footer_of
+from vulcan_cli.vacua.splitters import STREAMS, splitter
+from vulcan_cli.vacua.stream import batches
 
 DATA = Path(__file__).parents[1] / "data"
 PARQUET = DATA / "vacua/model_h12-2_1_batch0.parquet"
@@ -88,6 +92,38 @@ def csv(data: bytes) -> None:
         read_bytes(data, "csv", name="x")
 
 
+def npz(data: bytes) -> None:
+    with contextlib.suppress(InputRefused):
+        read_bytes(data, "npz", name="x")
+
+
+def stream(data: bytes) -> None:
+    # The first byte says which; the rest comes in two pieces.
+    kind = STREAMS[data[0] % len(STREAMS)] if data else STREAMS[0]
+    pieces = iter((data[1:100], data[100:]))
+    with contextlib.suppress(InputRefused):
+        for rows in batches(
+            lambda _: next(pieces, b""),
+            splitter(kind),
+            max_rows=3,
+            max_age_s=None,
+            clock=lambda: 0.0,
+        ):
+            rows.frame(range(len(rows)))
+
+
+def _as_npz() -> bytes:
+    file = io.BytesIO()
+    np.savez(file, fluxes=np.zeros((2, 8)), moduli=np.ones((2, 1)) * 1j, taus=np.ones(2) * 1j)
+    return file.getvalue()
+
+
+def _as_ipc_stream() -> bytes:
+    file = io.BytesIO()
+    pl.read_parquet(PARQUET).head(5).write_ipc_stream(file)
+    return file.getvalue()
+
+
 READERS: dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]] = {
     "sidecar": (sidecar, (SHARD.with_name(f"{SHARD.name}.meta.json").read_bytes(), b"[" * 2000)),
     "budget": (budget, (b'{"budget": 90, "window_s": 3600.0, "timestamps": [1e9, NaN]}',)),
@@ -96,6 +132,8 @@ READERS: dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...]]] = {
     "lease": (lease, (b'{"token":"t","host":"h","boot_id":"b","pid":1,"started":1}',)),
     "footer": (footer, (SHARD.read_bytes(),)),
     "contents": (contents, (SHARD.read_bytes(),)),
+    "npz": (npz, (_as_npz(),)),
+    "stream": (stream, (b'\0{"a": 1}\n', b'\1a,b\n1,"x"\n', b"\2" + _as_ipc_stream())),
     "csv": (csv, ((DATA / "vacua/model_h12-2_1_batch0.csv").read_bytes()[:3000],)),
 }
 """Each reader, and what it is given first."""

@@ -42,17 +42,15 @@ Tasks = Annotated[
 
 TaskTime = Annotated[
     str,
-    typer.Option(
-        "--time", metavar="TIME", help="How long one may take; 24h.", rich_help_panel=TASKS
-    ),
+    typer.Option("--time", metavar="TIME", help="How long one may take.", rich_help_panel=TASKS),
 ]
 
 TaskMemory = Annotated[
     str,
-    typer.Option("--mem", metavar="SIZE", help="Its memory; 2GB.", rich_help_panel=TASKS),
+    typer.Option("--mem", metavar="SIZE", help="Its memory.", rich_help_panel=TASKS),
 ]
 
 TaskCpus = Annotated[
     int,
-    typer.Option("--cpus", metavar="N", min=1, help="Its processors; 1.", rich_help_panel=TASKS),
+    typer.Option("--cpus", metavar="N", min=1, help="Its processors.", rich_help_panel=TASKS),
 ]
