@@ -75,6 +75,11 @@ def test_a_pipe_gets_paths_as_they_are_and_a_terminal_gets_them_escaped(tmp_path
     assert shown == (0, "/s/\\udcff\\x1b[31m.parquet\n")
 
 
+def test_a_terminal_gets_the_tabs_between_fields_as_tabs(tmp_path: Path) -> None:
+    shown = on_terminal(script(r"out.line('a\tb\x1b[31m')"), clean(tmp_path, TERM="xterm"), tmp_path)
+    assert shown == (0, "a\tb\\x1b[31m\n")
+
+
 def test_no_locale_makes_output_fail(tmp_path: Path) -> None:
     body = r"out.line('\u03c4 \xfc'); out.say('\u03c4 \xfc')"
     out, err = piped(body, tmp_path, LC_ALL="POSIX", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")

@@ -104,7 +104,7 @@ class Output:
 
     def lines(self, texts: Iterable[str]) -> None:
         """Write lines of data, then let readers have them."""
-        safe = printable if self.to_terminal else _as_it_is
+        safe = _fields if self.to_terminal else _as_it_is
         for text in texts:
             self._write(scrub(safe(text)) + "\n")
         self._flush()
@@ -464,6 +464,11 @@ def printable(text: str) -> str:
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
         for letter in text
     )
+
+
+def _fields(line: str) -> str:
+    """A line as `printable` makes it, but for the tabs between its fields."""
+    return "\t".join(map(printable, line.split("\t")))
 
 
 def _as_it_is(text: str) -> str:

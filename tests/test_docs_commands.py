@@ -1,0 +1,142 @@
+"""Every command line and every Python block of the README and of docs/, run as it stands.
+
+A page is one terminal, with a real bash in a home of its own; its blocks run in order. Each command
+ends with 0, or the page shows its exit status by `echo $?`; what a page shows as printed is what
+was printed, but for what differs from run to run (`VARYING`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli_support import CHECKOUT, clean
+from tests.docs_pages import PYTHON, SHELL, Block, Step, blocks, steps
+from tests.docs_world import Terminal, terminal
+
+ELSEWHERE = {"docs/json.md"}
+"""Pages whose examples have a test of their own."""
+
+PAGES = sorted(
+    str(page.relative_to(CHECKOUT))
+    for page in (CHECKOUT / "README.md", *CHECKOUT.glob("docs/**/*.md"))
+)
+
+NOT_RUN: dict[str, dict[str, int]] = {}
+"""Blocks that nothing runs, by what their page says of it, or by their language."""
+
+BEFORE = {
+    "docs/tutorials/reader.md": (
+        "vulcan demo --keep before -q > /dev/null",
+        "vulcan stage before/repo/h12_*/*/*/*.parquet --staging-dir before/spool -q > /dev/null",
+        "vulcan sync --staging-dir before/spool --repo owner/name --create-repo",
+    ),
+}
+"""What is there when a page begins, where it says so in words: other people's dataset."""
+
+VARYING = (
+    r"\d{4}-\d\d-\d\d-\d{6}",
+    r"\d{4}-\d\d-\d\d \d\d:\d\d",
+    r"\b[0-9a-f]{40}\b",
+    r"(?<= at )[0-9a-f]{12}\b",
+    r"\b[\d.]+ (?:B|kB|MB)(?= |$)",
+    r"(?<=oldest )\d+s",
+    r"(?<=accounts of group )\w+",
+)
+"""Dates, commits, sizes of parquet files, ages, the account's group."""
+
+ALONE = re.compile(r"^(?:import|from) (?:datasets|torch|jax)\b", re.MULTILINE)
+"""Python that has a process of its own: these read the environment once, or are heavy."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The process that runs command lines and Python; see tests/docs_server.py."""
+    folder = tmp_path_factory.mktemp("server")
+    environ = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.docs_server", str(folder / "socket")],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        cwd=CHECKOUT,
+        env=clean(folder, **environ),
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield folder / "socket"
+        process.kill()
+
+
+def runnable(page: str) -> list[Block]:
+    """The blocks of a page that are run."""
+    return [block for block in blocks(CHECKOUT / page) if block.is_run]
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page not in ELSEWHERE and runnable(page)]
+)
+def test_a_page_does_what_it_says(page: str, tmp_path: Path, server: Path) -> None:
+    wrong: list[str] = []
+    with terminal(tmp_path, server) as bash:
+        for command in BEFORE.get(page, ()):
+            assert bash.run(command)[0] == 0, command
+        for number, block in enumerate(runnable(page)):
+            if block.language in SHELL:
+                wrong += _typed(bash, steps(block))
+            elif _can_run(block):
+                file = tmp_path / f"block-{number}.py"
+                file.write_text(block.text)
+                wrong += _typed(bash, [Step(_python(block, page, file), block.line)])
+    assert wrong == []
+
+
+def _typed(bash: Terminal, typed: list[Step]) -> list[str]:
+    """Run commands one after the other; what was not as the page says."""
+    wrong = []
+    statuses = [step.command == "echo $?" for step in typed[1:]]
+    for step, told in zip(typed, [*statuses, False], strict=True):
+        code, printed = bash.run(step.command)
+        if code and not told:
+            wrong.append(f"line {step.line}: {step.command}\nended with {code}:\n{printed}")
+        if step.printed is not None and steady(printed) != steady("\n".join(step.printed)):
+            wrong.append(f"line {step.line}: {step.command}\nprinted\n{printed}")
+    return wrong
+
+
+def steady(text: str) -> str:
+    """Text with what varies left out."""
+    for pattern in VARYING:
+        text = re.sub(pattern, "~", text)
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip()
+
+
+def _python(block: Block, page: str, file: Path) -> str:
+    return f"python {file}" if ALONE.search(block.text) else f"page-python {page} {file}"
+
+
+def _can_run(block: Block) -> bool:
+    """Whether what the block imports is installed here."""
+    wanted = set(re.findall(r"^(?:import|from) (\w+)", block.text, re.MULTILINE))
+    return all(importlib.util.find_spec(name) for name in wanted)
+
+
+def test_nobody_leaves_a_block_unrun_in_silence() -> None:
+    found = {page: Counter(_excuse(block) for block in blocks(CHECKOUT / page)) for page in PAGES}
+    told = {page: {why: n for why, n in each.items() if why} for page, each in found.items()}
+    assert {page: each for page, each in told.items() if each} == NOT_RUN
+
+
+def _excuse(block: Block) -> str:
+    """Why a block is not run; empty where it is."""
+    if block.why is not None:
+        return block.why
+    return "" if block.language in SHELL + PYTHON else f"it is {block.language or 'plain text'}"
+
+
