@@ -1,5 +1,5 @@
 # The bare call runs what CI runs. `make check` is quicker: it uses the environment you are in.
-.PHONY: ci check test lint docs test-all
+.PHONY: ci check test lint docs docs-site test-all
 
 ci:
 	.ci/run
@@ -17,6 +17,11 @@ lint:
 
 docs:
 	python tools/generate.py
+
+# The documentation as a site; needs `pip install --group docs`. A warning is an error.
+SITE ?= site
+docs-site:
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --quiet --strict --site-dir $(SITE)
 
 # The suite on every Python that is installed, each in an environment of its own.
 PYTHONS ?= python3.11 python3.12 python3.13

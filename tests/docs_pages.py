@@ -79,7 +79,7 @@ def _of_a_script(block: Block) -> Iterator[Step]:
 
 
 def _of_a_session(block: Block) -> Iterator[Step]:
-    """What stands behind `$ ` is typed, also behind `> ` in the lines after; the rest is printed."""
+    """What stands behind `$ ` is typed, and behind `> ` right after it; the rest is printed."""
     found: list[tuple[int, list[str], list[str]]] = []
     for number, line in enumerate(block.text.splitlines(), start=block.line):
         if line.startswith("$ "):

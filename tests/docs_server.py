@@ -94,7 +94,7 @@ def _run_python(file: Path, space: dict[str, Any]) -> int:
         test = doctest.DocTestParser().get_doctest(text, space, file.name, None, None)
         return int(doctest.DocTestRunner().run(test, clear_globs=False).failed > 0)
     try:
-        exec(compile(text, file, "exec"), space)  # noqa: S102 (a page of ours)
+        exec(compile(text, file, "exec"), space)
     except BaseException:
         traceback.print_exc()
         return 1
@@ -135,7 +135,7 @@ def _handler() -> Any:
 
 
 def _opened(descriptor: int, mode: str) -> Any:
-    return open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
+    return open(descriptor, mode, encoding="utf-8", closefd=False)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The world of a page: a folder, a terminal with a real bash in it, and a Hub where one is named."""
+"""The world of a page: a folder, a terminal with a real bash in it, and a Hub."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import os
 import pty
 import re
 import select
+import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from tests.cli_support import CHECKOUT
@@ -25,7 +28,7 @@ from tests.hubserver import READ, WRITE, HubThread, Token
 from tests.vacua_support import REAL
 
 COLUMNS = 80
-_PATIENCE_S = 20.0
+_PATIENCE_S = 120.0
 
 # Commands come one after the other, each ended by NUL; after each, its exit status.
 _LOOP = r"""
@@ -41,17 +44,15 @@ done
 """
 
 _SOLVER = """#!/bin/bash
-# Stands for a solver: the same real vacua as a file after -o, or as NDJSON on stdout.
-cd "$(dirname "$0")"
-while [ $# -gt 0 ]; do [ "$1" = -o ] && out=$2; shift; done
-case "${out:-}" in
-  "") exec cat results.ndjson ;;
-  *) exec cp results.parquet "$OLDPWD/$out" ;;
-esac
+# Stands for a solver: real vacua to the file after -o, or as NDJSON to stdout, ten new ones a call.
+here=$(dirname "$0")
+while [ $# -gt 0 ]; do [ "$1" = -o ] && exec cp "$here/results.parquet" "$2"; shift; done
+echo >> "$here/calls"
+head -n $(($(wc -l < "$here/calls") * 10)) "$here/results.ndjson" | tail -n 10
 """
 
 # Places that pages name stand below the folder of the page.
-_PLACES = re.compile(r"(?<![\w.~}/-])(/(?:shared|scratch|home/me)\b)")
+_PLACES = re.compile(r"(?<![\w.~}/-])(/(?:shared|scratch|home/me|var/lib/node_exporter)\b)")
 
 
 @dataclass(slots=True)
@@ -64,8 +65,7 @@ class Terminal:
 
     def run(self, command: str) -> tuple[int, str]:
         """Type a command; its exit status, and what the terminal got."""
-        text = _PLACES.sub(rf"{self.root}\1", command)
-        os.write(self.commands, text.encode() + b"\0")
+        os.write(self.commands, self.placed(command).encode() + b"\0")
         seen, until = b"", time.monotonic() + _PATIENCE_S
         while not (ended := re.search(rb"\x1e(\d+)\x1e\Z", seen)):
             if not select.select([self.master], [], [], max(0.0, until - time.monotonic()))[0]:
@@ -77,12 +77,17 @@ class Terminal:
         printed = seen[: ended.start()].decode().replace("\r\n", "\n")
         return int(ended[1]), printed.replace(str(self.root), "")
 
+    def placed(self, text: str) -> str:
+        """A text in which the places that pages name stand below the folder of this page."""
+        return _PLACES.sub(rf"{self.root}\1", text)
+
 
 @contextlib.contextmanager
 def terminal(root: Path, server: Path) -> Iterator[Terminal]:
     """A terminal in an empty home, with `vulcan` and a solver on its PATH and `owner` on a Hub."""
     home, programs = root / "home/me", root / "bin"
-    for folder in (home, programs, root / "shared", root / "scratch"):
+    there = ("shared", "scratch", "var/lib/node_exporter")
+    for folder in (home, programs, *(root / place for place in there)):
         folder.mkdir(parents=True)
     _provide(programs, server)
     with HubThread(root / "hub") as hub:
@@ -100,12 +105,15 @@ def terminal(root: Path, server: Path) -> Iterator[Terminal]:
             pass_fds=[reading],
             cwd=home,
             env={**environ, "PAGE": str(reading)},
-        ):
+            start_new_session=True,
+        ) as process:
             os.close(side)
             os.close(reading)
             try:
                 yield Terminal(main, writing, root)
             finally:
+                # What a page has left at work too.
+                os.killpg(process.pid, signal.SIGKILL)
                 os.close(writing)
                 os.close(main)
 
@@ -117,9 +125,24 @@ def _provide(programs: Path, server: Path) -> None:
     for name in ("my-solver", "solver"):
         (programs / name).write_text(_SOLVER)
         (programs / name).chmod(0o755)
-    vacua = pl.read_parquet(REAL / "model_h12-2_1_batch0.parquet").head(40)
-    vacua.write_parquet(programs / "results.parquet")
-    vacua.write_ndjson(programs / "results.ndjson")
+    vacua = pl.read_parquet(REAL / "model_h12-2_1_batch0.parquet")
+    vacua.head(100).write_ndjson(programs / "results.ndjson")
+    vacua[100:140].write_parquet(programs / "results.parquet")
+
+
+def provide_results(folder: Path) -> None:
+    """Results of a solver in each format that `stage` reads."""
+    vacua = pl.read_parquet(REAL / "model_h12-2_1_batch0.parquet")[200:240]
+    vacua.write_parquet(folder / "results.parquet")
+    shutil.copy(REAL / "model_h12-2_1_batch0.csv", folder / "results.csv")
+    (folder / "results").mkdir()
+    moduli = [np.array(vacua[f"moduli_{part}"].to_list()) for part in ("re", "im")]
+    np.savez(
+        folder / "results/result_0001.npz",
+        fluxes=-np.array(vacua["flux"].to_list()),
+        moduli=moduli[0] + 1j * moduli[1],
+        taus=vacua["tau_re"].to_numpy() + 1j * vacua["tau_im"].to_numpy(),
+    )
 
 
 def _environment(hub: HubThread, home: Path, programs: Path) -> dict[str, str]:

@@ -76,7 +76,9 @@ def test_a_pipe_gets_paths_as_they_are_and_a_terminal_gets_them_escaped(tmp_path
 
 
 def test_a_terminal_gets_the_tabs_between_fields_as_tabs(tmp_path: Path) -> None:
-    shown = on_terminal(script(r"out.line('a\tb\x1b[31m')"), clean(tmp_path, TERM="xterm"), tmp_path)
+    shown = on_terminal(
+        script(r"out.line('a\tb\x1b[31m')"), clean(tmp_path, TERM="xterm"), tmp_path
+    )
     assert shown == (0, "a\tb\\x1b[31m\n")
 
 

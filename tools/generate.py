@@ -111,9 +111,9 @@ def reference(overview: Page, commands: Iterable[Page]) -> str:
             lines += [_markdown(text), ""]
         for heading, parameters in page.groups.items():
             lines += [*_table(heading, ((p.names, p.help) for p in parameters)), ""]
-        lines += ["```console"]
+        lines += ["```sh"]
         for example in page.examples:
-            lines += [f"$ {example.command}  # {example.does}"]
+            lines += [f"# {example.does}", example.command]
         lines += ["```", ""]
         codes = ", ".join(str(code) for code, _ in page.exit_statuses)
         lines += [f"Exit status: {codes}.", ""]

@@ -94,7 +94,8 @@ def stage(
 
     Needs neither network nor token. Either every input is staged or none is; what is wrong is told
     for all columns and rows at once. The path of each shard is printed. The same rows staged again
-    are one shard. In a job of Slurm, PBS or HTCondor, its ids go into the provenance.
+    under the same run id are one shard; leave the date out of --template where jobs may run twice.
+    In a job of Slurm, PBS or HTCondor, its ids go into the provenance.
 
     With --max-rows or --max-age, NDJSON, CSV and Arrow streams are staged while they come through
     a pipe, a shard at a time; a file is still all or nothing. SIGTERM and the end of the stream

@@ -1,0 +1,133 @@
+"""What docs/migration.md says of the peer, seen with the peer; and the same asked of ours."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import vulcan_cli
+from tests.cli_support import CHECKOUT
+from tests.hub_support import plain_lfs
+from tests.hubserver import WRITE, HubThread
+from tests.peer_support import Peer
+from tests.vacua_support import REAL
+from vulcan_cli.errors import Conflict
+
+PAGE = (CHECKOUT / "docs/migration.md").read_text()
+FILE = REAL / "model_h12-2_1_batch0.parquet"
+KEYS = {"h11": 272, "h12": 2, "ks_id": 1}
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
+)
+
+SCRIPT = """
+import inspect
+import os
+import stringforge.vulcan as peer
+
+a = pd.read_parquet(GIVEN["file"])
+keys, staging = GIVEN["keys"], GIVEN["staging"]
+vulcan = Vulcan(repo="alice/vacua", staging_dir=staging, project="x", token=GIVEN["token"])
+tell("run_id", vulcan.write(a, geometry=keys).run_id)
+first = vulcan.write(a.head(10), geometry=keys, run_id="same").n_rows
+second = vulcan.write(a.head(5), geometry=keys, run_id="same").n_rows
+tell("same", [first, second, len(pd.read_parquet(vulcan.list_pending()[-1].parquet_path))])
+
+troubles = {"absent": {"repo": "alice/absent"}, "expired": {"token": "hf_old"}}
+for trouble, options in troubles.items():
+    report = vulcan.sync(**options)
+    tell(trouble, [report.n_committed, report.n_failed, report.n_remaining])
+    for name in os.listdir(f"{staging}/failed"):
+        os.rename(f"{staging}/failed/{name}", f"{staging}/pending/{name}")
+
+vulcan.write(a.head(3).drop(columns=["is_susy"]), geometry={"h12": 2, "ks_id": 9}, run_id="without")
+report = vulcan.sync()
+tell("there", [report.n_committed, report.n_failed, report.n_remaining])
+tell("without", [len(vulcan.query(ks_id=9, is_susy=wanted)) for wanted in (True, False)])
+
+vulcan.write(a.head(4), geometry=keys, run_id="proposed")
+report = vulcan.sync(create_pr=True)
+tell("proposed", [report.n_committed, report.n_remaining, len(vulcan.list_pending())])
+
+def parameters(owner):
+    found = {}
+    for name, member in inspect.getmembers(owner):
+        if not name.startswith("_") and callable(member):
+            found[name] = list(inspect.signature(member).parameters)
+    return {**found, "": list(inspect.signature(owner).parameters)}
+
+classes = ("Vulcan", "VulcanReader", "VulcanMLView")
+tell("methods", {name: parameters(getattr(peer, name)) for name in classes})
+"""
+
+
+def ours(staging: Path) -> tuple[str, list[Any]]:
+    """The run id of rows, then what becomes of other rows under a name, and of a lost column."""
+    vacua = pl.read_parquet(FILE)
+    vulcan = vulcan_cli.Vulcan(repo="alice/vacua", staging_dir=staging, project="x", token=WRITE)
+    rendered = vulcan.write(vacua, geometry=KEYS).run_id
+    vulcan.write(vacua.head(10), geometry=KEYS, run_id="same2")
+    with pytest.raises(Conflict):
+        vulcan.write(vacua.head(5), geometry=KEYS, run_id="same2")
+    absent = vulcan.sync(repo="alice/absent")
+    vulcan.write(vacua.head(3).drop("is_susy"), geometry={"h12": 2, "ks_id": 8}, run_id="without2")
+    vulcan.sync()
+    without = [vulcan.query(ks_id=8, is_susy=wanted).height for wanted in (True, False)]
+    return rendered, [absent.n_failed, absent.n_remaining, vulcan.query().height, *without]
+
+
+def test_what_differs_is_as_the_page_says(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HubThread(tmp_path / "hub") as hub, plain_lfs():
+        hub.create_repo("alice/vacua")
+        staging = tmp_path / "staging"
+        given = {"file": FILE, "keys": KEYS, "staging": staging, "token": WRITE}
+        told = peer.ask(SCRIPT, tmp_path / "told", hub=hub, **given)
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        rendered, rest = ours(staging)
+
+    default = r"\d{4}-\d\d-\d\d-\d{6}_x_h11-272_h12-2_ks-1_triang-na_seed-na"
+    assert re.fullmatch(default, told.value("run_id"))
+    assert re.fullmatch(default + "_[0-9a-f]{16}", rendered)
+    assert told.value("same") == [10, 5, 5]
+    assert told.value("absent") == told.value("expired") == [0, 2, 0]
+    assert told.value("there") == [3, 0, 0]
+    assert told.value("without") == [3, 3]
+    assert told.value("proposed") == [1, 0, 0]
+    n_vacua = pl.read_parquet(FILE).height
+    assert rest == [0, 2, 2 * n_vacua + 5 + 3 + 4 + 10 + 3, 0, 0]
+    assert methods_that_differ(told.value("methods")) == METHODS
+
+
+METHODS = {
+    "only the peer": {"Vulcan.freeze_snapshot"},
+    "keywords of the peer's alone": {"VulcanReader(token)", "Vulcan.from_env(kwargs)"},
+}
+"""All else has the same names and the same keywords; ours calls the `**kwargs` there `**more`."""
+
+
+def methods_that_differ(theirs: dict[str, dict[str, list[str]]]) -> dict[str, set[str]]:
+    """Methods and keywords of the peer that ours has not; properties of its own aside."""
+    lacking, keywords = set(), set()
+    for owner, members in theirs.items():
+        there = getattr(vulcan_cli, owner)
+        for name, parameters in members.items():
+            mine = getattr(there, name, None) if name else there
+            if mine is None:
+                lacking.add(f"{owner}.{name}")
+                continue
+            known = inspect.signature(mine).parameters
+            gone = [each for each in parameters if each not in known]
+            keywords |= {f"{owner}{'.' if name else ''}{name}({each})" for each in gone}
+    return {"only the peer": lacking, "keywords of the peer's alone": keywords}
+
+
+def test_the_page_names_all_that_is_not_there() -> None:
+    assert [name for name in ("freeze_snapshot",) if f"`{name}`" not in PAGE] == []
