@@ -51,6 +51,14 @@ echo >> "$here/calls"
 head -n $(($(wc -l < "$here/calls") * 10)) "$here/results.ndjson" | tail -n 10
 """
 
+_CRONTAB = """#!/bin/bash
+# Stands for cron: the table is a file of the home.
+case $1 in
+  -l) cat ~/.crontab ;;
+  -) cat > ~/.crontab ;;
+esac
+"""
+
 # Places that pages name stand below the folder of the page.
 _PLACES = re.compile(r"(?<![\w.~}/-])(/(?:shared|scratch|home/me|var/lib/node_exporter)\b)")
 
@@ -122,8 +130,8 @@ def _provide(programs: Path, server: Path) -> None:
     """`vulcan`, what runs a page's Python, and solvers that have their vacua beside them."""
     for program in ("vulcan", "page-python"):
         write_client(programs, program, server)
-    for name in ("my-solver", "solver"):
-        (programs / name).write_text(_SOLVER)
+    for name, script in {"my-solver": _SOLVER, "solver": _SOLVER, "crontab": _CRONTAB}.items():
+        (programs / name).write_text(script)
         (programs / name).chmod(0o755)
     vacua = pl.read_parquet(REAL / "model_h12-2_1_batch0.parquet")
     vacua.head(100).write_ndjson(programs / "results.ndjson")
