@@ -37,6 +37,7 @@ NOT_RUN = {
     },
     "docs/cluster.md": {"needs a Dask cluster": 1, "needs Slurm": 1},
     "docs/how-it-works.md": {"it is text": 2},
+    "docs/json.md": {"it is json": 1},
     "docs/index.md": {"it is text": 1, "makes an environment, with packages from the network": 1},
     "docs/recipes.md": {
         "it is text": 1,
@@ -50,12 +51,16 @@ REFERENCE = "docs/reference.md"
 
 DATASET = (
     "vulcan demo --keep before -q > /dev/null",
-    "vulcan stage before/repo/h12_*/*/*/*.parquet --staging-dir before/spool -q > /dev/null",
-    "vulcan sync --staging-dir before/spool --repo owner/name --create-repo",
+    "vulcan stage before/repo/h12_*/*/*/*.parquet --staging-dir /shared/vulcan -q > /dev/null",
+    "vulcan sync --staging-dir /shared/vulcan --repo owner/name --create-repo",
 )
 
 BEFORE = {
     "README.md": DATASET,
+    "docs/pictures.md": (
+        "vulcan demo --keep play -q > /dev/null",
+        "export VULCAN_STAGING_DIR=$PWD/play/staging",
+    ),
     "docs/tutorials/reader.md": DATASET,
     REFERENCE: (
         "export VULCAN_REPO=./repo",
