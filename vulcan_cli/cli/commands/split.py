@@ -74,7 +74,7 @@ EXAMPLES = (
     ),
     Example(
         'Publish them for datasets.load_dataset("owner/name-ml", split="train")',
-        "vulcan split --features flux,moduli,tau --push owner/name-ml --create-repo",
+        "vulcan split --features flux,tau --list-max-len 12 --push owner/name-ml --create-repo",
     ),
     Example(
         "Complex moduli and tau, shuffled, for NumPy",
