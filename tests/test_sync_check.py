@@ -364,6 +364,20 @@ def test_a_file_that_is_too_large_is_not_read(
     assert (result.verdict, result.why) == ("rejected", "larger than 1000 bytes")
 
 
+def test_p8_gigabytes_of_nothing_are_not_copied_nor_hashed(area: StagingArea) -> None:
+    for name, size in (("one", 1 << 30), ("three", 3 << 30)):
+        path = put_bytes(area, name_of(name), b"PAR1")
+        os.truncate(path, size)
+        path.chmod(0o666)
+        grow_old(path)
+    results = check_all(area, area.scan("pending").entries, now=time.time())
+    assert [(each.verdict, each.why) for each in results if isinstance(each, NotChecked)] == [
+        ("rejected", "no footer at its end"),
+        ("rejected", "larger than 2147483648 bytes"),
+    ]
+    assert not (area.private / "outgoing").exists()
+
+
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
 def test_text_may_be_of_either_size_as_the_peer_and_we_write_it(
     area: StagingArea, kind: pa.DataType

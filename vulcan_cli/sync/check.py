@@ -31,7 +31,7 @@ from vulcan_cli.staging.area import (
 from vulcan_cli.staging.aside import outgoing_copy
 from vulcan_cli.staging.records import RECORD_LIMIT, RecordError
 from vulcan_cli.sync.contents import check_contents
-from vulcan_cli.vacua.shard import Footer
+from vulcan_cli.vacua.shard import Footer, footer_length
 
 MOST_BYTES = 2 << 30
 """A shard may have so many bytes in its file."""
@@ -149,6 +149,7 @@ class _Check:
             return _not_now(entry, error)
         status = os.fstat(fd)
         try:
+            _is_worth_reading(fd, status.st_size, entry.parquet)
             if self._copy and self._may_change(status):
                 fd = _replaced(fd, outgoing_copy(self._area, fd, limit=MOST_BYTES))
             return self._checked(entry, fd, status)
@@ -170,8 +171,7 @@ class _Check:
 
     def _checked(self, entry: Entry, fd: int, status: os.stat_result) -> Checked:
         path = entry.parquet
-        sha256, size, source = read_whole(fd)
-        footer = check_contents(source, size, path)
+        footer, sha256, _, size = read_checked(fd, path)
         if footer.path_in_repo != entry.path_in_repo:
             raise BadShard(path, f"it says of itself that it is {footer.path_in_repo}")
         stray = self._is_stray(entry, status.st_uid)
@@ -205,6 +205,7 @@ class _Check:
 def _not_now(entry: Entry, error: OSError | DiskTrouble) -> NotChecked:
     """What it means that the file system refuses."""
     if error.errno == errno.EFBIG:
+        # It has grown since it was looked at.
         return NotChecked(entry, "rejected", f"larger than {MOST_BYTES} bytes")
     words = str(error) if isinstance(error, DiskTrouble) else (error.strerror or str(error))
     return NotChecked(entry, "wait" if error.errno in _NOT_NOW else "unreadable", words)
@@ -215,13 +216,40 @@ def _replaced(old: int, new: int) -> int:
     return new
 
 
-def read_whole(fd: int) -> tuple[str, int, pa.NativeFile]:
-    """SHA-256, size, and the bytes for a reader: of small files the very bytes that were hashed."""
-    if os.fstat(fd).st_size > _AT_ONCE:
-        sha256, size = sha256_of(fd, limit=MOST_BYTES)
-        return sha256, size, pa.OSFile(str(path_of(fd)))
-    data = os.pread(fd, _AT_ONCE + 1, 0)
-    return hashlib.sha256(data).hexdigest(), len(data), pa.BufferReader(data)
+def _is_worth_reading(fd: int, size: int, path: Path) -> None:
+    """Look at the last bytes, before gigabytes are copied and hashed for nothing."""
+    if size > MOST_BYTES:
+        raise BadShard(path, f"larger than {MOST_BYTES} bytes")
+    try:
+        footer_length(os.pread(fd, 8, max(0, size - 8)), size)
+    except ValueError as error:
+        raise BadShard(path, str(error)) from error
+
+
+def read_checked(fd: int, path: Path) -> tuple[Footer, str, pa.NativeFile, int]:
+    """Check what an open file holds, and hash it if it is a shard.
+
+    Args:
+        fd: Its descriptor.
+        path: What to call it in an error.
+
+    Returns:
+        What it says of itself, its SHA-256, its bytes for a reader, and their number.
+
+    Raises:
+        BadShard: It is no shard.
+        OSError: It cannot be read.
+    """
+    size = os.fstat(fd).st_size
+    if size <= _AT_ONCE:
+        # The very bytes that are hashed.
+        data = os.pread(fd, _AT_ONCE + 1, 0)
+        source = pa.BufferReader(data)
+        footer = check_contents(source, len(data), path)
+        return footer, hashlib.sha256(data).hexdigest(), source, len(data)
+    source = pa.OSFile(str(path_of(fd)))
+    footer = check_contents(source, size, path)
+    return footer, sha256_of(fd, limit=MOST_BYTES)[0], source, size
 
 
 def _agree(path: Path, sidecar: Sidecar, footer: Footer, sha256: str, size: int) -> None:

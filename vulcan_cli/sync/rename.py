@@ -8,8 +8,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from vulcan_cli.errors import BadShard
-from vulcan_cli.sync.check import read_whole
-from vulcan_cli.sync.contents import check_contents
+from vulcan_cli.sync.check import read_checked
 from vulcan_cli.vacua.digest import content_digest
 from vulcan_cli.vacua.run_id import check_run_id
 from vulcan_cli.vacua.shard import Shard
@@ -27,8 +26,7 @@ def renamed(fd: int, path: Path) -> Shard:
         TemplateError: Its run id cannot be made longer.
         OSError: It cannot be read.
     """
-    sha256, size, source = read_whole(fd)
-    footer = check_contents(source, size, path)
+    footer, sha256, source, _ = read_checked(fd, path)
     run_id = check_run_id(f"{footer.run_id}_{sha256[:16]}")
     try:
         source.seek(0)
