@@ -10,7 +10,7 @@ import pytest
 
 from tests.hub_support import plain_lfs
 from tests.hubserver import Fault, HubThread, LocalHub, Refusal
-from tests.sync_support import NAME, Place, put, put_many
+from tests.sync_support import NAME, Place, path_of, put, put_many, shard_bytes
 from vulcan_cli.dataset.card import About, card
 from vulcan_cli.dataset.sources import locate
 from vulcan_cli.hub.repo import Repo
@@ -113,6 +113,22 @@ def test_what_people_write_stays_and_is_in_no_way(area: StagingArea, place: Plac
     assert "| 2 | 3 | 1 | 2 | 6 |" in rest.splitlines()
 
 
+def test_shards_of_others_count_too(area: StagingArea, place: Place) -> None:
+    """On the Hub they are committed; into a folder they may be copied."""
+    put(area, "a")
+    assert run(area, place.open()).errors == []
+    path, data = path_of("theirs"), shard_bytes("theirs", 9, mine=1)
+    if place.hub is None:
+        (place.folder / path).write_bytes(data)
+    else:
+        place.hub.push(NAME, {path: data})
+    put(area, "bb")
+    assert run(area, place.open()).errors == []
+    assert there(place) == wanted(place)
+    lines = there(place).splitlines()
+    assert {"| 2 | 3 | 1 | 3 | 9 |", "| `mine` | int32 |  |  |"} <= set(lines)
+
+
 def test_it_is_read_once_in_a_run_and_asked_about_once(
     area: StagingArea, hub_place: Place, hub: LocalHub
 ) -> None:
@@ -168,7 +184,7 @@ def test_a_card_that_the_hub_refuses_is_left_out_and_said(
     assert (report.n_committed, report.n_commits, report.exit_code) == (4, 2, 0)
     (said,) = report.errors
     assert said.startswith(f"the card of {NAME} is not brought up to date: ")
-    assert said.endswith("no such license")
+    assert said.endswith("no such license (HTTP 500)" if when == "no answer" else "no such license")
     assert hub.tree(NAME).keys() == {".gitattributes", "_vulcan/catalog/head", *staged}
     put(area, "next")
     assert run(area, hub_place.open()).errors == []

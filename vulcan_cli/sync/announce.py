@@ -176,7 +176,8 @@ class Announcer:
         """The catalog as it stands at a commit, made good for what others committed."""
         data = read_own(self._repo, HEAD_PATH, commit)
         head = parse_head(data)
-        if head is not None and head.is_of(self._repo.snapshot(commit)):
+        # Into a folder, people may copy shards without a commit.
+        if head is not None and self._repo.is_remote and head.is_of(self._repo.snapshot(commit)):
             told = None if head.base is None else head.base.sha256
             return _Known(head.base, head.recent, head.sha256, told)
         replaced = None if data is None else hashlib.sha256(data).hexdigest()
