@@ -696,39 +696,56 @@ def test_uploads_are_silent(hub: LocalHub, tmp_path: Path) -> None:
 
 
 XET = """
-import os, sys, time
+import os, sys
 from pathlib import Path
 from vulcan_cli.hub.huggingface import HubRepo
-from vulcan_cli.hub.repo import Addition
+from vulcan_cli.errors import VulcanError
+from vulcan_cli.hub.repo import Addition, Ready
 
 shard, sha256 = Path(sys.argv[1]), sys.argv[2]
-repo = HubRepo("alice/vacua", token="hf_write")
-print(type(repo.upload([Addition("a.parquet", shard, sha256, 1000)])).__name__)
+repo = HubRepo("alice/vacua", token="hf_write", say=print)
+
+def upload(path, sha256):
+    try:
+        outcome = repo.upload([Addition("a.parquet", path, sha256, 1000)])
+        print("Ready" if outcome == Ready() else outcome)
+    except VulcanError as error:
+        print(type(error).__name__)
+
+upload(shard, sha256)
 fd = os.open(shard, os.O_RDONLY)
 shard.unlink()
 by_fd = Path(f"/proc/self/fd/{fd}")
-print(type(repo.upload([Addition("a.parquet", by_fd, sha256, 1000)])).__name__)
-print(repo.upload([Addition("a.parquet", by_fd, "0" * 64, 1000)]))
+upload(by_fd, sha256)
+upload(by_fd, "0" * 64)
 """
 
 
-@pytest.mark.parametrize("service", [True, False], ids=["local store", "no service"])
+SENT = ["Ready", "Ready", "Changed(paths=('a.parquet',))"]
+
+
+def xet_store(folder: Path) -> Fault:
+    """Let the Hub hand out a store in a folder, where Xet puts content as to its own service."""
+    address, expires = f"local://{folder}", 4_000_000_000
+    headers = {
+        "X-Xet-Cas-Url": address,
+        "X-Xet-Access-Token": "x",
+        "X-Xet-Token-Expiration": str(expires),
+    }
+    body = {"casUrl": address, "accessToken": "x", "exp": expires}
+    return Fault("status", "/xet-write-token/", times=None, status=200, body=body, headers=headers)
+
+
+@pytest.mark.parametrize("service", ["local store", "none", "denied"])
 def test_content_goes_by_xet_where_there_is_one(
-    hub: LocalHub, tmp_path: Path, service: bool
+    hub: LocalHub, tmp_path: Path, service: str
 ) -> None:
     """In a process of its own, as Xet starts threads; the digest checked is the one Xet made."""
     shard = addition(tmp_path / "in", "run_a", b"x" * 1000)
-    if service:
-        expires = str(4_000_000_000)
-        headers = {
-            "X-Xet-Cas-Url": f"local://{tmp_path}/store",
-            "X-Xet-Access-Token": "x",
-            "X-Xet-Token-Expiration": expires,
-        }
-        body = {"casUrl": headers["X-Xet-Cas-Url"], "accessToken": "x", "exp": int(expires)}
-        hub.add_faults(
-            Fault("status", "/xet-write-token/", times=None, status=200, body=body, headers=headers)
-        )
+    if service == "local store":
+        hub.add_faults(xet_store(tmp_path / "store"))
+    if service == "denied":
+        hub.add_faults(Fault("status", "/xet-write-token/", times=None, status=403))
     environment = hub.client_env(None) | {"HF_HUB_DISABLE_XET": "0"}
     done = subprocess.run(
         [sys.executable, "-c", XET, str(shard.local), shard.sha256],
@@ -739,8 +756,12 @@ def test_content_goes_by_xet_where_there_is_one(
         check=True,
     )
     lines = done.stdout.splitlines()
-    if service:
-        assert lines == ["Ready", "Ready", "Changed(paths=('a.parquet',))"]
+    puts = [each for each in hub.requests() if each.method == "PUT"]
+    if service == "local store":
+        assert (lines, puts) == (SENT, [])
+        assert any((tmp_path / "store").rglob("*"))
+    elif service == "none":
+        # Told once; and what the Hub has already is not sent again.
+        assert (lines, len(puts)) == ([f"{hub.url} has no Xet: content goes by LFS", *SENT], 1)
     else:
-        assert lines[:2] == ["Later", "Later"]
-    assert {each.method for each in hub.requests()} == {"POST", "GET"}
+        assert lines == ["Denied"] * 3

@@ -110,6 +110,7 @@ LOST: dict[str, tuple[Fault, int]] = {
     "409": (Fault("status", COMMIT, "POST", status=409), 2),
     "408": (Fault("status", COMMIT, "POST", status=408), 2),
     "412": (Fault("status", COMMIT, "POST", status=412), 2),
+    "200 without fields": (Fault("status_after", COMMIT, "POST", status=200, body={}), 1),
     "no JSON": (Fault("status", COMMIT, "POST", status=200, body="what"), 2),
 }
 
@@ -126,6 +127,47 @@ def test_p6_a_lost_answer_neither_loses_nor_doubles_a_shard(
     assert (report.n_committed, report.n_commits, report.exit_code) == (1, 1, 0)
     assert report.commit_oids == [repo.head()]
     assert requested(hub) == spent(area, repo) == requests
+    assert_whole(area, hub, staged)
+
+
+def test_p6_another_server_than_we_think_the_hub_is(
+    area: StagingArea, hub: LocalHub, fake: FakeTime
+) -> None:
+    """Small files in git, no error codes, no headers beside, small pages, answers half empty."""
+    hub.configure(
+        all_regular=True, error_codes=False, rate_headers=False, keep_alive=False, page_size=2
+    )
+    staged = put_many(area, 5)
+    place = Place("hub", area.root.parent, hub)
+    paths = list(staged)
+    hub.push(NAME, {paths[0]: (area.pending / name_of("run000")).read_bytes()})
+    hub.add_faults(Fault("status_after", COMMIT, "POST", status=200, body={"success": True}))
+    report = run(area, open_hub(hub), fake, max_batch=3)
+    assert (report.n_committed, report.n_commits, report.exit_code) == (5, 2, 0)
+    assert (place.tree(), place.committed()) == (staged, paths[1:])
+    assert shards_in(area.synced) == by_name(staged)
+    assert requested(hub) == 2
+    # What it does not say, and what it says without a code.
+    put_many(area, 1, "more")
+    missing = run(area, open_hub(hub, name="alice/none"), fake)
+    assert (type(missing.stopped), missing.exit_code) == (RepoMissing, 4)
+    branch = run(area, open_hub(hub), fake, revision="none")
+    assert (type(branch.stopped), branch.exit_code) == (RepoMissing, 4)
+    hub.set_cap(2)
+    limited = run(area, open_hub(hub, clock=lambda: fake.moment), fake)
+    assert (type(limited.stopped), limited.exit_code) == (RateLimited, 5)
+
+
+def test_p7_a_hub_that_tells_no_history_is_asked_for_its_files(
+    area: StagingArea, hub: LocalHub, fake: FakeTime
+) -> None:
+    staged = put_many(area, 2)
+    hub.add_faults(
+        Fault("drop_after", COMMIT, "POST"),
+        Fault("status", f"/{NAME}/commits/", times=None, status=404),
+    )
+    report = run(area, open_hub(hub), fake)
+    assert (report.n_committed, report.exit_code, requested(hub)) == (2, 0, 1)
     assert_whole(area, hub, staged)
 
 

@@ -71,6 +71,8 @@ class UploadApi:
             sample = base64.b64decode(file["sample"], validate=True)
         except (KeyError, TypeError, binascii.Error):
             raise bad_request("A file has no sample") from None
+        if self.store.config.all_regular:
+            return int(file["size"]) > self.store.config.regular_limit
         large = int(file["size"]) > self.store.config.regular_limit or b"\0" in sample
         return large or str(file["path"]).endswith(LARGE_SUFFIXES)
 

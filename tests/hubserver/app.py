@@ -94,6 +94,8 @@ class App:
             response = self._serve(request)
         except HubError as error:
             headers = {"Content-Type": "application/json; charset=utf-8", **error.all_headers()}
+            if not self.store.config.error_codes:
+                headers = {"Content-Type": headers["Content-Type"]}
             response = Response(error.status, error.body(), headers)
             quota_headers = self.quota.headers(request)
         except Exception:
@@ -135,6 +137,8 @@ class Quota:
     def headers(self, request: Request) -> dict[str, str]:
         """`RateLimit` and `RateLimit-Policy` as they stand."""
         config = self._store.config
+        if not config.rate_headers:
+            return {}
         left = max(config.api_quota - self._used.get(self._key(request), 0), 0)
         reset = int(config.api_window - self._store.now() % config.api_window)
         policy = f'"fixed window";"api";q={config.api_quota};w={config.api_window:.0f}'

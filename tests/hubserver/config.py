@@ -43,7 +43,11 @@ def default_tokens() -> dict[str, Token]:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All settings of one server. Times in seconds, sizes in bytes."""
+    """All settings of one server. Times in seconds, sizes in bytes.
+
+    The last four make it another server than we think the Hub is: small files in git instead of
+    LFS, refusals without `X-Error-Code`, no `RateLimit`, a connection for each request.
+    """
 
     commit_cap: int | None = 128
     cap_window: float = 3600.0
@@ -60,6 +64,10 @@ class Config:
     clock_offset: float = 0.0
     tokens: dict[str, Token] = field(default_factory=default_tokens)
     refusals: list[Refusal] = field(default_factory=list)
+    all_regular: bool = False
+    error_codes: bool = True
+    rate_headers: bool = True
+    keep_alive: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, the inverse of `changed`."""

@@ -232,6 +232,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("X-Request-Id", f"local-{next(self.server.numbers)}")
         length = len(response.body) if response.length is None else response.length
         self.send_header("Content-Length", str(length))
+        if not self.server.store.config.keep_alive:
+            self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(response.body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast, get_args, overload
 
 from vulcan_cli.errors import NotSetUp, UsageError
@@ -15,18 +15,21 @@ if TYPE_CHECKING:
     from vulcan_cli.hub.repo import Repo
 
 
-def open_configured(settings: Settings, *, to_write: bool = True) -> list[Repo]:
+def open_configured(
+    settings: Settings, *, to_write: bool = True, say: Callable[[str], None] = lambda _: None
+) -> list[Repo]:
     """Open the repos of the settings, the main one first; a folder needs no token.
 
     Args:
         settings: What counts.
         to_write: Whether a token is needed; public repos are read without one.
+        say: As for `Login`.
 
     Raises:
         NotSetUp: No repo is set, or no token where one is needed.
     """
     settings.require_repo()
-    return [open_one(text, to_write=to_write) for text in settings.repo]
+    return [open_one(text, to_write=to_write, say=say) for text in settings.repo]
 
 
 def main_key(settings: Settings) -> str | None:
@@ -35,14 +38,16 @@ def main_key(settings: Settings) -> str | None:
     return None if main is None else key_without_client(main, read_endpoint())
 
 
-def open_one(text: str, *, to_write: bool = True) -> Repo:
+def open_one(
+    text: str, *, to_write: bool = True, say: Callable[[str], None] = lambda _: None
+) -> Repo:
     """Open a repo as a person writes it; arguments and errors as for `open_configured`."""
     if is_directory(text):
         return open_repo(text)
     secret = find_token()
     token = None if secret is None else secret.reveal()
     # First of all the name must be one: nobody needs a token for a folder that lacks its ./
-    opened = open_repo(text, Login(token=token, endpoint=read_endpoint()))
+    opened = open_repo(text, Login(token=token, endpoint=read_endpoint(), say=say))
     if secret is None and to_write:
         raise NotSetUp("token", f"there is no token to write to {text} with")
     return opened

@@ -45,6 +45,7 @@ from huggingface_hub.utils._http import (
     http_stream_backoff,
 )
 from huggingface_hub.utils._pagination import paginate
+from huggingface_hub.utils._runtime import is_xet_available
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from vulcan_cli import __version__
@@ -110,6 +111,7 @@ _NEVER_SENT = (
     httpx2.ProxyError,
     httpx2.UnsupportedProtocol,
 )
+_NO_SUCH_SERVICE = {404, 405, 501}
 _MISUNDERSTOOD = (ValueError, KeyError, TypeError)
 
 
@@ -152,6 +154,7 @@ class HubRepo:
         cache_dir: Where downloads are kept; None for the client's own cache.
         timeout_s: How long the Hub may be silent, seconds. The Hub itself gives up after 60.
         clock: Gives unix seconds, to tell when to come back.
+        say: Told once that the Hub has no Xet, where that is so.
     """
 
     def __init__(
@@ -163,12 +166,14 @@ class HubRepo:
         cache_dir: Path | None = None,
         timeout_s: float = 120.0,
         clock: Callable[[], float] = time.time,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         _set_up_client(timeout_s)
         self._id = repo_id
         self._token = token
         self._downloads = Downloads(cache_dir or Path(constants.HF_HUB_CACHE), repo_id)
         self._clock = clock
+        self._say_once = say
         self._ahead: _Ahead | None = None
         self._api = HfApi(
             endpoint=endpoint,
@@ -296,6 +301,8 @@ class HubRepo:
             )
             outcome = _check_sent(operations)
         except Exception as error:
+            if self._has_no_xet(error, revision):
+                return self.upload(additions, revision, create_pr=create_pr)
             return self._upload_failed(error, additions, revision)
         if isinstance(outcome, Ready):
             self._ahead = _Ahead(revision, create_pr, operations)
@@ -520,6 +527,27 @@ class HubRepo:
     def _lost(self, error: BaseException) -> TryLater:
         return Later(self._say(error), Trouble.UNREACHABLE).error(self._id)
 
+    def _has_no_xet(self, error: Exception, revision: str) -> bool:
+        """Whether an upload failed because this Hub has no Xet; from then on it goes by LFS.
+
+        Xet calls it a lost connection whatever the Hub said, so the Hub is asked once more.
+
+        Raises:
+            VulcanError: It said that this token may not.
+        """
+        if not is_xet_available() or not isinstance(_cause(error), ConnectionError):
+            return False
+        with self._asking(revision):
+            address = f"{self._url}/xet-write-token/{quote(revision, safe='')}"
+            response = get_session().get(address, headers=self._headers())
+            if response.status_code not in _NO_SUCH_SERVICE:
+                hf_raise_for_status(response)
+                return False
+        # The client looks at this before each upload, and all repos here are of one Hub.
+        constants.HF_HUB_DISABLE_XET = True
+        self._say_once(f"{self._api.endpoint} has no Xet: content goes by LFS")
+        return True
+
     def _upload_failed(
         self, error: Exception, additions: Sequence[Addition], revision: str
     ) -> UploadOutcome:
@@ -694,7 +722,7 @@ def _remote_file(info: RepoFile) -> RemoteFile:
 
 def _logged(item: dict[str, Any]) -> LoggedCommit:
     moment = datetime.fromisoformat(item["date"]).timestamp()
-    return LoggedCommit(item["id"], item["title"], item["message"], moment)
+    return LoggedCommit(item["id"], item.get("title", ""), item.get("message", ""), moment)
 
 
 def _pull_request(found: Discussion) -> PullRequest:

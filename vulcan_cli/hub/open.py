@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -29,12 +30,14 @@ class Login:
         endpoint: Another Hub than the public one.
         cache_dir: Where downloads are kept; None for the Hub client's own cache.
         timeout_s: How long the Hub may be silent, seconds.
+        say: Told what a person may want to know of how content goes.
     """
 
     token: str | None = None
     endpoint: str | None = None
     cache_dir: Path | None = None
     timeout_s: float = 120.0
+    say: Callable[[str], None] = lambda _: None
 
     def __repr__(self) -> str:
         # The token must not appear where somebody prints this.
@@ -71,6 +74,7 @@ def open_repo(text: str, login: Login | None = None) -> Repo:
         endpoint=login.endpoint,
         cache_dir=login.cache_dir,
         timeout_s=login.timeout_s,
+        say=login.say,
     )
 
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vulcan_cli.errors import BadShard, DiskTrouble, RepoMissing
+from vulcan_cli.errors import BadShard, Denied, DiskTrouble, RepoMissing, RepoRefuses
 from vulcan_cli.files import Identity, sha256_of
 from vulcan_cli.hub.repo import MAIN, Landed, RemoteFile, Repo
 from vulcan_cli.staging.area import StagingArea
@@ -212,7 +212,11 @@ class Settler:
         if landed is not None:
             # Everything was there already: the client gives the head, and there is no new commit.
             return None if landed.commit_id == record.parent else landed.commit_id
-        log = self._repo.log(_LOG, revision)
+        try:
+            log = self._repo.log(_LOG, revision)
+        except (Denied, RepoMissing, RepoRefuses):
+            # The shards are there, which was asked before; the commit is only for the report.
+            return None
         return next((each.id for each in log if record.batch in each.description), None)
 
     def _propose(self, shards: Sequence[JournalShard], record: BatchRecord, revision: str) -> None:

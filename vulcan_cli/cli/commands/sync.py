@@ -174,7 +174,7 @@ def _rounds(
 
     url = settings.healthcheck_url
     health = Healthcheck(None if url is None else url.reveal(), out.warn)
-    repos = health.guard(lambda: open_configured(settings))
+    repos = health.guard(lambda: open_configured(settings, say=out.say))
     clock = Clock()
     deadline = None if max_duration is None else clock.now() + parse_duration(max_duration)
     stopping = until(deadline, clock, _asked_by_sigterm())
