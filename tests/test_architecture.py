@@ -35,7 +35,7 @@ PARTS = {
 }
 
 WHO_MAY_IMPORT = {
-    "polars": {"vacua", "dataset", "sync", "api", "cli"},
+    "polars": {"vacua", "dataset", "sync", "pictures", "api", "cli"},
     "pyarrow": {"vacua", "dataset", "sync"},
     "huggingface_hub": {"hub"},
     "httpx2": {"hub"},

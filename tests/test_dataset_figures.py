@@ -137,6 +137,16 @@ def test_growth_is_a_count_over_time() -> None:
     assert figure.x.is_time
 
 
+def test_growth_of_many_moments_has_a_bounded_number_of_steps() -> None:
+    moments = (pl.int_range(0, 50_000, eager=True) * 1_000_000).cast(pl.Datetime("us", "UTC"))
+    figure = made("growth", {"created_at": moments})
+    assert isinstance(figure.shape, Steps)
+    assert len(figure.shape.x) <= 2003
+    assert figure.shape.y[-1] == 50_000
+    # Each step is true: so many rows there were at that moment.
+    assert all(n == at + 1 for at, n in list(zip(figure.shape.x, figure.shape.y))[1:-1])  # noqa: B905
+
+
 def test_a_few_points_far_out_do_not_shrink_the_others() -> None:
     rows = {"W_re": [float(n) for n in range(200)] + [1e9], "W_im": [1.0] * 201}
     figure = made("w0-plane", rows)

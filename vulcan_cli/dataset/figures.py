@@ -21,6 +21,7 @@ BINS = 48
 """How many bars a histogram has at most."""
 
 _MARGIN = 0.04
+_STEPS = 2000
 # Where all points need an axis so many times as long as all but this share, it is cut.
 _FAR, _TOO_FAR = 0.01, 2.0
 
@@ -155,11 +156,15 @@ def _modulus(rows: pl.DataFrame, wish: Wish) -> Figure:
 def _growth(rows: pl.DataFrame, _: Wish) -> Figure:
     seconds = rows["created_at"].dt.epoch("us").cast(pl.Float64).alias("at") / 1e6
     counts = seconds.to_frame("at").group_by("at").len("n").sort("at")
-    x = tuple(counts["at"].to_list())
-    y = tuple(float(each) for each in counts["n"].cum_sum().to_list())
-    span = max(x[-1] - x[0], 60.0)
+    counts = counts.with_columns(pl.col("n").cum_sum().cast(pl.Float64))
+    first, last = counts["at"][0], counts["at"][-1]
+    span = max(last - first, 60.0)
+    # More steps than any picture has columns look like these.
+    step = ((pl.col("at") - first) / span * _STEPS).ceil()
+    counts = counts.group_by(step.alias("step"), maintain_order=True).last()
+    x, y = tuple(counts["at"].to_list()), tuple(counts["n"].to_list())
     axis = Axis(
-        "created at (UTC)", x[0] - _MARGIN * span, x[0] + (1 + _MARGIN) * span, is_time=True
+        "created at (UTC)", first - _MARGIN * span, first + (1 + _MARGIN) * span, is_time=True
     )
     # Nothing was there before the first.
     steps = Steps((axis.low, *x, axis.high), (0.0, *y, y[-1]))

@@ -9,6 +9,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
+import polars as pl
+
 from vulcan_cli.dataset.figure import Axis, Bars, Figure, Points, Steps, nice
 
 # Cividis, dark to bright, and Okabe and Ito's orange and sky blue, in the terminal's 256 colours.
@@ -55,6 +57,9 @@ def drawn(figure: Figure, width: int, height: int, color: bool, unicode: bool) -
     return lines if screen.unicode else [_plain(line) for line in lines]
 
 
+N = TypeVar("N", float, pl.Series)
+
+
 class _Canvas:
     """Letters in rows, top down, each with a colour or none."""
 
@@ -71,9 +76,8 @@ class _Canvas:
     def draw(self) -> None:
         """Draw all of the figure."""
         match self._figure.shape:
-            case Points(x, y):
-                for pair in zip(x.to_list(), y.to_list(), strict=True):
-                    self._dot(*pair, self._bits)
+            case Points() as points:
+                self._points(points)
             case Bars() as bars:
                 self._bars(bars)
             case Steps(x, y):
@@ -117,24 +121,37 @@ class _Canvas:
         letter = chr(0x2800 + dots) if unicode else _at(_ASCII_DENSITY, share)
         return letter, _at(_DENSITY, share)
 
-    def _across(self, value: float) -> float:
+    def _across(self, value: N) -> N:
         axis = self._figure.x
         return (value - axis.low) / (axis.high - axis.low)
 
-    def _up(self, value: float) -> float:
+    def _up(self, value: N) -> N:
         axis = self._figure.y
         return (value - axis.low) / (axis.high - axis.low)
 
+    def _points(self, points: Points) -> None:
+        """All points at once: there may be millions, and dots are few."""
+        places = pl.select(across=self._across(points.x), up=self._up(points.y))
+        inside = places.filter(pl.all_horizontal(pl.all().is_between(0, 1)))
+        dots = inside.select(
+            right=(pl.col("across") * 2 * self.columns).cast(pl.Int32),
+            down=((1 - pl.col("up")) * 4 * self.rows).cast(pl.Int32),
+        )
+        for right, down, count in dots.group_by(pl.all()).len().iter_rows():
+            place = self._set(right, down, self._bits)
+            self._counts[place] = self._counts.get(place, 0) + count
+
     def _dot(self, x: float, y: float, bits: dict[tuple[int, int], int]) -> None:
         across, up = self._across(x), self._up(y)
-        if not (0 <= across <= 1 and 0 <= up <= 1):
-            return
-        right = min(2 * self.columns - 1, int(across * 2 * self.columns))
-        down = min(4 * self.rows - 1, int((1 - up) * 4 * self.rows))
+        if 0 <= across <= 1 and 0 <= up <= 1:
+            self._set(int(across * 2 * self.columns), int((1 - up) * 4 * self.rows), bits)
+
+    def _set(self, right: int, down: int, bits: dict[tuple[int, int], int]) -> tuple[int, int]:
+        """Set a dot; the letter it is in."""
+        right, down = min(2 * self.columns - 1, right), min(4 * self.rows - 1, down)
         place = (down // 4, right // 2)
         bits[place] = bits.get(place, 0) | _DOTS[down % 4][right % 2]
-        if bits is self._bits:
-            self._counts[place] = self._counts.get(place, 0) + 1
+        return place
 
     def _path(
         self, x: Sequence[float], y: Sequence[float], bits: dict[tuple[int, int], int]
@@ -149,8 +166,6 @@ class _Canvas:
                     begin + share * (last - begin) for begin, last in zip(start, end, strict=True)
                 ]
                 self._dot(at[0], at[1], bits)
-        if bits is self._bits:
-            self._counts.clear()
 
     def _bars(self, bars: Bars) -> None:
         for left, right, count in zip(bars.edges, bars.edges[1:], bars.counts, strict=False):
