@@ -54,9 +54,12 @@ def test_everything_comes_in_the_order_of_paths_and_rows() -> None:
     assert_frame_equal(ask(PEERS), WHOLE)
 
 
-@pytest.mark.parametrize("files", [1, 2, 3])
-def test_batches_do_not_show(monkeypatch: pytest.MonkeyPatch, files: int) -> None:
+@pytest.mark.parametrize(("files", "pieces"), [(1, 1), (1, 3), (2, 3), (3, 10**6)])
+def test_batches_and_pieces_do_not_show(
+    monkeypatch: pytest.MonkeyPatch, files: int, pieces: int
+) -> None:
     monkeypatch.setattr(query_module, "_BATCH_FILES", files)
+    monkeypatch.setattr(query_module, "_PIECE_ROWS", pieces)
     assert_frame_equal(ask(PEERS), WHOLE)
     assert_frame_equal(ask(PEERS, limit=100), WHOLE.head(100))
     assert_frame_equal(
@@ -269,10 +272,17 @@ def cut(file: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [cut, Path.unlink])
-@pytest.mark.parametrize("at", [0, 4, 9])
+@pytest.mark.parametrize(("at", "files"), [(0, 256), (4, 256), (9, 256), (4, 1)])
 def test_a_shard_that_fails_while_read_is_left_out_and_told(
-    tmp_path: Path, harm: Callable[[Path], None], at: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    harm: Callable[[Path], None],
+    at: int,
+    files: int,
 ) -> None:
+    """One file at a time is read in pieces, of which none is in the result."""
+    monkeypatch.setattr(query_module, "_BATCH_FILES", files)
+    monkeypatch.setattr(query_module, "_PIECE_ROWS", 5)
     sources = [put(tmp_path, vacua(20), f"run{n}", h11=3, h12=2) for n in range(10)]
     catalog = Catalog.read(sources)
     harm(sources[at].file)

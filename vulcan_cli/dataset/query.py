@@ -44,6 +44,10 @@ _CHEAPEST = "\0"
 _BATCH_FILES = 256
 _BATCH_ROWS = 50_000
 _FIRST_BROUGHT = 8
+# Rows of a larger shard are handed over in pieces of so many: those of a row group of Polars.
+_PIECE_ROWS = 262_144
+
+_TROUBLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -236,10 +240,12 @@ class _Batch(NamedTuple):
     Attributes:
         files: Their files, in order.
         stored: Their common schema where it must be cast, None where it can be read as it is.
+        n_rows: How many rows they have together.
     """
 
     files: list[str]
     stored: pl.Schema | None
+    n_rows: int = 0
 
 
 def _scan(
@@ -283,18 +289,16 @@ def _batches(
         else held
         for held in shards.schemas
     ]
-    batch, n_rows = _Batch([], None), 0
+    batch = _Batch([], None)
     for file, number, rows in _located(shards, wanted):
         if isinstance(file, BadShard):
             unreadable[file.path] = file
             continue
-        full = len(batch.files) == _BATCH_FILES or n_rows + rows > _BATCH_ROWS
+        full = len(batch.files) == _BATCH_FILES or batch.n_rows + rows > _BATCH_ROWS
         if batch.files and (full or batch.stored is not stored[number]):
             yield batch
-            batch, n_rows = _Batch([], None), 0
-        batch = batch._replace(stored=stored[number])
-        batch.files.append(str(file))
-        n_rows += rows
+            batch = _Batch([], None)
+        batch = _Batch([*batch.files, str(file)], stored[number], batch.n_rows + rows)
     if batch.files:
         yield batch
 
@@ -342,33 +346,55 @@ class _Reader:
                     return
 
     def _read(self, batch: _Batch, n_rows: int | None) -> Iterator[pl.DataFrame]:
-        # Rows are counted before the predicate, as the optimiser means them to be.
-        rows = self._rows(batch)
-        rows = self._matching(rows) if n_rows is None else rows.head(n_rows)
+        begun = False
         try:
-            yield rows.collect()
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+            for frame in self._frames(batch, n_rows):
+                begun = True
+                yield frame
+        except _TROUBLE as error:
             middle = len(batch.files) // 2
-            if middle:
+            if begun:
+                self._leave_out(Path(batch.files[0]), error)
+            elif middle:
                 yield from self._read(batch._replace(files=batch.files[:middle]), n_rows)
                 yield from self._read(batch._replace(files=batch.files[middle:]), n_rows)
             else:
-                yield from self._blame(Path(batch.files[0]), error)
+                yield from self._blame(batch, n_rows, error)
 
-    def _blame(self, file: Path, error: BaseException) -> Iterator[pl.DataFrame]:
+    def _frames(self, batch: _Batch, n_rows: int | None) -> Iterator[pl.DataFrame]:
+        """Rows of a batch, those of a large shard in pieces."""
+        rows = self._rows(batch)
+        # Rows are counted before the predicate, as the optimiser means them to be.
+        kept = self._matching if n_rows is None else _all_of
+        wanted = batch.n_rows if n_rows is None else min(n_rows, batch.n_rows)
+        if wanted <= _PIECE_ROWS or len(batch.files) > 1:
+            yield kept(rows if n_rows is None else rows.head(n_rows)).collect()
+            return
+        # A shard counts whole or not at all, so all of it is read before a piece is handed over.
+        _try_out(self._matching(rows))
+        for start in range(0, wanted, _PIECE_ROWS):
+            yield kept(rows.slice(start, min(_PIECE_ROWS, wanted - start))).collect()
+
+    def _blame(
+        self, batch: _Batch, n_rows: int | None, error: BaseException
+    ) -> Iterator[pl.DataFrame]:
         """Read a shard by its own schema: is it at fault, or the query?"""
+        file = Path(batch.files[0])
         try:
-            stored = pl.Schema(pl.read_parquet_schema(file))
-            rows = self._rows(_Batch([str(file)], stored)).collect()
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as failure:
-            gone = isinstance(failure, FileNotFoundError)
-            reason = "it is gone since it was listed" if gone else first_line(failure)
-            self._unreadable[file] = BadShard(file, reason)
+            own = batch._replace(stored=pl.Schema(pl.read_parquet_schema(file)))
+            _try_out(self._rows(own))
+        except _TROUBLE as failure:
+            self._leave_out(file, failure)
             return
         try:
-            yield self._matching(rows.lazy()).collect()
+            yield from self._frames(own, n_rows)
         except pl.exceptions.PolarsError as failure:
             raise UsageError(f"the condition fails: {first_line(error)}") from failure
+
+    def _leave_out(self, file: Path, error: BaseException) -> None:
+        gone = isinstance(error, FileNotFoundError)
+        reason = "it is gone since it was listed" if gone else first_line(error)
+        self._unreadable[file] = BadShard(file, reason)
 
     def _matching(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         rows = rows if self._predicate is None else rows.filter(self._predicate)
@@ -390,3 +416,12 @@ class _Reader:
             (pl.col(name) if name in batch.stored else pl.lit(None)).cast(dtype).alias(name)
             for name, dtype in self._schema.items()
         )
+
+
+def _all_of(rows: pl.LazyFrame) -> pl.LazyFrame:
+    return rows
+
+
+def _try_out(rows: pl.LazyFrame) -> None:
+    """Read all rows and keep none; raises what goes wrong with any."""
+    rows.select(pl.all().null_count()).collect(engine="streaming")
