@@ -1,6 +1,9 @@
 """Completion through the files that are installed, in the shells that are here."""
 
+import contextlib
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
@@ -8,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli_in_process import run
+from tests.cli_shards import staged
 from tests.cli_support import CHECKOUT, clean
 from vulcan_cli.cli.app import COMMANDS
 
 SCRIPTS = CHECKOUT / "completions"
+STAGING = ("--staging-dir", "spool")
 
 
 @pytest.fixture
@@ -60,6 +66,9 @@ def test_bash_completes_options(env: dict[str, str]) -> None:
     assert in_bash("vulcan status --", env) == [
         "--staging-dir",
         "--repo",
+        "--rows",
+        "--watch",
+        "--metrics",
         "--json",
         "--quiet",
         "--verbose",
@@ -86,6 +95,86 @@ def test_zsh_completes_commands(env: dict[str, str], tmp_path: Path) -> None:
         'print -r -- "${seen##*vulcan }"; zpty -d z'
     )
     assert said([zsh, "-f", "-c", code], env).split()[:2] == ["sync", "--max-batch"]
+
+
+STARTS = {
+    "bash": (".bashrc", "PS1='$ '"),
+    "zsh": (".zshrc", "PS1='$ '; setopt no_beep"),
+    "fish": (".config/fish/config.fish", "function fish_prompt; echo '$ '; end; set fish_greeting"),
+}
+"""What each shell reads when it starts on a terminal."""
+
+TYPED = {
+    "vulcan stat": "status",
+    "vulcan query --ks-i": "query --ks-id",
+    "vulcan query --ks-id 38": "query --ks-id 384564",
+    "vulcan query --run-id nig": "query --run-id night-shift",
+    "vulcan query --columns tau_im,flu": "query --columns tau_im,flux",
+    "vulcan query --where moduli_r": "query --where moduli_re",
+    "vulcan query --source stag": "query --source staged",
+    "vulcan split tra": "split train",
+    "vulcan catalog --by n_r": "catalog --by n_rows",
+    "vulcan help exit": "help exit-codes",
+    "vulcan retry-failed for": "retry-failed forge-7",
+}
+"""What is typed before a TAB, and what runs then."""
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> None:
+    """One shard that is synced, one that failed."""
+    staged(tmp_path, "night-shift", geometry="h11=132,h12=2,ks_id=384564,triang_id=0")
+    assert run("sync", "--repo", "./repo", "--create-repo", *STAGING, cwd=tmp_path).code == 0
+    failed = staged(tmp_path, "forge-7", geometry="h11=3,h12=2")
+    failed.rename(tmp_path / "spool/failed" / failed.name)
+
+
+@pytest.mark.usefixtures("shards")
+@pytest.mark.parametrize("shell", STARTS)
+def test_what_install_completion_makes_a_shell_complete(
+    env: dict[str, str], tmp_path: Path, shell: str
+) -> None:
+    need("setsid")
+    need(shell)
+    start, text = STARTS[shell]
+    (tmp_path / start).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / start).write_text(f"{text}\n")
+    program = tmp_path / "bin" / "vulcan"
+    ran = tmp_path / "ran"
+    real = program.read_text().splitlines()[1]
+    record = '[ "$1" = --install-completion ] || [ -n "$_VULCAN_COMPLETE" ]'
+    program.write_text(f'#!/bin/sh\nif {record}; then {real}; fi\necho "$*" >> "{ran}"\n')
+    env = {**env, "SHELL": f"/bin/{shell}", "TERM": "xterm", "VULCAN_STAGING_DIR": "spool"}
+    for _ in range(2):
+        said(["vulcan", "--install-completion", "--json"], env)
+    main, side = pty.openpty()
+    # The terminal must be the one that the shell belongs to: fish insists.
+    words = ["setsid", "--ctty", shell, "-i"]
+    process = subprocess.Popen(words, stdin=side, stdout=side, stderr=side, env=env, cwd=tmp_path)
+    os.close(side)
+    for number, line in enumerate(TYPED, start=1):
+        os.write(main, f"{line}\t\n".encode())
+        wait_for_lines(ran, number, main)
+    os.write(main, b"exit\n")
+    drain(main)
+    process.wait(timeout=60)
+    assert [line.rstrip() for line in ran.read_text().splitlines()] == list(TYPED.values())
+
+
+def wait_for_lines(file: Path, number: int, terminal: int) -> None:
+    """Read the terminal until a file has so many lines."""
+    while not file.exists() or len(file.read_text().splitlines()) < number:
+        ready, _, _ = select.select([terminal], [], [], 60.0)
+        assert ready, f"nothing came after line {number}"
+        os.read(terminal, 65536)
+
+
+def drain(terminal: int) -> None:
+    """Read a terminal to its end."""
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 65536):
+            pass
+    os.close(terminal)
 
 
 def test_scripts_parse_in_their_shells(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 from typer.models import OptionInfo
 
 from vulcan_cli.cli.options.names import split_names
-from vulcan_cli.cli.suggest import values_of
+from vulcan_cli.cli.suggest import column_in_sql, values_of
 
 if TYPE_CHECKING:
     from vulcan_cli.dataset.filters import Filters
@@ -39,7 +39,11 @@ def _integers(name: str, meaning: str = _LIKEWISE) -> OptionInfo:
 
 def _condition(meaning: str) -> OptionInfo:
     option: OptionInfo = typer.Option(
-        "--where", metavar="SQL", help=meaning, rich_help_panel=FILTER
+        "--where",
+        metavar="SQL",
+        help=meaning,
+        autocompletion=column_in_sql,
+        rich_help_panel=FILTER,
     )
     return option
 

@@ -8,7 +8,25 @@ from typing import Annotated
 import typer
 
 from vulcan_cli.cli.options.everywhere import OUTPUT, WHERE
-from vulcan_cli.cli.suggest import values_of
+from vulcan_cli.cli.suggest import one_of, values_of
+
+_PLACES = {
+    "auto": "synced, with what was trimmed read from the repo",
+    "synced": "what the repo has confirmed, as it stands here",
+    "staged": "pending and synced",
+    "repo": "what stands in the repo",
+}
+
+_FORMATS = {
+    "table": "the first rows, for eyes",
+    "parquet": "all of it, typed",
+    "csv": "RFC 4180, lists as JSON",
+    "ndjson": "a JSON object a row",
+    "json": "one JSON document",
+    "arrow": "Arrow IPC",
+    "npz": "numpy arrays",
+    "safetensors": "arrays for models",
+}
 
 SourcePlace = Annotated[
     str,
@@ -17,6 +35,7 @@ SourcePlace = Annotated[
         metavar="PLACE",
         help="auto, synced, staged or repo; auto is synced, with what was trimmed read from the "
         "repo.",
+        autocompletion=one_of(_PLACES),
         rich_help_panel=WHERE,
     ),
 ]
@@ -34,6 +53,7 @@ By = Annotated[
         "--by",
         metavar="A,B",
         help="Sum shards, rows and bytes over columns of the catalog, such as h12,h11.",
+        autocompletion=values_of("column", listed=True),
         rich_help_panel=OUTPUT,
     ),
 ]
@@ -107,6 +127,7 @@ OutputFormat = Annotated[
         "--format",
         metavar="FORMAT",
         help="parquet, csv, ndjson, arrow, json, npz, safetensors or table.",
+        autocompletion=one_of(_FORMATS),
         rich_help_panel=OUTPUT,
     ),
 ]

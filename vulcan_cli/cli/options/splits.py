@@ -8,18 +8,33 @@ from typing import Annotated
 import typer
 
 from vulcan_cli.cli.options.everywhere import OUTPUT
-from vulcan_cli.cli.suggest import values_of
+from vulcan_cli.cli.suggest import one_of, values_of
 
 SPLIT = "Splits"
 """The heading of options that say how to split."""
 
+_SPLITS = {"train": "0.8 of the geometries", "val": "0.1 of them", "test": "0.1 of them"}
+_GROUPS = {
+    "geometry": "each for itself",
+    "polytope": "all triangulations of one h11, h12, ks_id together",
+}
+
 SplitName = Annotated[
-    str | None, typer.Argument(metavar="NAME", help="The split whose rows to print.")
+    str | None,
+    typer.Argument(
+        metavar="NAME", help="The split whose rows to print.", autocompletion=one_of(_SPLITS)
+    ),
 ]
 
 SplitNames = Annotated[
     str | None,
-    typer.Option("--splits", metavar="A,B", help="Names; train,val,test.", rich_help_panel=SPLIT),
+    typer.Option(
+        "--splits",
+        metavar="A,B",
+        help="Names; train,val,test.",
+        autocompletion=one_of(_SPLITS, listed=True),
+        rich_help_panel=SPLIT,
+    ),
 ]
 
 Fractions = Annotated[
@@ -40,6 +55,7 @@ GroupedBy = Annotated[
         "--group-by",
         metavar="WHAT",
         help="geometry, or polytope: all triangulations of one h11, h12, ks_id in one split.",
+        autocompletion=one_of(_GROUPS),
         rich_help_panel=SPLIT,
     ),
 ]

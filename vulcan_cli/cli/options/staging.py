@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from vulcan_cli.cli.suggest import one_of
+
 RUN = "The run"
 """The heading of options that describe a run."""
 
@@ -14,12 +16,22 @@ Inputs = Annotated[
     typer.Argument(metavar="INPUT", help="Files; - or nothing reads standard input."),
 ]
 
+_FORMATS = {
+    "auto": "look at the first bytes",
+    "parquet": "columns by name",
+    "csv": "a header, lists as text",
+    "ndjson": "a JSON object a line",
+    "arrow": "Arrow IPC, file or stream",
+    "npz": "numpy arrays fluxes, moduli, taus",
+}
+
 InputFormat = Annotated[
     str,
     typer.Option(
         "--format",
         metavar="FORMAT",
         help="auto, parquet, csv, ndjson, arrow or npz; auto looks at the first bytes.",
+        autocompletion=one_of(_FORMATS),
     ),
 ]
 

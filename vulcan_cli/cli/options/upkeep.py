@@ -6,9 +6,15 @@ from typing import Annotated
 
 import typer
 
+from vulcan_cli.cli.suggest import run_ids_in
+
 RunIdPatterns = Annotated[
     list[str] | None,
-    typer.Argument(metavar="RUN_ID", help="Run ids, or patterns of them; none for all."),
+    typer.Argument(
+        metavar="RUN_ID",
+        help="Run ids, or patterns of them; none for all.",
+        autocompletion=run_ids_in("failed"),
+    ),
 ]
 
 FromRejected = Annotated[
