@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 import vulcan_cli
-from tests.cli_support import VULCAN, Ran, clean, on_terminal, vulcan
+from tests.cli_support import CHECKOUT, VULCAN, Ran, clean, on_terminal, vulcan
 from vulcan_cli.cli.app import COMMANDS, Command, program
 from vulcan_cli.cli.explain import EXIT_STATUSES
 
-PRINT_TEXT = {"demo", "schedule", "job-script"}
-"""The demo shows what others print; the others print files."""
+PRINT_TEXT = {"demo", "schedule", "job-script", "plot"}
+"""The demo shows what others print; the others print or draw files."""
 
 TOKEN = "hf_" + "abcdefghij" * 3
 
@@ -248,6 +248,14 @@ def test_interrupted(tmp_path: Path, spool: Path) -> None:
             "  next: vulcan status",
         ],
     )
+
+
+def test_interrupted_before_it_has_begun(tmp_path: Path) -> None:
+    early = tmp_path / "typer"
+    early.mkdir()
+    (early / "__init__.py").write_text("raise KeyboardInterrupt\n")
+    path = os.pathsep.join([str(tmp_path), str(CHECKOUT)])
+    assert vulcan("--version", home=tmp_path, env={"PYTHONPATH": path}) == Ran(130, "", "")
 
 
 def test_python_m_and_the_script_are_one(tmp_path: Path) -> None:

@@ -179,8 +179,8 @@ PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {
 def test_every_class_is_provoked() -> None:
     named = [each for each in vars(errors).values() if isinstance(each, type)]
     ours = {each for each in named if issubclass(each, VulcanError)}
-    # A bad shard stops nobody: it is skipped and told, see below.
-    assert ours == {*PROVOKED, errors.BadShard}
+    # A bad shard stops nobody, and pictures know no --json: see below.
+    assert ours == {*PROVOKED, errors.BadShard, errors.NothingToDraw}
     assert {each.exit_code for each in ours} | {0, 130} == set(EXIT_STATUSES)
 
 
@@ -211,6 +211,16 @@ def test_a_bad_shard_is_skipped_told_and_3(place: Place) -> None:
         errors.BadShard.exit_code,
         f"vulcan: skipped: {bad.name}",
     )
+
+
+def test_a_picture_of_nothing_is_3_too(place: Place) -> None:
+    words = ("plot", "tau", "--h12", "99", *STAGING, "--source", "staged", "-q")
+    ran = vulcan(*words, home=place.home)
+    assert (ran.code, ran.out) == (errors.NothingToDraw.exit_code, "")
+    sentence, safe, step = ran.err.splitlines()
+    assert sentence == "vulcan: no row matches"
+    assert safe.startswith("  safe: ")
+    assert step.startswith("  next: vulcan ")
 
 
 def test_done_and_interrupted(tmp_path: Path) -> None:
