@@ -120,6 +120,16 @@ def negative_page(shard: bytes) -> bytes:
     return shard[:place] + b"\x7f" + shard[place + 1 :]
 
 
+def negative_chunk(shard: bytes) -> bytes:
+    """A shard whose footer says that a column takes a negative number of bytes: Polars panics."""
+    column = pq.read_metadata(BytesIO(shard)).row_group(0).column(3)
+    sizes = (column.total_uncompressed_size, column.total_compressed_size)
+    unpacked, packed = (b"\x16" + _varint(2 * size) for size in sizes)
+    start = len(shard) - 8 - int.from_bytes(shard[-8:-4], "little")
+    place = shard.index(unpacked + packed, start) + len(unpacked) + 1
+    return shard[:place] + bytes([shard[place] | 1]) + shard[place + 1 :]
+
+
 def shared_pages(shard: bytes) -> bytes:
     """A shard whose footer says that one column's pages are another's as well."""
     group = pq.read_metadata(BytesIO(shard)).row_group(0)

@@ -18,6 +18,7 @@ from tests.dataset_support import STAGING
 from tests.hostile_parquet import (
     deep_schema,
     dictionary_bomb,
+    negative_chunk,
     negative_page,
     wide_arrow_schema,
 )
@@ -204,6 +205,7 @@ def test_p4_p7_staging_the_same_rows_again_after_each_state_is_one_shard(tmp_pat
 
 ENDING_A_READER: dict[str, Callable[[], bytes]] = {
     "negative": lambda: negative_page(shard_bytes("negative")),
+    "panic": lambda: negative_chunk(shard_bytes("panic")),
     "bomb": lambda: dictionary_bomb(shard_bytes("bomb")),
     "deep": deep_schema,
     "wide": wide_arrow_schema,

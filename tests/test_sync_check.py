@@ -27,6 +27,7 @@ from tests.hostile_parquet import (
     list_bomb,
     many_rows,
     modest,
+    negative_chunk,
     negative_page,
     prefix_bomb,
     rewritten,
@@ -245,6 +246,10 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     "a page of a negative length": (
         lambda: negative_page(GOOD),
         "unreadable as parquet: a negative number in the header of a page",
+    ),
+    "a column of a negative length": (
+        lambda: negative_chunk(GOOD),
+        "column tau_re is not within the file",
     ),
     "pages of another column": (
         lambda: shared_pages(GOOD),

@@ -90,6 +90,8 @@ def race(
     env = {**hub.client_env(WRITE), "VULCAN_STAGING_DIR": str(area.root), "VULCAN_REPO": REPO}
     writing = [_write(peer, area, number * shards, shards) for number in range(writers)]
     running = [*writing, *(_drain(peer, area, hub) for _ in range(drainers))]
+    # Nobody is killed before there is something to lose.
+    begun = [each.stdout.readline() for each in writing if each.stdout is not None]
     for _ in range(syncs):
         running.append(_sync(env, root))
         time.sleep(chance.random() * 2)
@@ -97,8 +99,8 @@ def race(
             kills -= 1
             victim = chance.choice([each for each in running if each.poll() is None] or running)
             victim.send_signal(signal.SIGKILL)
-    said = [each.communicate()[0] for each in running]
-    written = {line for out in said[:writers] for line in out.splitlines() if line}
+    said = [*begun, *(each.communicate()[0] for each in running)]
+    written = {line for out in said[: 2 * writers] for line in out.splitlines()}
     _finish(area, env, root)
     ours = [commit for commit in hub.commits(REPO) if commit.description.startswith("vulcan batch")]
     times = Counter(path for commit in ours for path in commit.files if path.endswith(".parquet"))

@@ -60,6 +60,8 @@ _PART = 32
 _Tail = tuple[bytes, os.stat_result]
 
 _MAGIC = b"PAR1"
+# A panic of Rust's is no Exception.
+_POLARS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
 class Seen(NamedTuple):
@@ -141,7 +143,7 @@ class FooterReader:
             beginning, schema = self._beginning_of(tail)
             number, place = varint(tail, len(beginning))
             n_rows = zigzag(number)
-        except (IndexError, ValueError, RecursionError, pl.exceptions.PolarsError) as error:
+        except (IndexError, ValueError, RecursionError, *_POLARS) as error:
             raise BadShard(path, "unreadable as parquet: its schema") from error
         if not 0 <= n_rows <= _MOST_ROWS:
             raise BadShard(path, f"unreadable as parquet: it holds {n_rows} rows")
