@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import accumulate
@@ -54,12 +54,14 @@ class Splits:
     salt: str = ""
     group_by: GroupBy = "geometry"
     frozen: Mapping[str, str] = field(default_factory=dict, hash=False)
+    _bounds: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         object.__setattr__(self, "fractions", tuple(float(f) for f in self.fractions))
         _check_names(self.names)
         _check_fractions(self.fractions, count=len(self.names))
+        object.__setattr__(self, "_bounds", tuple(accumulate(self.fractions)))
         check_group_by(self.group_by)
         for name in sorted({*self.frozen.values()} - {*self.names}):
             raise UsageError(f"{name!r} is frozen, but the splits are {', '.join(self.names)}")
@@ -83,12 +85,14 @@ class Splits:
 
     def of(self, group_id: str) -> str:
         """The split of one group: of a geometry, unless geometries are grouped further."""
-        return self._of_each([group_id])[0]
+        drawn = bisect_right(self._bounds, uniform(group_id, salt=self.salt))
+        # The last split takes what rounding leaves over.
+        return self.frozen.get(group_id) or self.names[min(drawn, len(self.names) - 1)]
 
     def of_all(self, group_ids: pl.Series) -> pl.Series:
         """The split of each entry, named `split`; one hash for each distinct group."""
         distinct = group_ids.unique().drop_nulls()
-        found = pl.Series(self._of_each(distinct), dtype=pl.String)
+        found = pl.Series(map(self.of, distinct), dtype=pl.String)
         return group_ids.replace_strict(distinct, found, return_dtype=pl.String).alias("split")
 
     def of_shards(self, shards: pl.DataFrame) -> pl.Series:
@@ -98,15 +102,6 @@ class Splits:
             shards: A catalog's rows; `geometry_id` and, where they are grouped, keys are read.
         """
         return self.of_all(group_ids(shards, self.group_by))
-
-    def _of_each(self, group_ids: Iterable[str]) -> list[str]:
-        bounds = tuple(accumulate(self.fractions))
-        # The last split takes what rounding leaves over.
-        names = (*self.names, self.names[-1])
-        return [
-            self.frozen.get(each) or names[bisect_right(bounds, uniform(each, salt=self.salt))]
-            for each in group_ids
-        ]
 
 
 def split_of(
