@@ -13,6 +13,7 @@ TOPICS: Mapping[str, str] = {
     "exit-codes": "what scripts read from the exit status",
     "formats": "what goes in, what comes out, and what a shard is",
     "staging": "the staging directory, and how a shard goes through it",
+    "metrics": "what a file for Prometheus says",
     "recipes": "lines to copy: workers, head node, cron, readers",
 }
 """The topics, each with what it is about, in the order to read them."""
