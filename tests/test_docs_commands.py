@@ -101,6 +101,10 @@ ALONE = re.compile(r"^(?:import|from) (?:datasets|torch|jax)\b", re.MULTILINE)
 """Python that has a process of its own: these read the environment once, or are heavy."""
 
 
+TOO_LARGE = {"torch"}
+"""Packages that CI does not install; blocks that import them run where they are."""
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The process that runs command lines and Python; see tests/docs_server.py."""
@@ -174,9 +178,11 @@ def _python(block: Block, page: str, file: Path) -> str:
 
 
 def _can_run(block: Block) -> bool:
-    """Whether what the block imports is installed here."""
+    """Whether what the block imports is installed; only what is too large for CI may be missing."""
     wanted = set(re.findall(r"^(?:import|from) (\w+)", block.text, re.MULTILINE))
-    return all(importlib.util.find_spec(name) for name in wanted)
+    missing = {name for name in wanted if importlib.util.find_spec(name) is None}
+    assert missing <= TOO_LARGE
+    return not missing
 
 
 def test_nobody_leaves_a_block_unrun_in_silence() -> None:
