@@ -20,6 +20,7 @@ from tests.hostile_parquet import (
     dictionary_bomb,
     negative_chunk,
     negative_page,
+    other_levels,
     wide_arrow_schema,
 )
 from tests.staging_tools import names, tree
@@ -205,6 +206,7 @@ def test_p4_p7_staging_the_same_rows_again_after_each_state_is_one_shard(tmp_pat
 
 ENDING_A_READER: dict[str, Callable[[], bytes]] = {
     "negative": lambda: negative_page(shard_bytes("negative")),
+    "levels": lambda: other_levels(shard_bytes("levels")),
     "panic": lambda: negative_chunk(shard_bytes("panic")),
     "bomb": lambda: dictionary_bomb(shard_bytes("bomb")),
     "deep": deep_schema,

@@ -22,7 +22,7 @@ from vulcan_cli.vacua import arrow_ipc, secrets
 from vulcan_cli.vacua.arrow_text import holds_text, texts
 from vulcan_cli.vacua.schema import DTYPES, IDENTITY, NEVER_NULL, REQUIRED
 from vulcan_cli.vacua.shard import PROVENANCE_KEY, Footer, parse_footer
-from vulcan_cli.vacua.unpacked import ROWS_AT_ONCE, opened, within_limits
+from vulcan_cli.vacua.unpacked import decoded, opened, within_limits
 
 MARKS = (b"hf_", b"bearer", b"://")
 """In lower case, what text holds that `secrets.PATTERN` finds; one for each of its cases."""
@@ -58,10 +58,8 @@ def _checked(parquet: pq.ParquetFile, source: pa.NativeFile, size: int, path: Pa
     if metadata.num_rows != footer.n_rows or metadata.num_rows == 0:
         raise BadShard(path, f"{metadata.num_rows} rows where its footer says {footer.n_rows}")
     repeated = within_limits(metadata, source, size)
-    if repeated:
-        parquet = pq.ParquetFile(source, metadata=metadata, read_dictionary=repeated)
-    columns = list(dict.fromkeys([*NEVER_NULL, *IDENTITY, *named]))
-    for rows in parquet.iter_batches(ROWS_AT_ONCE, columns=columns, use_threads=False):
+    # All columns, also those that nobody looks at: what cannot be decoded is no shard.
+    for rows in decoded(parquet, source, repeated):
         _check_rows(rows, named, footer, path)
     return footer
 

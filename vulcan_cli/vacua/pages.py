@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vulcan_cli.vacua.thrift import STRUCT, skip, varint
+from vulcan_cli.vacua.thrift import STRUCT, listed, number, skip, struct, text, varint
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +37,14 @@ _DICTIONARY_PAGE = b"\x04"
 _DICTIONARY = {2, 8}
 _DELTA_BYTE_ARRAY = 7
 
-_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
+# Bytes of a value by the number of its type, but for text.
+_WIDTHS = {0: 1, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8}
+_FIXED = 7
+
+# Fields of the footer, of a row group, of a column chunk, and of its metadata.
+_GROUPS, _COLUMNS, _FILE, _META, _PATH = 4, 1, 1, 3, 3
+# Type, values, bytes in the file, and where the pages begin, those of data and of the dictionary.
+_NUMBERS = (1, 5, 7, 9, 11)
 # Behind each text stand at least its length and, in a dictionary, its number.
 _TEXT = 4
 
@@ -71,29 +78,72 @@ class Unpacked:
         return self.size + sum(self.repeated.values())
 
 
-def unpacked(metadata: pq.FileMetaData, source: pa.NativeFile, size: int) -> Unpacked:
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    path: str
+    kind: int
+    values: int
+    packed: int
+    data: int
+    dictionary: int | None
+
+
+def unpacked(
+    metadata: pq.FileMetaData, footer: bytes, source: pa.NativeFile, size: int
+) -> Unpacked:
     """Look at every page's header.
 
     Args:
-        metadata: The file's footer.
+        metadata: The file's footer, parsed; asked for nothing but the schema, because what pyarrow
+            thinks of a column chunk that contradicts the schema ends the process.
+        footer: Its bytes.
         source: The bytes of the file.
         size: Their number.
 
     Raises:
         ValueError: The headers are none, or do not agree with the footer.
     """
-    if metadata.num_columns * metadata.num_row_groups > MOST_CHUNKS:
-        raise ValueError(f"{metadata.num_columns} columns in {metadata.num_row_groups} row groups")
     walk = _Walk(source, size)
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        for index in range(group.num_columns):
-            column = group.column(index)
-            width = _WIDTHS.get(column.physical_type)
-            if column.physical_type == "FIXED_LEN_BYTE_ARRAY":
-                width = metadata.schema.column(index).length
-            walk.chunk(column, width)
+    for place, chunk in enumerate(_chunks(footer)):
+        width = _WIDTHS.get(chunk.kind)
+        if chunk.kind == _FIXED:
+            width = metadata.schema.column(place % metadata.num_columns).length
+        walk.chunk(chunk, width)
     return Unpacked(walk.unpacked, walk.repeated)
+
+
+def _chunks(footer: bytes) -> list[_Chunk]:
+    """All column chunks, row group after row group."""
+    try:
+        found, _ = struct(footer, 0, {_GROUPS: listed(_group)})
+        groups = found.get(_GROUPS, [])
+        chunks = [_chunk(*each) for group in groups for each in group.get(_COLUMNS, [])]
+    except (IndexError, RecursionError, KeyError) as error:
+        raise ValueError("unreadable as parquet: its row groups") from error
+    if len(chunks) > MOST_CHUNKS:
+        raise ValueError(f"{len(chunks)} columns in {len(groups)} row groups")
+    return chunks
+
+
+def _group(data: bytes, place: int) -> tuple[dict[int, Any], int]:
+    return struct(data, place, {_COLUMNS: listed(_column)})
+
+
+def _column(data: bytes, place: int) -> tuple[tuple[dict[int, Any], bool], int]:
+    found, end = struct(data, place, {_FILE: text, _META: _meta})
+    return (found[_META], _FILE in found), end
+
+
+def _meta(data: bytes, place: int) -> tuple[dict[int, Any], int]:
+    return struct(data, place, {_PATH: listed(text), **dict.fromkeys(_NUMBERS, number)})
+
+
+def _chunk(meta: dict[int, Any], elsewhere: bool) -> _Chunk:
+    if elsewhere:
+        raise ValueError("unreadable as parquet: a column in another file")
+    kind, values, packed, data = (meta[field] for field in _NUMBERS[:4])
+    path = b".".join(meta[_PATH]).decode(errors="replace")
+    return _Chunk(path, kind, values, packed, data, meta.get(_NUMBERS[4]))
 
 
 class _Walk:
@@ -107,16 +157,14 @@ class _Walk:
         self.unpacked = 0
         self.repeated: dict[str, int] = {}
 
-    def chunk(self, column: pq.ColumnChunkMetaData, width: int | None) -> None:
+    def chunk(self, column: _Chunk, width: int | None) -> None:
         """Add the pages of a column chunk; `width` is that of a value, None for text."""
-        length = column.total_compressed_size
-        begins = column.dictionary_page_offset
-        place = column.data_page_offset if begins is None else begins
-        end = place + length
+        place = column.data if column.dictionary is None else column.dictionary
+        end = place + column.packed
         # No two chunks share their bytes, or a file would hold the same text a thousand times.
-        self._left -= length
-        if not 0 < place <= column.data_page_offset <= end <= self._size or self._left < 0:
-            raise ValueError(f"column {column.path_in_schema} is not within the file")
+        self._left -= column.packed
+        if not 0 < place <= column.data <= end <= self._size or self._left < 0:
+            raise ValueError(f"column {column.path} is not within the file")
         values = dictionary = 0
         while place < end:
             page = self._page(place)
@@ -127,16 +175,14 @@ class _Walk:
                 continue
             values += page.values
             self._add(column, page, width, dictionary)
-        if place != end or values != column.num_values:
-            raise ValueError(f"column {column.path_in_schema} has other pages than its footer says")
+        if place != end or values != column.values:
+            raise ValueError(f"column {column.path} has other pages than its footer says")
 
-    def _add(
-        self, column: pq.ColumnChunkMetaData, page: _Page, width: int | None, dictionary: int
-    ) -> None:
+    def _add(self, column: _Chunk, page: _Page, width: int | None, dictionary: int) -> None:
         if width is not None:
             self.unpacked += max(page.unpacked, page.values * width)
         elif page.encoding in _DICTIONARY:
-            path = column.path_in_schema
+            path = column.path
             most = page.values * (dictionary + _TEXT)
             self.repeated[path] = self.repeated.get(path, 0) + max(page.unpacked, most)
         elif page.encoding == _DELTA_BYTE_ARRAY:

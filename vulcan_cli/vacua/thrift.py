@@ -6,10 +6,15 @@ raises `IndexError`, `ValueError` or `RecursionError`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 STOP, TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(13)
 """Kinds of values."""
 
 _MOST_BITS = 63
+_LONG_LIST = 15
+_READ = {I16, I32, I64, BINARY, LIST, STRUCT}
 
 
 def varint(data: bytes, place: int) -> tuple[int, int]:
@@ -29,6 +34,59 @@ def varint(data: bytes, place: int) -> tuple[int, int]:
 def zigzag(number: int) -> int:
     """The signed number that a varint stands for."""
     return number >> 1 ^ -(number & 1)
+
+
+Reader = Callable[[bytes, int], tuple[Any, int]]
+"""Reads the value that begins at a place: the value, and where it has ended."""
+
+
+def number(data: bytes, place: int) -> tuple[int, int]:
+    """A `Reader` of whole numbers."""
+    raw, end = varint(data, place)
+    return zigzag(raw), end
+
+
+def text(data: bytes, place: int) -> tuple[bytes, int]:
+    """A `Reader` of bytes."""
+    length, start = varint(data, place)
+    return data[start : start + length], start + length
+
+
+def listed(read: Reader) -> Reader:
+    """A `Reader` of lists of what `read` reads."""
+
+    def read_list(data: bytes, place: int) -> tuple[list[Any], int]:
+        count = data[place] >> 4
+        place += 1
+        if count == _LONG_LIST:
+            count, place = varint(data, place)
+        values = []
+        for _ in range(count):
+            value, place = read(data, place)
+            values.append(value)
+        return values, place
+
+    return read_list
+
+
+def struct(data: bytes, place: int, readers: Mapping[int, Reader]) -> tuple[dict[int, Any], int]:
+    """The fields of a struct that have a reader, by their numbers; and where it has ended."""
+    found: dict[int, Any] = {}
+    field = 0
+    while data[place] != STOP:
+        header = data[place]
+        place += 1
+        field += header >> 4
+        if not header >> 4:
+            field, place = number(data, place)
+        kind = header & 15
+        if field in readers and kind in _READ:
+            found[field], place = readers[field](data, place)
+        elif field in readers:
+            raise ValueError(f"field {field} is of kind {kind}")
+        elif kind not in (TRUE, FALSE):
+            place = skip(data, place, kind)
+    return found, place + 1
 
 
 def skip(data: bytes, place: int, kind: int) -> int:

@@ -66,7 +66,8 @@ def within_limits(metadata: pq.FileMetaData, source: pa.NativeFile, size: int) -
     groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     if not 0 <= rows <= MOST_ROWS or sum(groups) != rows or min(groups, default=0) < 0:
         raise ValueError(f"its footer says {rows} rows, in groups of other numbers")
-    found = unpacked(metadata, source, size)
+    length = footer_length(source.read_at(8, max(0, size - 8)), size)
+    found = unpacked(metadata, source.read_at(length, size - length), source, size)
     most = min(MOST, max(SMALL, MOST_RATIO * size))
     certain = max(found.size, rows * LEAST_ROW)
     if certain <= most < found.most:
@@ -97,6 +98,21 @@ def opened(source: pa.NativeFile, path: Path) -> Iterator[pq.ParquetFile]:
         raise BadShard(path, secrets.scrub(words)) from error
 
 
+def decoded(
+    parquet: pq.ParquetFile, source: pa.NativeFile, repeated: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """All rows and columns, some at a time.
+
+    Args:
+        parquet: The file.
+        source: Its bytes.
+        repeated: What `within_limits` returned.
+    """
+    if repeated:
+        parquet = pq.ParquetFile(source, metadata=parquet.metadata, read_dictionary=repeated)
+    yield from parquet.iter_batches(ROWS_AT_ONCE, use_threads=False)
+
+
 def check_file(path: Path) -> None:
     """Make sure that a file can be decoded by a reader that trusts it.
 
@@ -112,7 +128,9 @@ def check_file(path: Path) -> None:
     finally:
         os.close(fd)
     with source, opened(source, path) as parquet:
-        within_limits(parquet.metadata, source, source.size())
+        repeated = within_limits(parquet.metadata, source, source.size())
+        for _ in decoded(parquet, source, repeated):
+            pass
 
 
 def _text_in(metadata: pq.FileMetaData, source: pa.NativeFile, paths: list[str]) -> int:
