@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -118,7 +119,15 @@ class Program(TyperGroup):
 
     def page(self, context: Context) -> tree.Page:
         """All that is to say of it."""
-        return tree.page_of(self, context, examples=EXAMPLES, exit_codes=explain.EXIT_STATUSES)
+        # Only their docstrings: to make all commands takes longer than the rest of the help.
+        summaries = ((name, tree.summary_of(_function(name).__doc__)) for name in COMMANDS)
+        return tree.page_of(
+            self,
+            context,
+            examples=EXAMPLES,
+            exit_codes=explain.EXIT_STATUSES,
+            commands=summaries,
+        )
 
     def get_params(self, ctx: Context) -> list[Parameter]:
         """Its arguments and options, that of the help too."""
@@ -283,12 +292,21 @@ def _complete(out: Output, shell: str | None, *, install: bool) -> None:
     out.say(f"{here.name} completes vulcan from its next start on")
 
 
+def _module(name: str) -> ModuleType:
+    return import_module(f"vulcan_cli.cli.commands.{name.replace('-', '_')}")
+
+
+def _function(name: str) -> Callable[..., object]:
+    """The function that a command is made of."""
+    function: Callable[..., object] = getattr(_module(name), name.replace("-", "_"))
+    return function
+
+
 def _load(name: str) -> Command:
     """Make a command of the function in its module."""
-    function = name.replace("-", "_")
-    module = import_module(f"vulcan_cli.cli.commands.{function}")
+    module = _module(name)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name, cls=Command)(ungrouped(getattr(module, function)))
+    app.command(name, cls=Command)(ungrouped(_function(name)))
     command = cast("Command", get_command(app))
     command.examples = module.EXAMPLES
     command.exit_codes = module.EXIT_CODES

@@ -115,6 +115,7 @@ def page_of(
     *,
     examples: Sequence[Example] = (),
     exit_codes: Iterable[int] = (),
+    commands: Iterable[tuple[str, str]] = (),
 ) -> Page:
     """Describe a command.
 
@@ -123,6 +124,7 @@ def page_of(
         context: Its context.
         examples: Its examples.
         exit_codes: What it ends with, beside 0, 1, 2 and 130.
+        commands: Names and summaries of the commands below it.
     """
     first, *rest = inspect.cleandoc(command.help or "").split("\n\n")
     codes = sorted({*_ALWAYS, *exit_codes}, key=list(EXIT_STATUSES).index)
@@ -133,26 +135,15 @@ def page_of(
         summary=_one_line(first),
         paragraphs=tuple(_one_line(text) for text in rest),
         groups=_groups(command, context),
-        commands=_commands(command, context),
+        commands=tuple(commands),
         examples=tuple(examples),
         exit_statuses=tuple((code, EXIT_STATUSES[code]) for code in codes),
     )
 
 
-def summary_of(command: TyperCommand | TyperGroup) -> str:
-    """The first sentence of a command's help."""
-    return _one_line(inspect.cleandoc(command.help or "").split("\n\n")[0])
-
-
-def _commands(command: TyperCommand | TyperGroup, context: Context) -> tuple[tuple[str, str], ...]:
-    if not isinstance(command, TyperGroup):
-        return ()
-    found = [(name, command.get_command(context, name)) for name in command.list_commands(context)]
-    return tuple(
-        (name, summary_of(below))
-        for name, below in found
-        if isinstance(below, TyperCommand | TyperGroup) and not below.hidden
-    )
+def summary_of(text: str | None) -> str:
+    """The first paragraph of a docstring, on one line."""
+    return _one_line(inspect.cleandoc(text or "").split("\n\n")[0])
 
 
 def _groups(
