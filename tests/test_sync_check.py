@@ -49,6 +49,7 @@ from tests.sync_support import (
     shard_bytes,
     shards_in,
 )
+from vulcan_cli.errors import BadShard
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.aside import entries_aside
 from vulcan_cli.sync import contents
@@ -57,6 +58,7 @@ from vulcan_cli.sync.drain import SyncOptions, sync
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.geometry import file_name
+from vulcan_cli.vacua.unpacked import opened
 
 DATA = Path(__file__).parent / "data"
 CHECKOUT = Path(__file__).parents[1]
@@ -367,6 +369,12 @@ def test_a_file_that_is_too_large_is_not_read(
     result = checked(area)
     assert isinstance(result, NotChecked)
     assert (result.verdict, result.why) == ("rejected", "larger than 1000 bytes")
+
+
+@pytest.mark.parametrize("error", [IndexError, KeyError, RecursionError, MemoryError, OSError])
+def test_p8_whatever_hostile_bytes_raise_is_a_bad_shard(error: type[Exception]) -> None:
+    with pytest.raises(BadShard), opened(pa.BufferReader(GOOD), Path("x")):
+        raise error("a header that ends early")
 
 
 def test_p8_gigabytes_of_nothing_are_not_copied_nor_hashed(area: StagingArea) -> None:

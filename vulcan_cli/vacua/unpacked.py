@@ -41,7 +41,7 @@ _UNREADABLE = (
     OSError,
     ValueError,
     TypeError,
-    KeyError,
+    LookupError,
     RecursionError,
     MemoryError,
 )
