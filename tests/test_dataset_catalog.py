@@ -208,6 +208,8 @@ def test_bad_shards_are_listed_beside_the_good_ones(tmp_path: Path) -> None:
         "footer_of_nothing": lambda path: path.write_bytes(b"PAR1" + bytes(50) + b"\x14\0\0\0PAR1"),
         "foreign": lambda path: pl.DataFrame({"x": [1]}).write_parquet(path),
         "other_name": lambda path: shutil.copy(good.file, path),
+        # Of what this account may read and its writer perhaps may not.
+        "link": lambda path: path.symlink_to(good.file),
     }
     sources = [good]
     for name, make in made.items():
@@ -223,11 +225,12 @@ def test_bad_shards_are_listed_beside_the_good_ones(tmp_path: Path) -> None:
     assert reasons(catalog) == [
         ("cut.parquet", "unreadable as parquet: no footer at its end"),
         ("empty.parquet", "unreadable as parquet: no footer at its end"),
-        ("fifo.parquet", "not a regular file"),
-        ("folder.parquet", "not a regular file"),
+        ("fifo.parquet", "a FIFO, not a regular file"),
+        ("folder.parquet", "a folder, not a regular file"),
         ("footer_of_nothing.parquet", "unreadable as parquet: its schema"),
         ("foreign.parquet", "its footer: no provenance in the Arrow schema's metadata"),
         ("other_name.parquet", f"its footer says that it is {good.path_in_repo}"),
+        ("link.parquet", "a symbolic link, not a regular file"),
         ("gone", "it is gone since it was listed"),
     ]
 
@@ -349,7 +352,7 @@ def test_many_footers_are_read_at_once_and_come_in_order(tmp_path: Path) -> None
     for number in range(700):
         file = tmp_path / f"{number}"
         if number % 3:
-            file.symlink_to(sources[0].file)
+            os.link(sources[0].file, file)
         elif number % 2:
             file.write_bytes(b"")
         sources.append(Source(f"h12_2/h11_3/bucket_3/run_{number}.parquet", file, "pending"))

@@ -22,9 +22,11 @@ from polars.testing import assert_frame_equal
 
 from tests.cli_support import clean
 from tests.dataset_support import put, vacua
-from vulcan_cli.dataset import catalog_words
+from vulcan_cli.dataset import catalog_words, local_catalog
 from vulcan_cli.dataset.catalog import SCHEMA, Catalog, Source
 from vulcan_cli.dataset.local_catalog import keep, read_state
+from vulcan_cli.dataset.state_folder import listing_of
+from vulcan_cli.files import Folder
 from vulcan_cli.staging.area import STATES, StagingArea
 from vulcan_cli.staging.ledger import Ledger, LedgerEntry
 from vulcan_cli.vacua.geometry import path_of_file_name
@@ -284,16 +286,25 @@ def test_what_the_ledger_knows_and_the_folder_lacks_was_trimmed(area: StagingAre
     assert read_state(area, "synced").trimmed == {path: "me", gone[0]: "me", gone[1]: "other"}
 
 
-def test_what_can_be_read_later_is_not_held_against_a_file(area: StagingArea) -> None:
+def test_what_can_be_read_later_is_not_held_against_a_file(
+    area: StagingArea, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file that is gone when it is opened, or may not be read yet, is asked for again."""
     add(area, 1)
-    link = name_in(area, 2)
-    link.symlink_to(area.root / "not there yet")
+    add(area, 2)
+    file, elsewhere = name_in(area, 2), area.root / "elsewhere"
 
-    (bad,) = read_state(area, "synced").catalog.bad
-    put(area.root, vacua(1), "r2", h11=3, h12=2).file.rename(area.root / "not there yet")
+    def listed_and_gone(folder: Folder) -> pl.DataFrame:
+        listing = listing_of(folder)
+        file.rename(elsewhere)
+        return listing
 
-    assert (bad.path, bad.reason) == (link, "it is gone since it was listed")
+    with monkeypatch.context() as patch:
+        patch.setattr(local_catalog, "listing_of", listed_and_gone)
+        (bad,) = read_state(area, "synced").catalog.bad
+    elsewhere.rename(file)
+
+    assert (bad.path, bad.reason) == (file, "it is gone since it was listed")
     assert read_state(area, "synced").catalog.rows["run_id"].to_list() == ["r1", "r2"]
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +24,7 @@ import polars as pl
 from vulcan_cli.dataset.bounds import BoundsReader
 from vulcan_cli.dataset.said import Said, quick, thorough
 from vulcan_cli.errors import BadShard
+from vulcan_cli.files import open_regular
 from vulcan_cli.vacua import shard
 from vulcan_cli.vacua.nesting import check_nesting, end_of_schema
 from vulcan_cli.vacua.schema import DTYPES
@@ -98,15 +99,18 @@ class FooterReader:
         self._trusted: list[frozenset[int]] = []
 
     def read(self, path: Path) -> Seen:
-        """Read one footer.
+        """Read one footer; a link is followed, as the Hub client's cache is made of links.
 
         Raises:
             BadShard: The file is gone, unreadable, no regular file, no parquet, or no shard.
         """
-        return self._seen(path, _tail_of(path))
+        return self._seen(path, _tail_of(path, _open))
 
     def read_all(self, paths: Sequence[Path]) -> Iterator[Seen | BadShard]:
-        """Read footers, in the order of the paths; what `read` would raise comes in its place."""
+        """Read footers of a state folder, in the order of the paths, and follow no link.
+
+        What `read` would raise comes in its place.
+        """
         for path, tail in zip(paths, _tails(paths), strict=True):
             try:
                 yield self._seen(path, tail)
@@ -171,22 +175,26 @@ class FooterReader:
 def _tails(paths: Sequence[Path]) -> Iterator[_Tail | BadShard]:
     """Tails of many files in their order; several at once, as a disk or a server may be slow."""
     if len(paths) < _MANY:
-        yield from map(_tail_of, paths)
+        yield from map(_tail_in_folder, paths)
         return
     reading: deque[Future[list[_Tail | BadShard]]] = deque()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for start in range(0, len(paths), _PART):
             part = paths[start : start + _PART]
-            reading.append(pool.submit(lambda part: [*map(_tail_of, part)], part))
+            reading.append(pool.submit(lambda part: [*map(_tail_in_folder, part)], part))
             if len(reading) > 2 * _AT_ONCE:
                 yield from reading.popleft().result()
         while reading:
             yield from reading.popleft().result()
 
 
-def _tail_of(path: Path) -> _Tail | BadShard:
+def _tail_in_folder(path: Path) -> _Tail | BadShard:
+    return _tail_of(path, open_regular)
+
+
+def _tail_of(path: Path, opened: Callable[[Path], int]) -> _Tail | BadShard:
     try:
-        return _read_tail(path)
+        return _read_tail(path, opened(path))
     except FileNotFoundError as error:
         return _because(BadShard(path, "it is gone since it was listed"), error)
     except OSError as error:
@@ -201,10 +209,13 @@ def _because(bad: BadShard, error: OSError) -> BadShard:
     return bad
 
 
-def _read_tail(path: Path) -> _Tail:
-    """The footer with its length and magic number, and what is known of the file."""
-    # Without O_NONBLOCK a FIFO in the folder would stop us for good.
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+def _open(path: Path) -> int:
+    # Without O_NONBLOCK a FIFO would stop us for good.
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _read_tail(path: Path, fd: int) -> _Tail:
+    """The footer with its length and magic number, and what is known of the file; closes it."""
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):

@@ -42,7 +42,7 @@ def listing_of(folder: Folder) -> pl.DataFrame:
         # Names of shards are ASCII; others cannot even be text.
         if name.endswith(SHARD_SUFFIX) and name.isascii():
             try:
-                status = entry.stat()
+                status = entry.stat(follow_symlinks=False)
             except OSError:
                 found.append((name, -1, -1, 0))
             else:
