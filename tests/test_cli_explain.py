@@ -1,3 +1,4 @@
+import errno
 import json
 import shlex
 from pathlib import Path
@@ -140,7 +141,10 @@ def test_what_is_missing_of_a_repo() -> None:
     assert str(here) == "there is no repo file:///a/repo"
     assert str(there) == "there is no repo a/b, or this token may not see it"
     assert str(errors.RepoMissing("a/b", "dev")) == "a/b has no branch or commit dev"
-    assert explain(there).next == ("hf auth whoami", "vulcan sync --repo a/b --create-repo")
+    assert explain(there).next == (
+        "vulcan doctor --repo a/b",
+        "vulcan sync --repo a/b --create-repo",
+    )
 
 
 def test_a_time_to_come_back_is_told() -> None:
@@ -172,3 +176,51 @@ def test_other_exceptions_become_ours() -> None:
     assert (fault.kind, fault.exit_code) == ("VulcanError", 1)
     assert fault.sentence == "a fault in vulcan: ZeroDivisionError: division by zero"
     assert fault.next == ("VULCAN_DEBUG=1 vulcan sync ...",)
+
+
+def test_a_new_token_goes_where_the_old_one_came_from(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("VULCAN_TOKEN", "STRINGFORGE_VULCAN_TOKEN", "VULCAN_TOKEN_FILE", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "login"))
+    (tmp_path / "login").mkdir()
+    (tmp_path / "login/token").write_text("hf_login")
+    file = tmp_path / "a token"
+    file.touch(mode=0o600)
+    file.write_text("hf_file")
+
+    def cure() -> str:
+        return explain(errors.Denied("not this token"), typed=["sync"]).next[0]
+
+    told = [cure()]
+    for name, value in (("HF_TOKEN", "hf_a"), ("VULCAN_TOKEN_FILE", file), ("VULCAN_TOKEN", "b")):
+        monkeypatch.setenv(name, str(value))
+        told.append(cure())
+    assert told == [
+        "hf auth login",
+        "unset HF_TOKEN && hf auth login",
+        f"install -m 600 NEW_TOKEN '{file}'",
+        "unset VULCAN_TOKEN && hf auth login",
+    ]
+
+
+@pytest.mark.parametrize("typed", ["--staging-dir 'a b'", "--staging-dir='a b'"])
+def test_what_to_type_next_is_about_the_same_staging_directory(tmp_path: Path, typed: str) -> None:
+    words = ["sync", *shlex.split(typed), "-q"]
+    full = OSError(errno.ENOSPC, "No space left on device")
+    again = shlex.join(["vulcan", *words])
+    assert [
+        explain(error, "vulcan sync", words).next
+        for error in (
+            errors.SyncAtWork("process 1"),
+            errors.LeaseLost("taken"),
+            errors.DiskTrouble(tmp_path / "a/b", full),
+            errors.DiskTrouble(Path("standard output"), full),
+        )
+    ] == [
+        ("vulcan status --staging-dir 'a b'",),
+        ("vulcan status --staging-dir 'a b'", again),
+        (f"df -h {tmp_path} && df -i {tmp_path}", "vulcan status --staging-dir 'a b'"),
+        ("df -h . && df -i .", "vulcan status --staging-dir 'a b'"),
+    ]

@@ -169,7 +169,7 @@ def test_while_a_sync_is_at_work(tmp_path: Path, spool: Path) -> None:
                 f"vulcan: another sync is at work: process {os.getpid()} on "
                 f"{os.uname().nodename}\n"
                 "  safe: that sync goes on, and so do the workers\n"
-                "  next: vulcan status\n",
+                "  next: vulcan status --staging-dir spool\n",
             )
     assert tree(spool / "failed") == before
 

@@ -579,8 +579,8 @@ def test_a_full_disk_leaves_nothing_visible(tmp_path: Path) -> None:
         "",
         "vulcan: spool/pending: File too large\n"
         "  safe: what was already staged or confirmed stays so; nothing half-written counts\n"
-        "  next: df -h . && df -i .\n"
-        "  next: vulcan status\n",
+        "  next: df -h spool/pending && df -i spool/pending\n"
+        "  next: vulcan status --staging-dir spool\n",
     )
     assert tree(tmp_path / "spool") == before
 

@@ -180,8 +180,10 @@ def test_a_second_sync_ends_at_once(tmp_path: Path, spool: Path) -> None:
             "",
             f"vulcan: another sync is at work: process {os.getpid()} on {host}\n"
             "  safe: that sync goes on, and so do the workers\n"
-            "  next: vulcan status\n",
+            "  next: vulcan status --staging-dir spool\n",
         )
+        # Cron mails what is said, and nothing is wrong.
+        assert run("sync", *HERE, "--quiet", cwd=tmp_path) == Ran(7, "", "")
         # A rehearsal asks nobody, and staging goes on.
         rehearsed = run("sync", *HERE, "--dry-run", "--no-reserve", cwd=tmp_path)
         assert rehearsed == Ran(0, summary(5, 0, 1), "")
@@ -405,11 +407,12 @@ def test_a_full_disk(tmp_path: Path, spool: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (6, "")
     sentence, *rest = done.stderr.splitlines()
-    assert sentence.endswith(": File too large")
+    place, _, reason = sentence.removeprefix("vulcan: ").partition(": ")
+    assert reason == "File too large"
     assert rest == [
         "  safe: what was already staged or confirmed stays so; nothing half-written counts",
-        "  next: df -h . && df -i .",
-        "  next: vulcan status",
+        f"  next: df -h {place} && df -i {place}",
+        "  next: vulcan status --staging-dir spool",
     ]
     assert tree(spool / "pending") == before
     assert run("sync", *HERE, "--create-repo", cwd=tmp_path) == Ran(0, summary(5, 0, 1), "")

@@ -70,14 +70,14 @@ CASES = {
         4,
         "Denied",
         f"{NAME} does not let this token: Invalid credentials in Authorization header",
-        ("hf auth login", AGAIN),
+        ("unset HF_TOKEN && hf auth login", AGAIN),
         token=BAD,
     ),
     "403": Case(
         4,
         "Denied",
         f"{NAME} does not let this token: you must use a write token to upload to a repository.",
-        ("hf auth login", AGAIN),
+        ("unset HF_TOKEN && hf auth login", AGAIN),
         token=READ,
     ),
     "no token": Case(
@@ -93,7 +93,10 @@ CASES = {
         4,
         "RepoMissing",
         f"there is no repo {NAME}, or this token may not see it",
-        ("hf auth whoami", AGAIN.replace("sync ", "sync --create-repo ")),
+        (
+            f"vulcan doctor --repo {NAME} --staging-dir staging",
+            AGAIN.replace("sync ", "sync --create-repo "),
+        ),
         token=BOB,
         facts={"repo": NAME, "revision": None},
     ),

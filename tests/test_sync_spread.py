@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from vulcan_cli.dataset.sources import locate
-from vulcan_cli.errors import RepoMissing, UsageError
+from vulcan_cli.errors import RepoMissing, SyncAtWork, UsageError
 from vulcan_cli.hub.directory import DirectoryRepo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.intake import stage
@@ -146,3 +146,30 @@ def test_rounds_begin_every_so_often_until_the_deadline() -> None:
 
 def test_one_round_without_every() -> None:
     assert len(list(rounds(SyncReport, every_s=None, clock=Clock(), stopping=lambda: False))) == 1
+
+
+def test_another_sync_costs_a_round_and_ends_only_who_begins() -> None:
+    ticking = Ticking()
+    began: list[float] = []
+    passed: list[str] = []
+
+    def run() -> SyncReport:
+        began.append(ticking.time)
+        if ticking.time in busy:
+            raise SyncAtWork("process 7")
+        return SyncReport()
+
+    stopping = until(1000.0 + 2000, ticking.clock, lambda: False)
+    busy = {1900.0}
+    reports = rounds(
+        run,
+        every_s=900,
+        clock=ticking.clock,
+        stopping=stopping,
+        passed=lambda why: passed.append(str(why)),
+    )
+    assert len(list(reports)) == 2
+    assert (began, passed) == ([1000, 1900, 2800], ["another sync is at work: process 7"])
+    ticking.time = 1900.0
+    with pytest.raises(SyncAtWork):
+        next(rounds(run, every_s=900, clock=ticking.clock, stopping=stopping))

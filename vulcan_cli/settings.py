@@ -263,9 +263,23 @@ def carried(
 
 def holds_token(environ: Mapping[str, str] | None = None) -> str | None:
     """The variable that holds the token itself, and so must not be written down; or None."""
+    place = token_place(environ)
+    return place if isinstance(place, str) else None
+
+
+def token_place(environ: Mapping[str, str] | None = None) -> str | Path | None:
+    """The variable that holds the token, or the file that `VULCAN_TOKEN_FILE` names.
+
+    None where it comes from `hf auth login`, or from nowhere.
+    """
     environ = os.environ if environ is None else environ
     found = credentials.find_token(environ)
-    return found.origin if found is not None and found.origin in environ else None
+    if found is None:
+        return None
+    if found.origin in environ:
+        return found.origin
+    is_named = found.origin == environ.get("VULCAN_TOKEN_FILE")
+    return Path(found.origin) if is_named else None
 
 
 def _from_anywhere(value: object) -> str:

@@ -9,12 +9,14 @@ import datetime
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from vulcan_cli import errors
 from vulcan_cli.errors import VulcanError
 from vulcan_cli.quantities import counted
+from vulcan_cli.settings import token_place
 
 EXIT_STATUSES: Mapping[int, str] = {
     0: "done, or nothing to do",
@@ -88,6 +90,7 @@ _OF_STREAMS = ("--format", "--max-age")
 _UNSAID = ("--healthcheck-url",)
 """Options whose values are secrets; what is to type next leaves them out."""
 
+_STAGING = "--staging-dir"
 _COMMAND = "{command}"
 _NOTHING_CHANGED = "nothing was changed"
 _IN_PENDING = "every shard that is not yet confirmed is still in pending/"
@@ -167,11 +170,20 @@ def _repo_missing(error: errors.RepoMissing, typed: Sequence[str]) -> _Advice:
     if list(typed[:1]) == ["sync"]:
         create = _typed(typed, "--create-repo")
     is_folder = error.repo.startswith("file:")
-    return _Advice(_IN_PENDING, (create,) if is_folder else ("hf auth whoami", create))
+    who = _here(f"vulcan doctor --repo {shlex.quote(error.repo)}", typed)
+    return _Advice(_IN_PENDING, (create,) if is_folder else (who, create))
 
 
 def _denied(_: errors.Denied, typed: Sequence[str]) -> _Advice:
-    return _Advice(_IN_PENDING, ("hf auth login", _typed(typed) or "vulcan sync"))
+    return _Advice(_IN_PENDING, (_new_token(), _typed(typed) or "vulcan sync"))
+
+
+def _new_token() -> str:
+    """Put another token where the one that was used came from: that place would win again."""
+    place = token_place()
+    if isinstance(place, Path):
+        return f"install -m 600 NEW_TOKEN {shlex.quote(str(place))}"
+    return "hf auth login" if place is None else f"unset {place} && hf auth login"
 
 
 def _repo_refuses(error: errors.RepoRefuses, typed: Sequence[str]) -> _Advice:
@@ -182,8 +194,32 @@ def _repo_refuses(error: errors.RepoRefuses, typed: Sequence[str]) -> _Advice:
     return _Advice(_IN_PENDING, (cure, _typed(typed) or "vulcan sync"))
 
 
-def _at_work(*_: object) -> _Advice:
-    return _Advice("that sync goes on, and so do the workers", ("vulcan status",))
+def _at_work(_: errors.SyncAtWork, typed: Sequence[str]) -> _Advice:
+    status = _here("vulcan status", typed)
+    return _Advice("that sync goes on, and so do the workers", (status,))
+
+
+def _lease_lost(_: errors.LeaseLost, typed: Sequence[str]) -> _Advice:
+    return _Advice(_IN_PENDING, (_here("vulcan status", typed), _typed(typed) or "vulcan sync"))
+
+
+def _disk(error: errors.DiskTrouble, typed: Sequence[str]) -> _Advice:
+    safe = "what was already staged or confirmed stays so; nothing half-written counts"
+    # Made now, it may not be there; cron was started in another folder.
+    folder = next(path for path in (error.path, *error.path.parents, Path()) if path.is_dir())
+    place = shlex.quote(str(folder))
+    return _Advice(safe, (f"df -h {place} && df -i {place}", _here("vulcan status", typed)))
+
+
+def _here(command: str, typed: Sequence[str]) -> str:
+    """A command for the staging directory that was typed, if one was."""
+    place = ""
+    for word, value in zip_longest(typed, typed[1:], fillvalue=""):
+        if word == _STAGING:
+            place = value
+        elif word.startswith(f"{_STAGING}="):
+            place = word.partition("=")[2]
+    return f"{command} {_STAGING} {shlex.quote(place)}" if place else command
 
 
 def _typed(words: Sequence[str], option: str | None = None) -> str:
@@ -225,12 +261,9 @@ _ADVICE: Mapping[type[VulcanError], _Advice | Callable[[Any, Sequence[str]], _Ad
     errors.Unreachable: _later,
     errors.RateLimited: _later,
     errors.ServerTrouble: _later,
-    errors.DiskTrouble: _Advice(
-        "what was already staged or confirmed stays so; nothing half-written counts",
-        ("df -h . && df -i .", "vulcan status"),
-    ),
+    errors.DiskTrouble: _disk,
     errors.SyncAtWork: _at_work,
-    errors.LeaseLost: _Advice(_IN_PENDING, ("vulcan status", "vulcan sync")),
+    errors.LeaseLost: _lease_lost,
 }
 
 

@@ -33,7 +33,7 @@ from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, Repos, Stagin
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import main_key, open_configured
 from vulcan_cli.cli.tree import Example
-from vulcan_cli.errors import NotSetUp, TryLater, UsageError
+from vulcan_cli.errors import NotSetUp, SyncAtWork, TryLater, UsageError
 from vulcan_cli.quantities import counted, parse_duration
 from vulcan_cli.settings import Settings, load_settings, read_endpoint
 
@@ -126,17 +126,17 @@ def sync(
         citation=settings.citation,
     )
     code_of = partial(_code_of, error_on_remaining=error_on_remaining)
-    if dry_run:
-        reports = _rehearse(area, settings, options, reserve=not no_reserve)
-    else:
-        with _told_what_is_safe(area, out, context.obj):
+    code = 0
+    with _explained(area, out, context.obj):
+        if dry_run:
+            reports = _rehearse(area, settings, options, reserve=not no_reserve)
+        else:
             reports = _rounds(
                 area, settings, options, out, code_of, every=every, max_duration=max_duration
             )
-    code = 0
-    for report in reports:
-        _tell(out, report, context.obj)
-        code = code_of(report)
+        for report in reports:
+            _tell(out, report, context.obj)
+            code = code_of(report)
     if code:
         raise typer.Exit(code)
 
@@ -192,7 +192,11 @@ def _rounds(
 
     every_s = None if every is None else parse_duration(every)
     return rounds(
-        lambda: health.watch(run, code_of), every_s=every_s, clock=clock, stopping=stopping
+        lambda: health.watch(run, code_of),
+        every_s=every_s,
+        clock=clock,
+        stopping=stopping,
+        passed=lambda busy: out.say(f"this round is left out: {busy}"),
     )
 
 
@@ -225,10 +229,15 @@ def _tell(out: Output, report: SyncReport, typed: Sequence[str]) -> None:
 
 
 @contextmanager
-def _told_what_is_safe(area: StagingArea, out: Output, typed: Sequence[str]) -> Iterator[None]:
-    """End where there is no token, with how many shards wait for one."""
+def _explained(area: StagingArea, out: Output, typed: Sequence[str]) -> Iterator[None]:
+    """End where nothing can begin: no mail for another sync; how many shards wait for a token."""
     try:
         yield
+    except SyncAtWork as error:
+        # Nothing is wrong, and cron mails what is said: that sync tells how it goes.
+        if out.as_json or not out.quiet:
+            raise
+        raise typer.Exit(error.exit_code) from error
     except NotSetUp as error:
         if error.setting != "token":
             raise
