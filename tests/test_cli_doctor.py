@@ -134,7 +134,11 @@ def test_settings_that_are_wrong_end_it(tmp_path: Path) -> None:
             {
                 "token": ("ok", "from HF_TOKEN", ""),
                 "account": ("ok", "alice, role of the token: read", ""),
-                f"repo {NAME}": ("fail", "DENIED", "unset HF_TOKEN && hf auth login, then vulcan doctor"),
+                f"repo {NAME}": (
+                    "fail",
+                    "DENIED",
+                    "unset HF_TOKEN && hf auth login, then vulcan doctor",
+                ),
             },
         ),
         (
