@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 
 from vulcan_cli.vacua.flatbuffer import Node, Scalar, written
 
+WIDE = pa.decimal256(70)
+"""A type that Polars names and cannot hold."""
+
 _PRIMITIVE = b"\x15\x02\x25\x00\x18\x01x\x00"
 
 
@@ -42,6 +45,12 @@ def with_provenance(**more: Any) -> Callable[[pa.Table], pa.Table]:
         return table.replace_schema_metadata(metadata)
 
     return change
+
+
+def twins() -> pa.Array:
+    """Structs that name both their fields alike, which Polars cannot hold either."""
+    cells = pa.array([1, 2, 3])
+    return pa.StructArray.from_arrays([cells, cells], names=["a", "a"])
 
 
 def bomb(shard: bytes) -> bytes:

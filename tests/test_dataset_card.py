@@ -10,12 +10,13 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml  # type: ignore[import-untyped]
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from tests.dataset_support import STAGING, listed, put, vacua
 from vulcan_cli.dataset.card import SHARDS, About, card
-from vulcan_cli.dataset.card_blocks import word
+from vulcan_cli.dataset.card_blocks import code, table, word
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.query import query
@@ -186,6 +187,21 @@ def test_any_text_survives(text: str) -> None:
 @given(st.text(st.characters(codec="utf-8"), max_size=12))
 def test_any_name_means_the_same_in_yaml(name: str) -> None:
     assert yaml.safe_load(f"- name: {word(name)}") == [{"name": name}]
+
+
+@given(st.text("`|\\<!-> a\n\r\x1b\u202e", max_size=8))
+@example("` <img src=https://example.org/x.png> `")
+@example("<!-- vulcan: end -->\r\n# A title of a stranger")
+def test_any_name_is_code_and_nothing_else_in_the_table(name: str) -> None:
+    text = table(("column", "type"), [(code(name), "int64")])
+    parsed = MarkdownIt().enable("table").parse(text)
+
+    assert all(line.isprintable() for line in text.split("\n"))
+    cell = [token.children for token in parsed if token.type == "inline"][2]
+    shown = "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in name)
+    assert [(each.type, each.content.strip(" ")) for each in cell or ()] == [
+        ("code_inline", shown.strip(" "))
+    ]
 
 
 def test_a_citation_does_not_end_the_block(shards: Catalog) -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from tests.dataset_support import STAGING, footer_of, listed, put, vacua
+from tests.hostile_parquet import WIDE, rewritten, twins, with_column
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Source
 from vulcan_cli.dataset.footers import MEASURED, FooterReader
 from vulcan_cli.dataset.said import quick, thorough
@@ -233,6 +234,21 @@ def test_bad_shards_are_listed_beside_the_good_ones(tmp_path: Path) -> None:
         ("link.parquet", "a symbolic link, not a regular file"),
         ("gone", "it is gone since it was listed"),
     ]
+
+
+@pytest.mark.parametrize("cells", [pa.array([[10**60]], pa.list_(WIDE)), twins()[:1]])
+def test_a_type_that_polars_names_and_cannot_hold_makes_no_shard(
+    tmp_path: Path, cells: pa.Array
+) -> None:
+    """One such file would end every query, and every sync that keeps a catalog, in a panic."""
+    good = put(tmp_path, vacua(1), "good", h11=3, h12=2)
+    bad = put(tmp_path, vacua(1), "bad", h11=3, h12=2)
+    bad.file.write_bytes(rewritten(bad.file.read_bytes(), with_column("x", cells)))
+
+    catalog = Catalog.read([good, bad])
+
+    assert catalog.rows["run_id"].to_list() == ["good"]
+    assert reasons(catalog) == [(bad.file.name, "unreadable as parquet: its schema")]
 
 
 def test_metadata_outside_the_arrow_schema_makes_no_shard(tmp_path: Path) -> None:

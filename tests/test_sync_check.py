@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.hostile_parquet import (
+    WIDE,
     bomb,
     deep_arrow_schema,
     deep_schema,
@@ -32,6 +33,7 @@ from tests.hostile_parquet import (
     prefix_bomb,
     rewritten,
     shared_pages,
+    twins,
     wide_arrow_schema,
     with_column,
     with_provenance,
@@ -51,8 +53,8 @@ from tests.sync_support import (
 )
 from vulcan_cli.errors import BadShard
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
-from vulcan_cli.staging.aside import entries_aside
-from vulcan_cli.sync import contents
+from vulcan_cli.staging.aside import Aside, entries_aside, set_aside
+from vulcan_cli.sync import contents, drain
 from vulcan_cli.sync.check import Checked, NotChecked, check_all
 from vulcan_cli.sync.drain import SyncOptions, sync
 from vulcan_cli.sync.report import SyncReport
@@ -106,6 +108,11 @@ def with_metadata(**more: str) -> Callable[[pa.Table], pa.Table]:
         return table.replace_schema_metadata({**table.schema.metadata, **added})
 
     return change
+
+
+def no_utf8() -> pa.Array:
+    ends = pa.array([0, 1, 2, 3], pa.int32()).buffers()[1]
+    return pa.StringArray.from_buffers(3, ends, pa.py_buffer(b"\xff\xfe\xfd"))
 
 
 GOOD = shard_bytes("bad")
@@ -171,6 +178,45 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     "a column of another type": (
         lambda: rewritten(GOOD, with_column("tau_im", pa.array(["1", "2", "3"]))),
         "column tau_im is string",
+    ),
+    "a known column that holds something else": (
+        lambda: rewritten(GOOD, with_column("W_re", pa.array(["1", "2", "3"]))),
+        "column W_re is string",
+    ),
+    "a known column twice": (
+        lambda: rewritten(
+            GOOD,
+            lambda table: with_column("seed", pa.array([1] * 3))(table).append_column(
+                "seed", pa.array([1] * 3)
+            ),
+        ),
+        "2 columns seed",
+    ),
+    "a number that its column cannot hold": (
+        lambda: rewritten(GOOD, with_column("n_iterations", pa.array([1, 2, 1 << 40]))),
+        "Integer value 1099511627776 not in range: -2147483648 to 2147483647",
+    ),
+    "a fraction in a column of whole numbers": (
+        lambda: rewritten(GOOD, with_column("seed", pa.array([1.0, 2.5, 3.0]))),
+        "Float value 2.500000 was truncated converting to int64",
+    ),
+    "text that is no UTF-8": (
+        lambda: rewritten(GOOD, with_column("note", no_utf8())),
+        "In column 15: Invalid: Invalid UTF8 sequence at string index 0",
+    ),
+    "a number of too many digits": (
+        lambda: rewritten(GOOD, with_column("x", pa.array([[10**60]] * 3, pa.list_(WIDE)))),
+        "a decimal number of 70 digits",
+    ),
+    "two fields of one name": (
+        lambda: rewritten(GOOD, with_column("x", twins())),
+        "a struct names two of its fields alike",
+    ),
+    "a time zone that is none": (
+        lambda: rewritten(
+            GOOD, with_column("x", pa.array([1] * 3, pa.timestamp("us", "Nowhere/\x1b[31m")))
+        ),
+        "there is no time zone 'Nowhere/\\x1b[31m'",
     ),
     "a token in the provenance": (
         lambda: rewritten(GOOD, with_provenance(solver={"name": TOKEN})),
@@ -319,6 +365,12 @@ def test_a_good_shard_is_taken_at_once_however_young(area: StagingArea) -> None:
 @pytest.mark.parametrize(
     ("name", "cells"),
     [
+        ("wall_clock_s", pa.array([0.1, 2.0, None])),
+        ("n_iterations", pa.array([1, 2, None], pa.int64())),
+        ("mass2", pa.array([[1.0], [], None], pa.list_(pa.float32()))),
+        ("residual", pa.nulls(3)),
+        ("solver_name", pa.array(["a", "a", None]).dictionary_encode()),
+        ("is_susy", pa.array([True, None, False])),
         ("tau_re", pa.array([0.5, None, float("nan")])),
         ("tau_im", pa.array([0.0, -1.0, None])),
         ("tadpole_charge", pa.array([1, None, 3], pa.int32())),
@@ -596,6 +648,22 @@ def test_p8_one_bad_entry_changes_nothing_for_another(
 
     again = run(area, place)
     assert (again.n_rejected, again.n_commits, again.exit_code) == (0, 0, 0)
+
+
+def test_p8_what_its_writer_takes_away_meanwhile_is_no_trouble_of_the_disk(
+    area: StagingArea, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(area, "good")
+    put_bytes(area, BAD, b"nothing")
+
+    def taken_away(area: StagingArea, name: str, **how: Any) -> Aside:
+        (area.pending / name).unlink()
+        return set_aside(area, name, **how)
+
+    monkeypatch.setattr(drain, "set_aside", taken_away)
+    report = run(area, place)
+    assert (report.n_committed, report.n_rejected, report.n_unreadable) == (1, 0, 0)
+    assert (report.errors, report.exit_code) == ([], 0)
 
 
 @needs_root

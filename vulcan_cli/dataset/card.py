@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from vulcan_cli.dataset.card_blocks import Card, table, with_blocks, word
+from vulcan_cli.dataset.card_blocks import Card, code, table, with_blocks, word
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.columns import union
 from vulcan_cli.quantities import counted
@@ -166,7 +166,7 @@ def _counts(shards: Catalog, n_unread: int) -> str:
 def _columns(schema: pl.Schema) -> str:
     known: Mapping[str, tuple[str, str]] = {c.name: (c.meaning, c.unit) for c in COLUMNS}
     lines = (
-        (f"`{name}`", _shown(dtype), *known.get(name, ("", ""))) for name, dtype in schema.items()
+        (code(name), _shown(dtype), *known.get(name, ("", ""))) for name, dtype in schema.items()
     )
     return f"## Columns\n\n{table(('column', 'type', 'meaning', 'unit'), lines)}"
 

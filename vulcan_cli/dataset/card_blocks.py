@@ -63,8 +63,21 @@ def word(text: str) -> str:
     """A text as YAML; in quotes where it could be read as something else."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
-    quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in quoted)
+    return _printable(json.dumps(text, ensure_ascii=False))
+
+
+def code(text: str) -> str:
+    """A text as code of Markdown: no letter of it ends the code, or means anything in it."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    # A space at both ends is no part of the code.
+    space = " " if longest or text.strip(" ") != text or not text else ""
+    return f"{fence}{space}{_printable(text)}{space}{fence}"
+
+
+def _printable(text: str) -> str:
+    """The text with what does not print as escapes that YAML knows."""
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in text)
 
 
 def table(head: Iterable[str], lines: Iterable[Iterable[object]]) -> str:

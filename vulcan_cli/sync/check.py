@@ -39,10 +39,12 @@ MOST_BYTES = 2 << 30
 GRACE_S = 60.0
 """A file younger than this may still be on its way here, over NFS or from the peer's writer."""
 
+NOT_NOW = {errno.ENOENT, errno.ESTALE}
+"""What a name gives that is gone, or on its way over NFS: nobody's fault."""
+
 _AT_ONCE = 16 << 20
 """A file of so many bytes is read once, hashed and parsed in memory."""
 
-_NOT_NOW = {errno.ENOENT, errno.ESTALE}
 _MOST_THREADS = 4
 _FEW = 8
 
@@ -208,7 +210,7 @@ def _not_now(entry: Entry, error: OSError | DiskTrouble) -> NotChecked:
         # It has grown since it was looked at.
         return NotChecked(entry, "rejected", f"larger than {MOST_BYTES} bytes")
     words = str(error) if isinstance(error, DiskTrouble) else (error.strerror or str(error))
-    return NotChecked(entry, "wait" if error.errno in _NOT_NOW else "unreadable", words)
+    return NotChecked(entry, "wait" if error.errno in NOT_NOW else "unreadable", words)
 
 
 def _replaced(old: int, new: int) -> int:

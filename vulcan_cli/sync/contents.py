@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from pathlib import Path
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua import arrow_ipc, secrets
-from vulcan_cli.vacua.arrow_text import holds_text, texts
-from vulcan_cli.vacua.schema import DTYPES, IDENTITY, NEVER_NULL, REQUIRED
+from vulcan_cli.vacua.arrow_columns import Columns, columns_of
+from vulcan_cli.vacua.arrow_text import texts
+from vulcan_cli.vacua.schema import NEVER_NULL
 from vulcan_cli.vacua.shard import PROVENANCE_KEY, Footer, parse_footer
 from vulcan_cli.vacua.unpacked import decoded, opened, within_limits
 
@@ -54,18 +53,22 @@ def _checked(parquet: pq.ParquetFile, source: pa.NativeFile, size: int, path: Pa
     footer = parse_footer(pairs)
     if _has_secret([pa.array(_said(schema, metadata, pairs), pa.large_string())]):
         raise BadShard(path, "its metadata holds what looks like a token")
-    named = _text_columns(schema.remove_metadata().serialize().to_pybytes())
+    columns = columns_of(schema.remove_metadata().serialize().to_pybytes())
     if metadata.num_rows != footer.n_rows or metadata.num_rows == 0:
         raise BadShard(path, f"{metadata.num_rows} rows where its footer says {footer.n_rows}")
     repeated = within_limits(metadata, source, size)
     # All columns, also those that nobody looks at: what cannot be decoded is no shard.
     for rows in decoded(parquet, source, repeated):
-        _check_rows(rows, named, footer, path)
+        _check_rows(rows, columns, footer, path)
     return footer
 
 
-def _check_rows(rows: pa.RecordBatch, named: tuple[str, ...], footer: Footer, path: Path) -> None:
+def _check_rows(rows: pa.RecordBatch, columns: Columns, footer: Footer, path: Path) -> None:
     """Every row is whole and has the footer's identity, and no text looks like a token."""
+    # Arrow takes any bytes for UTF-8 without a look; Polars does not.
+    rows.validate(full=True)
+    for name, kind in columns.to_cast:
+        rows.column(name).cast(kind)
     wanted = {
         "run_id": footer.run_id,
         "geometry_id": footer.geometry.geometry_id,
@@ -76,7 +79,7 @@ def _check_rows(rows: pa.RecordBatch, named: tuple[str, ...], footer: Footer, pa
             raise BadShard(path, f"column {name} holds nulls")
     if not all(_all_are(rows.column(name), value) for name, value in wanted.items()):
         raise BadShard(path, "its rows are not of the run and geometry that its footer names")
-    for name in named:
+    for name in columns.of_text:
         if _has_secret(texts(rows.column(name))):
             where = secrets.scrub(name)
             raise BadShard(path, f"column {where} holds what looks like a token")
@@ -95,32 +98,6 @@ def _said(schema: pa.Schema, metadata: pq.FileMetaData, pairs: Mapping[str, str]
         metadata.created_by or "",
         *(text.decode(errors="replace") for pair in outside.items() for text in pair),
     ]
-
-
-@lru_cache(maxsize=64)
-def _text_columns(serialized: bytes) -> tuple[str, ...]:
-    """The columns that hold text, if those that every shard has are there with their types.
-
-    Raises:
-        ValueError: They are not.
-    """
-    schema = pa.ipc.read_schema(pa.BufferReader(serialized))
-    for name in (*REQUIRED, *IDENTITY):
-        indices = schema.get_all_field_indices(name)
-        if len(indices) != 1:
-            raise ValueError(f"{len(indices)} columns {name}")
-        found = schema.field(indices[0]).type
-        if not any(found.equals(known) for known in _arrow_types(name)):
-            raise ValueError(f"column {name} is {found}")
-    return tuple(field.name for field in schema if holds_text(field.type))
-
-
-def _arrow_types(name: str) -> tuple[pa.DataType, ...]:
-    """What a column's Polars type may be in a file: lists and text come in two sizes."""
-    large = pl.DataFrame(schema={name: DTYPES[name]}).to_arrow().field(name).type
-    if pa.types.is_large_list(large):
-        return large, pa.list_(large.value_type)
-    return (large, pa.string()) if pa.types.is_large_string(large) else (large,)
 
 
 def _all_are(cells: pa.Array, value: object) -> bool:

@@ -31,7 +31,7 @@ from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moving, move
 from vulcan_cli.staging.tidy import tidy
 from vulcan_cli.sync.announce import Announcer
-from vulcan_cli.sync.check import Checked, NotChecked, check_all
+from vulcan_cli.sync.check import NOT_NOW, Checked, NotChecked, check_all
 from vulcan_cli.sync.commit import (
     ChangedMeanwhileError,
     Committer,
@@ -324,8 +324,10 @@ class _Drain:
         try:
             set_aside(self._area, name, into="rejected", why=result.why)
         except DiskTrouble as error:
-            self._report.n_unreadable += 1
-            self._report.errors.append(f"{name}: {result.why}; it stays: {error}")
+            # What its writer took away meanwhile is no trouble of the disk.
+            if error.errno not in NOT_NOW:
+                self._report.n_unreadable += 1
+                self._report.errors.append(f"{name}: {result.why}; it stays: {error}")
         else:
             self._report.n_rejected += 1
             self._report.errors.append(f"{name} is rejected: {result.why}")

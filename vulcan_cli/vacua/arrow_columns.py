@@ -1,0 +1,115 @@
+"""The columns of a file, as Arrow reads them: are they those of a shard that everybody can read?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import polars as pl
+import pyarrow as pa
+
+from vulcan_cli.vacua.arrow_text import holds_text
+from vulcan_cli.vacua.schema import DTYPES, IDENTITY, REQUIRED
+
+MOST_DIGITS = 38
+"""Digits of a decimal number in Polars, which ends in a panic over more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What is to be looked at in the rows.
+
+    Attributes:
+        of_text: Columns with text in them.
+        to_cast: Columns of a type near their own, whose values must fit that.
+    """
+
+    of_text: tuple[str, ...]
+    to_cast: tuple[tuple[str, pa.DataType], ...]
+
+
+@lru_cache(maxsize=64)
+def columns_of(serialized: bytes) -> Columns:
+    """Look at a schema, as Arrow serializes it.
+
+    Raises:
+        ValueError: A column is missing, or has a type that it cannot have.
+    """
+    schema = pa.ipc.read_schema(pa.BufferReader(serialized))
+    must = {*REQUIRED, *IDENTITY}
+    to_cast = []
+    for name in DTYPES:
+        indices = schema.get_all_field_indices(name)
+        if not indices and name not in must:
+            continue
+        if len(indices) != 1:
+            raise ValueError(f"{len(indices)} columns {name}")
+        found, known = schema.field(indices[0]).type, _arrow_types(name)
+        if any(found.equals(kind) for kind in known):
+            continue
+        if name in must or not _is_like(found, known[0]):
+            raise ValueError(f"column {name} is {found}")
+        to_cast.append((name, known[0]))
+    for field in schema:
+        _check_held(field.type)
+    of_text = tuple(field.name for field in schema if holds_text(field.type))
+    return Columns(of_text, tuple(to_cast))
+
+
+def _arrow_types(name: str) -> tuple[pa.DataType, ...]:
+    """What a column's Polars type may be in a file: lists and text come in two sizes."""
+    large = pl.DataFrame(schema={name: DTYPES[name]}).to_arrow().field(name).type
+    if pa.types.is_large_list(large):
+        return large, pa.list_(large.value_type)
+    return (large, pa.string()) if pa.types.is_large_string(large) else (large,)
+
+
+def _is_like(found: pa.DataType, known: pa.DataType) -> bool:
+    """Whether values of one type could be values of a known column's: a number for a number."""
+    if pa.types.is_dictionary(found):
+        return _is_like(found.value_type, known)
+    if pa.types.is_null(found):
+        return True
+    if pa.types.is_large_list(known):
+        return _is_list(found) and _is_like(found.value_type, known.value_type)
+    return any(each(found) and each(known) for each in (_is_number, _is_text, pa.types.is_boolean))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(each(kind) for each in lists)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(each(kind) for each in texts)
+
+
+def _check_held(kind: pa.DataType) -> None:
+    """Raise ValueError where Polars cannot hold a type: it panics, or fails at every use."""
+    names = [field.name for field in _fields(kind)]
+    if pa.types.is_struct(kind) and len(set(names)) < len(names):
+        raise ValueError("a struct names two of its fields alike")
+    if pa.types.is_decimal(kind) and kind.precision > MOST_DIGITS:
+        raise ValueError(f"a decimal number of {kind.precision} digits")
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        _check_zone(kind.tz)
+    for field in _fields(kind):
+        _check_held(field.type)
+
+
+def _fields(kind: pa.DataType) -> Iterator[pa.Field]:
+    for number in range(kind.num_fields):
+        yield kind.field(number)
+
+
+def _check_zone(name: str) -> None:
+    try:
+        pl.Series(dtype=pl.Datetime("us", name))
+    except pl.exceptions.PolarsError:
+        raise ValueError(f"there is no time zone {name!r}") from None
