@@ -1,14 +1,14 @@
 """Processes that all start one command line at the same instant.
 
-`python -m tests.barrier GATE WORD...` loads the command, says so on stderr, waits until the file
-GATE is there, and runs `vulcan WORD...`.
+`python -m tests.barrier WORD...` loads the command, says so on stderr, waits for the end of its
+standard input, and runs `vulcan WORD...`. Hundreds of processes that wait so cost nothing.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,26 +32,26 @@ class Waiting:
 
 def all_at_once(lines: Sequence[Sequence[str]], *, cwd: Path) -> list[Ran]:
     """Run each command line in a process of its own, all released by one barrier."""
-    gate = cwd / "gate"
-    waiting = [_start(gate, words, cwd) for words in lines]
-    for each in waiting:
-        assert each.process.stderr is not None
-        assert each.process.stderr.readline() == f"{READY}\n"
-    gate.touch()
+    gate, handle = os.pipe()
     try:
-        return [each.finish() for each in waiting]
+        waiting = [_start(gate, words, cwd) for words in lines]
+        for each in waiting:
+            assert each.process.stderr is not None
+            assert each.process.stderr.readline() == f"{READY}\n"
     finally:
-        gate.unlink()
+        os.close(gate)
+        os.close(handle)
+    return [each.finish() for each in waiting]
 
 
-def _start(gate: Path, words: Sequence[str], cwd: Path) -> Waiting:
+def _start(gate: int, words: Sequence[str], cwd: Path) -> Waiting:
     # Spawned: a fork of a process that runs Polars is none that works.
     return Waiting(
         subprocess.Popen(
-            [sys.executable, "-m", "tests.barrier", str(gate), *words],
+            [sys.executable, "-m", "tests.barrier", *words],
             env=clean(cwd, PYTHONPATH=str(CHECKOUT), POLARS_MAX_THREADS="1"),
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=gate,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -59,17 +59,16 @@ def _start(gate: Path, words: Sequence[str], cwd: Path) -> Waiting:
     )
 
 
-def _wait_and_run(gate: Path, words: Sequence[str]) -> int:
+def _wait_and_run(words: Sequence[str]) -> int:
     import vulcan_cli.cli.commands.stage  # noqa: PLC0415
     import vulcan_cli.staging.intake  # noqa: F401, PLC0415
     from vulcan_cli.cli.app import main  # noqa: PLC0415
 
     sys.stderr.write(f"{READY}\n")
     sys.stderr.flush()
-    while not gate.exists():
-        time.sleep(0.001)
+    sys.stdin.read()
     return main(words)
 
 
 if __name__ == "__main__":
-    sys.exit(_wait_and_run(Path(sys.argv[1]), sys.argv[2:]))
+    sys.exit(_wait_and_run(sys.argv[1:]))

@@ -248,6 +248,29 @@ def test_p14_no_shard_ends_the_process_that_reads_it(
     assert sorted(told) == sorted(name_of(name) for name in ENDING_A_READER)
 
 
+def test_p14_what_its_writer_changed_after_the_sync_ends_no_reader(tmp_path: Path) -> None:
+    area = StagingArea(tmp_path / "spool")
+    area.create()
+    put(area, "good")
+    to = ("--staging-dir", str(area.root), "--repo", str(tmp_path / "repo"))
+    words = ("query", "--columns", "tau_im", "--format", "csv", "--source", "synced", *to)
+    changed = area.synced / put(area, "changed").name
+    assert run("sync", *to, "--create-repo", "--quiet", cwd=tmp_path).code == 0
+    # A move leaves a file its owner.
+    changed.chmod(0o640)
+    changed.write_bytes(negative_page(changed.read_bytes()))
+    changed.chmod(0o660)
+    for why in (
+        "it was changed after it was synced",
+        # Where no ledger says what was synced.
+        "unreadable as parquet: a negative number in the header of a page",
+    ):
+        ran = vulcan(*words, home=tmp_path)
+        assert (ran.code, ran.out) == (3, "tau_im\n3.0\n4.0\n5.0\n")
+        assert ran.err.splitlines()[1] == f"vulcan: skipped: {changed.name} is not a shard: {why}"
+        shutil.rmtree(area.private)
+
+
 def test_p8_no_shard_ends_the_sync_that_meets_it(tmp_path: Path) -> None:
     area = StagingArea(tmp_path / "spool")
     area.create()

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.staging_tools import names, start
+from tests.staging_tools import inject, names, start
 from vulcan_cli.errors import LeaseLost, NotSetUp, SyncAtWork
 from vulcan_cli.files import Folder
 from vulcan_cli.staging.area import StagingArea
@@ -230,6 +230,24 @@ def test_p11_a_stopped_holder_is_followed_and_stops_when_it_wakes(area: StagingA
         assert output == "lost\nreleased\n"
         held.check()
         assert read_owner(area) == held.owner
+
+
+@pytest.mark.parametrize("call", ["openat", "read"])
+def test_p11_a_lease_that_an_nfs_client_knew_too_long_is_looked_at_again(
+    area: StagingArea, call: str
+) -> None:
+    stale = inject(call, "error=ESTALE", folder=lease(area))
+    # The path that strace watches is the one that the call names.
+    holder = start("hold", area.root, 30, 300, under=(*stale, "-P", "sync.lease"))
+    output, _ = holder.communicate("\n\n")
+    assert output == "held\nmine\nmine\nreleased\n"
+
+
+def test_p11_a_lease_that_stays_stale_is_no_lease_of_ours(area: StagingArea) -> None:
+    stale = inject("openat", "error=ESTALE", "1+", folder=lease(area))
+    holder = start("hold", area.root, 30, 300, under=(*stale, "-P", "sync.lease"))
+    output, _ = holder.communicate("\n")
+    assert (output, holder.returncode) == ("held\nDiskTrouble\n", 6)
 
 
 def test_p11_a_broken_lease_stops_its_holder(area: StagingArea) -> None:

@@ -1,6 +1,6 @@
 """Killed at any system call, sync, retry and trim are finished by running them again.
 
-A sample of the points; `python -m tests.campaign.sync_kills` takes them all.
+A sample of the points; `python -m tests.campaign.crash_matrix` takes them all.
 """
 
 from __future__ import annotations

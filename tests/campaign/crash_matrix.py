@@ -1,6 +1,7 @@
 """Kill and spoil every system call that touches the staging directory, and run the command again.
 
-`python -m tests.campaign.crash_matrix [--only sync] [--every 5] [--part 1/2]`, from the checkout.
+`python -m tests.campaign.crash_matrix [--only sync] [--part 1/2] [--seconds 300]`, from the
+checkout.
 
 For each command: run it undisturbed and list its system calls on the staging directory; then, for
 each of them and on a fresh copy, end the process there by SIGKILL, or let the call fail with each
@@ -13,7 +14,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
+import random
 import re
 import shutil
 import signal
@@ -281,8 +284,8 @@ def fill(words: tuple[str, ...], base: Path) -> tuple[str, ...]:
     return tuple(folders.get(word, word) for word in words)
 
 
-def examine(scenario: Scenario, work: Path, every: int, part: tuple[int, int]) -> Tally:
-    """All points of one command."""
+def examine(scenario: Scenario, work: Path, part: tuple[int, int], seconds: float) -> Tally:
+    """All points of one command, or as many of them as there is time for."""
     folder = work / scenario.name
     template, reference = folder / "template", folder / "run"
     template.mkdir(parents=True)
@@ -295,13 +298,13 @@ def examine(scenario: Scenario, work: Path, every: int, part: tuple[int, int]) -
     wanted = ending(reference, template)
     found = list(points(log, reference / "root"))
     tally = Tally(points=len(found))
-    chosen = [
-        (point, how)
-        for number, point in enumerate(found)
-        for how in (KILL, *ERRNOS)
-        if number % every == 0
-    ]
+    chosen = [(point, how) for point in found for how in (KILL, *ERRNOS)]
+    # In no order, so that those for which there is time come from everywhere.
+    random.Random(0).shuffle(chosen)
+    deadline = time.monotonic() + seconds
     for point, how in chosen[part[0] - 1 :: part[1]]:
+        if time.monotonic() > deadline:
+            break
         attempt(scenario, template, wanted, (point, how), tally)
     return tally
 
@@ -317,8 +320,8 @@ def main() -> int:
     """Print a table; the exit status is 1 where something was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=[scenario.name for scenario in SCENARIOS])
-    parser.add_argument("--every", type=int, default=1, help="only every n-th call")
     parser.add_argument("--part", default="1/1", help="K/N: the K-th of N equal parts")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="for each command")
     parser.add_argument("--keep", action="store_true", help="keep the folders")
     options = parser.parse_args()
     if shutil.which("strace") is None:
@@ -331,7 +334,7 @@ def main() -> int:
     faults = []
     for scenario in SCENARIOS:
         if options.only in (None, scenario.name):
-            tally = examine(scenario, work, options.every, (int(first), int(last)))
+            tally = examine(scenario, work, (int(first), int(last)), options.seconds)
             print(row(scenario.name, tally), flush=True)
             faults += tally.faults
     for fault in faults:

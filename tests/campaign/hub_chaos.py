@@ -3,7 +3,7 @@
 `python -m tests.campaign.hub_chaos [--seconds 600] [--seed 1] [--rounds N]`, from the checkout.
 
 A round is a staging directory, a Hub in a process of its own, and some acts. In each act a few
-requests are to go wrong, a sync runs (sometimes two, the second with the lock broken), somebody
+requests are to go wrong, a sync runs (sometimes two or four, with the lock on or broken), somebody
 stages more or commits other things, and client and server may be killed with SIGKILL. Then all is
 well, and syncs run until nothing waits. After each act: every staged shard is in the repo with its
 own SHA-256, or waits. At the end: each is in the repo, in one commit of ours, in `synced/` and in
@@ -131,8 +131,9 @@ class Round:
         self.hub.clear_faults()
         self.hub.add_faults(*(self._fault() for _ in range(dice.randint(0, 4))))
         pids = [self._start()]
-        if dice.random() < 0.2:
-            pids.append(self._start(broken=dice.random() < 0.5))
+        if dice.random() < 0.3:
+            broken = dice.random() < 0.5
+            pids += [self._start(broken=broken) for _ in range(dice.choice((1, 3)))]
         for _ in range(dice.randint(0, 3)):
             time.sleep(dice.random() * 0.8)
             dice.choice((self._kill_client, self._kill_hub, self._more, self._others))(pids)

@@ -16,6 +16,7 @@ import polars as pl
 from vulcan_cli.dataset.away import Away
 from vulcan_cli.dataset.footers import MEASURED, FooterReader, Seen
 from vulcan_cli.dataset.ranges import Wanted
+from vulcan_cli.dataset.trust import readable
 from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua.geometry import KEYS
 
@@ -129,8 +130,8 @@ class Catalog:
     def files(self, wanted: Wanted | None = None) -> list[Path | BadShard]:
         """A local file for each row; those that are away are brought.
 
-        What came and is not what the catalog says is a `BadShard` in its place; so is what waits in
-        `pending/`, where anyone may write, and cannot be decoded by a reader that trusts it.
+        What came and is not what the catalog says is a `BadShard` in its place; so is what stands
+        here and must not be given to a reader that trusts its bytes, see `trust.readable`.
 
         Args:
             wanted: What of a large shard that is away is enough; None for whole files.
@@ -138,17 +139,15 @@ class Catalog:
         Raises:
             VulcanError: What is away cannot be reached.
         """
-        if not self.away:
-            told = self.rows.select("file", "state").iter_rows()
-            return [_decodable(Path(file)) if of == "pending" else Path(file) for file, of in told]
         found: list[Path | BadShard | None] = [None] * self.rows.height
         of_away: dict[str, list[int]] = {}
-        for number, (path, file) in enumerate(self.rows.select("path_in_repo", "file").iter_rows()):
+        told = self.rows.select("path_in_repo", "file", "state", "sha256").iter_rows()
+        for number, (path, file, state, sha256) in enumerate(told):
             name = file[: -len(path) - 1]
             if name in self.away:
                 of_away.setdefault(name, []).append(number)
             else:
-                found[number] = Path(file)
+                found[number] = readable(Path(file), state, sha256)
         for name, numbers in of_away.items():
             brought = self.away[name].bring(self.rows[numbers], wanted)
             for number, file in zip(numbers, brought, strict=True):
@@ -162,17 +161,6 @@ class Catalog:
             path: self.schemas[number]
             for path, number in first.select("path_in_repo", SCHEMA).iter_rows()
         }
-
-
-def _decodable(file: Path) -> Path | BadShard:
-    """A file that Polars may decode: it ends the process over some pages, and checks no limits."""
-    from vulcan_cli.vacua.unpacked import check_file  # noqa: PLC0415 - loads pyarrow
-
-    try:
-        check_file(file)
-    except BadShard as error:
-        return error
-    return file
 
 
 def frame_of(rows: Sequence[Sequence[object]]) -> pl.DataFrame:
