@@ -525,6 +525,18 @@ def test_p5_content_that_was_spoiled_on_the_way_is_sent_again(
     assert_whole(area, hub, staged)
 
 
+@pytest.mark.parametrize("status", [404, 422])
+def test_p9_content_that_did_not_arrive_blames_neither_shard_nor_repo(
+    area: StagingArea, hub: LocalHub, fake: FakeTime, status: int
+) -> None:
+    staged = put_many(area, 3)
+    hub.configure(verify=True)
+    hub.add_faults(Fault("status", "/objects/verify", "POST", status=status))
+    report = run(area, open_hub(hub), fake)
+    assert (report.n_committed, report.n_failed, report.exit_code) == (3, 0, 0)
+    assert_whole(area, hub, staged)
+
+
 def test_no_commit_says_anything_that_stands_in_a_shard(
     area: StagingArea, hub: LocalHub, fake: FakeTime
 ) -> None:

@@ -558,6 +558,9 @@ class HubRepo:
         answer = self._answer(cause)
         if answer is not None:
             outcome = upload_outcome(answer, text, additions, self._clock())
+            if _is_about_arrival(error, cause) and not isinstance(outcome, Later):
+                # Lost on its way: neither the content nor the token is to blame.
+                return Later(f"storage: {answer.reason}", Trouble.SERVER, None, answer.status)
             if outcome is None:
                 raise error_of(answer, self._id, revision, self._clock()) from None
             return outcome
@@ -652,6 +655,13 @@ def _cause(error: BaseException) -> BaseException:
             break
         error = error.__cause__
     return error
+
+
+def _is_about_arrival(error: BaseException, cause: BaseException) -> bool:
+    """Whether a file was sent, and then the question failed whether it had arrived."""
+    asked = isinstance(cause, HfHubHTTPError) and cause.response.request.method == "POST"
+    # The client wraps what goes wrong with one file.
+    return asked and isinstance(error, RuntimeError)
 
 
 def _once(words: str) -> str:

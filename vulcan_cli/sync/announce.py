@@ -39,7 +39,7 @@ from vulcan_cli.errors import VulcanError
 from vulcan_cli.hub.repo import Addition, Refused, Repo
 from vulcan_cli.sync.check import Checked
 from vulcan_cli.sync.in_memory import addition
-from vulcan_cli.sync.readme import CardKeeper, NoCardError
+from vulcan_cli.sync.readme import CardKeeper, NoCardError, reason_of
 
 MOST_RECENT = 1000
 """So many rows may stand in the head file, or a quarter of those in the base file."""
@@ -167,7 +167,7 @@ class Announcer:
             files += self._card_file(self._next, parent)
             return tuple(addition(stack, *file) for file in files)
         except VulcanError as error:
-            self.stop(str(error))
+            self.stop(reason_of(error))
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             self.stop((str(error).splitlines() or [type(error).__name__])[0])
         return ()

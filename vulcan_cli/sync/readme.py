@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from vulcan_cli.dataset.card import README, About, card
 from vulcan_cli.dataset.card_blocks import Card
 from vulcan_cli.dataset.catalog import Catalog
-from vulcan_cli.errors import InputRefused, Problem, VulcanError
+from vulcan_cli.errors import InputRefused, Problem, TryLater, VulcanError
 from vulcan_cli.hub.repo import Addition, Repo
 from vulcan_cli.sync.in_memory import addition
 
@@ -110,6 +110,12 @@ def card_to_push(
     return addition(stack, README, made.data, made.replaces), made.left_alone
 
 
+def reason_of(error: Exception) -> str:
+    """Why a commit goes without a file of ours, and what becomes of it where that is known."""
+    later = "; the next sync that commits will do it" if isinstance(error, TryLater) else ""
+    return f"{error}{later}"
+
+
 class CardKeeper:
     """Makes the card for the commits of one run to one repo.
 
@@ -152,7 +158,7 @@ class CardKeeper:
             if made.data is not None:
                 self._check(made.data)
         except (NoCardError, VulcanError, OSError) as error:
-            self.stop(str(error))
+            self.stop(reason_of(error))
             return None
         self._next = before if made.data is None else made.data
         return None if made.data is None else (made.data, made.replaces)
