@@ -1,17 +1,62 @@
-"""What holds for every test."""
+"""What holds for every test, and the places where most of them happen."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests.hub_support import plain_lfs
+from tests.hubserver import HubThread, LocalHub
 from tests.peer_support import Peer, PeerMissingError, install
+from tests.sync_support import NAME, Place
+from vulcan_cli.staging.area import StagingArea
 
 # The machines of CI are shared: a slow example says nothing about the code.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# Thirty find what is wrong in what people write; the machines of CI have no time for more.
+settings.register_profile("usual", deadline=None, max_examples=30)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
+settings.load_profile("usual")
+
+
+@pytest.fixture
+def area(tmp_path: Path) -> StagingArea:
+    """An empty staging directory."""
+    made = StagingArea(tmp_path / "staging")
+    made.create()
+    return made
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    """A Hub with one empty repo, whose client sends content by LFS."""
+    with plain_lfs(), HubThread(tmp_path / "hub") as running:
+        running.create_repo(NAME)
+        yield running
+
+
+@pytest.fixture
+def folder_place(tmp_path: Path) -> Place:
+    """A repo that is an empty folder."""
+    made = Place("directory", tmp_path)
+    made.folder.mkdir()
+    return made
+
+
+@pytest.fixture
+def hub_place(hub: LocalHub, tmp_path: Path) -> Place:
+    """A repo that is empty, on a Hub."""
+    return Place("hub", tmp_path, hub)
+
+
+@pytest.fixture(params=["folder_place", "hub_place"], ids=["directory", "hub"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """A repo of either kind: what is asked of one is asked of both."""
+    found: Place = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -88,10 +88,13 @@ def test_fish_completes_commands_and_options(env: dict[str, str]) -> None:
 def test_zsh_completes_commands(env: dict[str, str], tmp_path: Path) -> None:
     """zsh completes only on a terminal: one is made for it, and TAB is typed."""
     zsh = need("zsh")
-    setup = f"PS1=; fpath=({SCRIPTS} $fpath); autoload -Uz compinit; compinit -u; cd {tmp_path}"
+    # What is typed is echoed too: the prompt that says it is ready is not spelled as it shows.
+    setup = (
+        f"fpath=({SCRIPTS} $fpath); autoload -Uz compinit; compinit -u; cd {tmp_path}; PS1=rea''dy "
+    )
     code = (
-        f"zmodload zsh/zpty; zpty -b z zsh -f; zpty -w z '{setup}'; sleep 2; "
-        "zpty -n -w z $'vulcan sync --max-ba\\t'; sleep 3; zpty -r z seen '*--max-batch*'; "
+        f"zmodload zsh/zpty; zpty -b z zsh -f; zpty -w z \"{setup}\"; zpty -r z seen '*ready*'; "
+        "zpty -n -w z $'vulcan sync --max-ba\\t'; zpty -r z seen '*--max-batch*'; "
         'print -r -- "${seen##*vulcan }"; zpty -d z'
     )
     assert said([zsh, "-f", "-c", code], env).split()[:2] == ["sync", "--max-batch"]

@@ -55,7 +55,7 @@ def check_workers(folder: Path, *, different: int, equal: int) -> None:
 
 
 def test_p4_different_rows_never_share_a_name_and_equal_rows_always_do(tmp_path: Path) -> None:
-    check_workers(tmp_path, different=24, equal=16)
+    check_workers(tmp_path, different=8, equal=6)
 
 
 def test_p3_one_name_for_different_rows_goes_to_one_worker(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Every class of errors.py and every exit status, provoked through the real process.
+"""Every class of errors.py and every exit status, provoked through the command line.
+
+Where the Hub or another process has a part in it, the command is a process too.
 
 A class that nobody provokes here fails `test_every_class_is_provoked`, until somebody does.
 """
@@ -46,6 +48,10 @@ class Place:
     def area(self) -> StagingArea:
         return StagingArea(self.home / "spool")
 
+    def asked_here(self, *words: str | Path) -> Ran:
+        """Run a command for a script, one that only files have a part in."""
+        return run(*words, "--json", cwd=self.home)
+
     def asked_for(self, *words: str | Path, stdin: str = "", **env: str) -> Ran:
         """Run a command for a script, with what the Hub's client needs."""
         known = self.hub.client_env(home=self.home / "hf_home")
@@ -84,7 +90,7 @@ def column_clash(place: Place) -> Ran:
     """A column of numbers in one shard, of text in another."""
     staged(place.home, "b", rows(1).with_columns(note=pl.lit(1)))
     staged(place.home, "c", rows(2).with_columns(note=pl.lit("one")))
-    return place.asked_for("query", *STAGING, "--source", "staged", "--columns", "note")
+    return place.asked_here("query", *STAGING, "--source", "staged", "--columns", "note")
 
 
 def rows_refused(place: Place) -> Ran:
@@ -98,7 +104,7 @@ def rows_refused(place: Place) -> Ran:
 
 def conflict(place: Place) -> Ran:
     """Other rows under the name of a shard that waits."""
-    return place.asked_for("stage", CSV, "-g", KEYS, *STAGING, "--run-id", "a")
+    return place.asked_here("stage", CSV, "-g", KEYS, *STAGING, "--run-id", "a")
 
 
 def denied(place: Place) -> Ran:
@@ -116,7 +122,7 @@ def try_later(place: Place) -> Ran:
     assert run("sync", *FOLDER, "--create-repo", cwd=place.home).code == 0
     assert run("trim-synced", "--keep-bytes", "0", *FOLDER, cwd=place.home).code == 0
     shutil.move(place.home / "repo", place.home / "unplugged")
-    return place.asked_for("query", *FOLDER)
+    return place.asked_here("query", *FOLDER)
 
 
 def answered(status: int) -> Callable[[Place], Ran]:
@@ -150,19 +156,19 @@ def lease_lost(place: Place) -> Ran:
 
 PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {
     errors.VulcanError: fault_of_ours,
-    errors.UsageError: lambda place: place.asked_for("status", "--wibble"),
-    errors.TemplateError: lambda place: place.asked_for(*STAGE, "--run-id", "a b"),
-    errors.MissingTemplateValue: lambda place: place.asked_for(*STAGE, "--template", "{wibble}"),
-    errors.UnknownColumn: lambda place: place.asked_for(
+    errors.UsageError: lambda place: place.asked_here("status", "--wibble"),
+    errors.TemplateError: lambda place: place.asked_here(*STAGE, "--run-id", "a b"),
+    errors.MissingTemplateValue: lambda place: place.asked_here(*STAGE, "--template", "{wibble}"),
+    errors.UnknownColumn: lambda place: place.asked_here(
         "query", *STAGING, "--source", "staged", "--columns", "wibble"
     ),
-    errors.InputRefused: lambda place: place.asked_for("stage", __file__, "-g", KEYS, *STAGING),
+    errors.InputRefused: lambda place: place.asked_here("stage", __file__, "-g", KEYS, *STAGING),
     errors.RowsRefused: rows_refused,
     errors.ColumnClash: column_clash,
     errors.Conflict: conflict,
-    errors.NotSetUp: lambda place: place.asked_for("status"),
+    errors.NotSetUp: lambda place: place.asked_here("status"),
     errors.Denied: denied,
-    errors.RepoMissing: lambda place: place.asked_for("sync", *FOLDER),
+    errors.RepoMissing: lambda place: place.asked_here("sync", *FOLDER),
     errors.RepoRefuses: repo_refuses,
     errors.TryLater: try_later,
     errors.Unreachable: lambda place: place.asked_for(
@@ -170,7 +176,7 @@ PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {
     ),
     errors.RateLimited: answered(429),
     errors.ServerTrouble: answered(503),
-    errors.DiskTrouble: lambda place: place.asked_for("status", *STAGING, "--metrics", "no/x"),
+    errors.DiskTrouble: lambda place: place.asked_here("status", *STAGING, "--metrics", "no/x"),
     errors.SyncAtWork: sync_at_work,
     errors.LeaseLost: lease_lost,
 }

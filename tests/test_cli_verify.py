@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests import cli_in_process
 from tests.cli_support import Ran, vulcan
 from tests.dataset_support import STAGING
 from tests.staging_tools import names, tree
@@ -43,23 +44,24 @@ def found(result: Verified) -> list[Found]:
 
 
 def run(*words: str | Path, home: Path) -> dict[str, Any]:
-    ran = vulcan(*words, "--json", home=home)
+    ran = cli_in_process.run(*words, "--json", cwd=home)
     assert ran.err == ""
     return ran.document()
 
 
 def stage(root: Path, home: Path, *words: str) -> Ran:
     rows = Path(__file__).parent / "data/vacua/model_h12-2_1_batch0.parquet"
-    return vulcan(
+    return cli_in_process.run(
         *("stage", rows, "-g", "h11=272,h12=2,ks_id=1,triang_id=0", "--json"),
         *("--staging-dir", root),
         *words,
-        home=home,
+        cwd=home,
     )
 
 
 def sync(root: Path, repo: Path, home: Path) -> Ran:
-    return vulcan("sync", "--staging-dir", root, "--repo", repo, "--create-repo", home=home)
+    words = ("sync", "--staging-dir", root, "--repo", repo, "--create-repo")
+    return cli_in_process.run(*words, cwd=home)
 
 
 def test_all_is_well(tmp_path: Path, area: StagingArea) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from tests.hub_support import plain_lfs
-from tests.hubserver import WRITE, HubThread, LocalHub
+from tests.hubserver import WRITE, LocalHub
 from tests.peer_support import Answers, Peer
 from vulcan_cli import FeatureSpec, StagedShard, Vulcan, VulcanMLView, VulcanReader
 from vulcan_cli.hub.huggingface import HubRepo
@@ -302,13 +300,6 @@ def test_both_query_alike_what_the_peer_wrote(
     counts = [theirs.frame(name).height for name in ("susy", "not_susy", "everything")]
     assert counts[0] + counts[1] == counts[2] == sum(FILES[name]["n_rows"] for name in names)
     assert counts[names == (WITHOUT_ITERATIONS,)] > 0
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[LocalHub]:
-    with plain_lfs(), HubThread(tmp_path / "hub") as running:
-        running.create_repo("alice/vacua")
-        yield running
 
 
 def test_the_peer_drains_what_we_staged(

@@ -163,6 +163,11 @@ def test_many_points_are_drawn_as_their_density() -> None:
         assert [each.get_ylabel() for each in axes] == ["Im W$_0$", *["vacua in a cell"] * cells]
 
 
+def test_subscripts_are_set_as_such() -> None:
+    axes = image._sheet(some("gs")).axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("log$_1$$_0$ g$_s$", "log$_1$$_0$ |W$_0$|")
+
+
 @pytest.mark.parametrize("name", ["x.pdf", "x", "x.png.gz"])
 def test_other_endings_are_refused(name: str) -> None:
     with pytest.raises(UsageError) as usage:

@@ -13,7 +13,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,8 +22,9 @@ import polars as pl
 import pytest
 from typer.core import TyperArgument
 
+from tests import cli_in_process
 from tests.cli_support import Ran, clean, vulcan
-from tests.hubserver import Fault, HubProcess, Token
+from tests.hubserver import Fault, HubThread, LocalHub, Token
 from tests.staging_tools import tree
 from tests.vacua_support import REAL, rows
 from vulcan_cli.cli.app import COMMANDS, program
@@ -92,15 +94,15 @@ def _pass_on(source: socket.socket, target: socket.socket, kept: bytearray) -> N
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[HubProcess]:
-    with HubProcess(tmp_path / "hub") as hub:
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    with HubThread(tmp_path / "hub") as hub:
         hub.set_token(TOKEN, Token("marked", "alice", "write"))
         hub.create_repo(REPO)
         yield hub
 
 
 @pytest.fixture
-def recorder(hub: HubProcess) -> Iterator[Recorder]:
+def recorder(hub: LocalHub) -> Iterator[Recorder]:
     recorder = Recorder(hub.url)
     yield recorder
     recorder.close()
@@ -112,7 +114,7 @@ def spool(tmp_path: Path) -> Path:
     root = tmp_path / "spool"
     StagingArea(root).create(shared=True)
     words = ("stage", VACUA, "-g", GEOMETRY, "--staging-dir", root, "--quiet")
-    assert vulcan(*words, home=tmp_path).code == 0
+    assert cli_in_process.run(*words, cwd=tmp_path).code == 0
     return root
 
 
@@ -195,20 +197,63 @@ REFUSED = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A command line, and what is special about the place where it is typed."""
+
+    words: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path | None = None
+
+
 EVERY_COMMAND = """
 import json, os, sys
 from vulcan_cli.cli.app import main
-for number, words in enumerate(json.load(sys.stdin)):
+said, usual = os.getcwd(), dict(os.environ)
+for number, (words, env, cwd) in enumerate(json.load(sys.stdin)):
     for fd in (1, 2):
-        to = os.open(f"{number}.{fd}", os.O_WRONLY | os.O_CREAT, 0o600)
+        to = os.open(f"{said}/{number}.{fd}", os.O_WRONLY | os.O_CREAT, 0o600)
         os.dup2(to, fd)
         os.close(to)
-    main(words)
+    os.chdir(cwd or said)
+    os.environ.update(env)
+    code = main(words)
+    os.environ.clear()
+    os.environ.update(usual)
     sys.stdout.flush()
     sys.stderr.flush()
-    open(f"{number}.code", "w").close()
+    with open(f"{said}/{number}.code", "w") as file:
+        file.write(str(code))
 """
 """Runs many command lines in one process, each with files for its stdout and stderr."""
+
+
+def ran_all(tmp_path: Path, spool: Path, lines: Sequence[Line]) -> list[Ran]:
+    """Run all lines in one process, with tracebacks on; what each did."""
+    said = tmp_path / "said"
+    said.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", EVERY_COMMAND],
+        input=json.dumps(
+            [(line.words, dict(line.env), line.cwd and str(line.cwd)) for line in lines]
+        ),
+        text=True,
+        env=clean(tmp_path, VULCAN_STAGING_DIR=str(spool), VULCAN_DEBUG="1"),
+        cwd=said,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0
+    return [said_of(said, number) for number in range(len(lines))]
+
+
+def said_of(folder: Path, number: int) -> Ran:
+    """What one command line did, from the files that it left."""
+    code, out, err = (
+        (folder / f"{number}.{what}").read_bytes().decode(errors="replace")
+        for what in ("code", "1", "2")
+    )
+    return Ran(int(code), out, err)
 
 
 def every_parameter() -> list[tuple[str, ...]]:
@@ -231,126 +276,117 @@ def test_p16_no_parameter_of_any_command_is_said(tmp_path: Path, spool: Path) ->
     """Found by asking the commands, so that a new option is tried as soon as it is there."""
     lines = [words for words in every_parameter() if words[0] not in ("demo", "help")]
     assert {words[0] for words in lines} == {*COMMANDS} - {"demo", "help"}
-    said = ran_all(tmp_path, spool, [list(words) for words in lines])
-    found = {path.split(".")[0] for path, data in tree(said).items() if MARK.encode() in data}
-    assert [lines[int(number)] for number in sorted(found) if number.isdigit()] == []
-    assert files_with_mark(spool) == []
-
-
-def ran_all(tmp_path: Path, spool: Path, lines: list[list[str]]) -> Path:
-    """Run all lines in one process; the folder of what each said, `<number>.1` and `<number>.2`."""
-    said = tmp_path / "said"
-    said.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", EVERY_COMMAND],
-        input=json.dumps(lines),
-        text=True,
-        env=clean(tmp_path, VULCAN_STAGING_DIR=str(spool), VULCAN_DEBUG="1"),
-        cwd=said,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0
-    assert [number for number in range(len(lines)) if not (said / f"{number}.code").exists()] == []
-    return said
+    ran = ran_all(tmp_path, spool, [Line(words) for words in lines])
+    assert [words for words, each in zip(lines, ran, strict=True) if leaks(each)] == []
+    assert files_with_mark(spool, tmp_path / "said") == []
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 def test_p16_no_option_says_or_writes_what_looks_like_a_token(
     tmp_path: Path, spool: Path, *, as_json: bool
 ) -> None:
-    lines = [[*words, "--json"] if as_json else list(words) for words in REFUSED]
-    said = ran_all(tmp_path, spool, lines)
-    talk = {number: (said / f"{number}.2").read_text() for number in range(len(lines))}
-    assert [lines[number] for number, text in talk.items() if not text] == []
-    found = {path.split(".")[0] for path, data in tree(said).items() if MARK.encode() in data}
-    assert [lines[int(number)] for number in sorted(found)] == []
-    assert files_with_mark(spool) == []
+    lines = [(*words, "--json") if as_json else words for words in REFUSED]
+    ran = ran_all(tmp_path, spool, [Line(words) for words in lines])
+    assert [words for words, each in zip(lines, ran, strict=True) if not each.err] == []
+    assert [words for words, each in zip(lines, ran, strict=True) if leaks(each)] == []
+    assert files_with_mark(spool, tmp_path / "said") == []
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("VULCAN_STAGING_DIR", f"/nowhere/{TOKEN}"),
-        ("VULCAN_REPO", URL),
-        ("VULCAN_REPO", TOKEN),
-        ("VULCAN_BUDGET", TOKEN),
-        ("VULCAN_WINDOW_S", TOKEN),
-        ("VULCAN_PROJECT", TOKEN),
-        ("VULCAN_TOKEN", f"{TOKEN} and more"),
-        ("VULCAN_TOKEN_FILE", f"/nowhere/{TOKEN}"),
-        ("HF_ENDPOINT", f"http://alice:{TOKEN}@127.0.0.1:9"),
-    ],
+VARIABLES = (
+    ("VULCAN_STAGING_DIR", f"/nowhere/{TOKEN}"),
+    ("VULCAN_REPO", URL),
+    ("VULCAN_REPO", TOKEN),
+    ("VULCAN_BUDGET", TOKEN),
+    ("VULCAN_WINDOW_S", TOKEN),
+    ("VULCAN_PROJECT", TOKEN),
+    ("VULCAN_TOKEN", f"{TOKEN} and more"),
+    ("VULCAN_TOKEN_FILE", f"/nowhere/{TOKEN}"),
+    ("HF_ENDPOINT", f"http://alice:{TOKEN}@127.0.0.1:9"),
 )
-def test_p16_no_variable_is_said(tmp_path: Path, spool: Path, name: str, value: str) -> None:
-    env = {
-        "VULCAN_STAGING_DIR": str(spool),
+
+
+def test_p16_no_variable_is_said(tmp_path: Path, spool: Path) -> None:
+    usual = {
         "VULCAN_REPO": REPO,
         "VULCAN_TOKEN": TOKEN,
-        "VULCAN_DEBUG": "1",
         "HF_ENDPOINT": "http://127.0.0.1:9",
         "HF_HOME": str(tmp_path / "hf"),
     }
-    if name == "VULCAN_TOKEN_FILE":
-        env["VULCAN_TOKEN"] = ""
-    ran = vulcan("sync", "--max-retries", "0", home=tmp_path, env=env | {name: value})
-    assert (ran.code in {4, 5}, leaks(ran)) == (True, False), ran
-    assert files_with_mark(spool) == []
+    without = {"VULCAN_TOKEN_FILE": {"VULCAN_TOKEN": ""}}
+    words = ("sync", "--max-retries", "0")
+    lines = [
+        Line(words, {**usual, **without.get(name, {}), name: value}) for name, value in VARIABLES
+    ]
+    ran = ran_all(tmp_path, spool, lines)
+    told = {
+        variable: (each.code in {4, 5}, leaks(each))
+        for variable, each in zip(VARIABLES, ran, strict=True)
+    }
+    assert told == dict.fromkeys(VARIABLES, (True, False))
+    assert files_with_mark(spool, tmp_path / "said") == []
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        f'token = "{TOKEN}"',
-        f'repo = "{URL}"',
-        f'project = "{TOKEN}"',
-        f'"{TOKEN}" = 1',
-        f'budget = "{TOKEN}"',
-        f"# {TOKEN}\nrepo = [",
-    ],
+SETTINGS = (
+    f'token = "{TOKEN}"',
+    f'repo = "{URL}"',
+    f'project = "{TOKEN}"',
+    f'"{TOKEN}" = 1',
+    f'budget = "{TOKEN}"',
+    f"# {TOKEN}\nrepo = [",
 )
-def test_p16_no_settings_file_is_said(tmp_path: Path, spool: Path, text: str) -> None:
-    (tmp_path / "vulcan.toml").write_text(text)
-    env = {"VULCAN_STAGING_DIR": str(spool), "VULCAN_DEBUG": "1"}
-    ran = vulcan(*STAGE, home=tmp_path, env=env)
-    assert (ran.code, leaks(ran)) == (4, False), ran
-    assert files_with_mark(spool) == []
 
 
-@pytest.mark.parametrize(
-    "columns",
-    [
-        {"tags": ["fine", TOKEN]},
-        {"extra_data": ["{}", f'{{"auth": "Bearer {MARK}abcdef"}}']},
-        {"note": ["see", URL]},
-        {"notes": [["fine"], ["deep", TOKEN]]},
-        {TOKEN: [1, 2]},
-        {"tau_im": ["3.0", TOKEN]},
-        {"created_at": ["2026-01-01", TOKEN]},
-        {"h11": ["272", TOKEN]},
-    ],
+def test_p16_no_settings_file_is_said(tmp_path: Path, spool: Path) -> None:
+    places = [tmp_path / f"place{number}" for number in range(len(SETTINGS))]
+    for place, text in zip(places, SETTINGS, strict=True):
+        place.mkdir()
+        (place / "vulcan.toml").write_text(text)
+    ran = ran_all(tmp_path, spool, [Line(STAGE, cwd=place) for place in places])
+    told = {text: (each.code, leaks(each)) for text, each in zip(SETTINGS, ran, strict=True)}
+    assert told == dict.fromkeys(SETTINGS, (4, False))
+    assert files_with_mark(spool, tmp_path / "said") == []
+
+
+COLUMNS: tuple[dict[str, list[object]], ...] = (
+    {"tags": ["fine", TOKEN]},
+    {"extra_data": ["{}", f'{{"auth": "Bearer {MARK}abcdef"}}']},
+    {"note": ["see", URL]},
+    {"notes": [["fine"], ["deep", TOKEN]]},
+    {TOKEN: [1, 2]},
+    {"tau_im": ["3.0", TOKEN]},
+    {"created_at": ["2026-01-01", TOKEN]},
+    {"h11": ["272", TOKEN]},
 )
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_p16_no_input_with_what_looks_like_a_token_is_staged(
-    tmp_path: Path, spool: Path, columns: dict[str, list[object]], ending: str
+    tmp_path: Path, spool: Path, ending: str
 ) -> None:
-    frame = rows(2, **columns)
-    file = tmp_path / f"input.{ending}"
-    if ending == "parquet":
-        frame.write_parquet(file)
-    else:
-        lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
-        text = frame.with_columns(
-            pl.col(name).map_elements(lambda cell: str(cell.to_list()).replace("'", '"'), pl.String)
-            for name in lists
-        )
-        text.write_csv(file)
+    lines = []
+    for number, columns in enumerate(COLUMNS):
+        file = tmp_path / f"input{number}.{ending}"
+        write_input(rows(2, **columns), file)
+        geometry = () if "h11" in columns else ("-g", GEOMETRY)
+        lines.append(Line(("stage", str(file), *geometry)))
     before = tree(spool)
-    env = {"VULCAN_STAGING_DIR": str(spool), "VULCAN_DEBUG": "1"}
-    words = () if "h11" in columns else ("-g", GEOMETRY)
-    ran = vulcan("stage", file, *words, home=tmp_path, env=env)
-    assert (ran.code, leaks(ran)) == (3, False), ran
+    ran = ran_all(tmp_path, spool, lines)
+    assert [(each.code, leaks(each)) for each in ran] == [(3, False)] * len(COLUMNS), ran
     assert tree(spool) == before
+    assert files_with_mark(tmp_path / "said") == []
+
+
+def write_input(frame: pl.DataFrame, file: Path) -> None:
+    """A frame as a solver may leave it: parquet, or CSV whose lists are JSON text."""
+    if file.suffix == ".parquet":
+        frame.write_parquet(file)
+        return
+    lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
+    text = frame.with_columns(
+        pl.col(name).map_elements(lambda cell: str(cell.to_list()).replace("'", '"'), pl.String)
+        for name in lists
+    )
+    text.write_csv(file)
 
 
 ECHO = {"error": f"token {TOKEN} is no good; Bearer {MARK}0123456789"}
@@ -372,7 +408,7 @@ ECHO = {"error": f"token {TOKEN} is no good; Bearer {MARK}0123456789"}
 def test_p16_a_hub_that_repeats_the_token_is_not_repeated(
     tmp_path: Path,
     spool: Path,
-    hub: HubProcess,
+    hub: LocalHub,
     recorder: Recorder,
     fault: tuple[str, int],
 ) -> None:
@@ -390,7 +426,7 @@ def test_p16_a_hub_that_repeats_the_token_is_not_repeated(
 
 
 def test_p16_no_reader_repeats_what_the_hub_repeats(
-    tmp_path: Path, spool: Path, hub: HubProcess, recorder: Recorder
+    tmp_path: Path, spool: Path, hub: LocalHub, recorder: Recorder
 ) -> None:
     env = online(recorder, tmp_path)
     assert vulcan("sync", home=tmp_path, env=env).code == 0
@@ -409,7 +445,7 @@ def test_p16_no_reader_repeats_what_the_hub_repeats(
 
 
 def test_p16_all_that_reaches_the_hub_is_free_of_it_but_one_header(
-    tmp_path: Path, spool: Path, hub: HubProcess, recorder: Recorder
+    tmp_path: Path, spool: Path, hub: LocalHub, recorder: Recorder
 ) -> None:
     (spool / "pending" / f"{TOKEN}.parquet").write_bytes(b"PAR1")
     env = online(recorder, tmp_path)
@@ -430,7 +466,7 @@ def test_p16_all_that_reaches_the_hub_is_free_of_it_but_one_header(
 
 
 def test_p16_a_shard_with_what_looks_like_a_token_is_set_aside(
-    tmp_path: Path, spool: Path, hub: HubProcess, recorder: Recorder
+    tmp_path: Path, spool: Path, hub: LocalHub, recorder: Recorder
 ) -> None:
     (good,) = (spool / "pending").glob("*.parquet")
     metadata = pl.read_parquet_metadata(good)

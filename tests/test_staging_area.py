@@ -24,13 +24,6 @@ from vulcan_cli.staging.records import RecordError
 SHA = "a" * 64
 
 
-@pytest.fixture
-def area(tmp_path: Path) -> StagingArea:
-    made = StagingArea(tmp_path / "staging")
-    made.create()
-    return made
-
-
 def test_it_is_made_with_the_folders_above_it(tmp_path: Path) -> None:
     area = StagingArea(tmp_path / "deep" / "staging")
     assert not area.exists()

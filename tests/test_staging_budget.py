@@ -19,13 +19,6 @@ from vulcan_cli.staging.records import RecordError
 NOW = 1_000_000.0
 
 
-@pytest.fixture
-def area(tmp_path: Path) -> StagingArea:
-    made = StagingArea(tmp_path / "staging")
-    made.create()
-    return made
-
-
 class Clock:
     def __init__(self) -> None:
         self.now = NOW

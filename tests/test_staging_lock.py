@@ -29,13 +29,6 @@ from vulcan_cli.staging.lock import (
 )
 
 
-@pytest.fixture
-def area(tmp_path: Path) -> StagingArea:
-    made = StagingArea(tmp_path / "staging")
-    made.create()
-    return made
-
-
 class Watch:
     """A monotonic clock that moves only while somebody sleeps, and what happens meanwhile."""
 

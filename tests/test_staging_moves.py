@@ -32,13 +32,6 @@ from vulcan_cli.vacua.geometry import path_of_file_name
 PAIR = [name_of("a"), meta_of("a")]
 
 
-@pytest.fixture
-def area(tmp_path: Path) -> StagingArea:
-    made = StagingArea(tmp_path / "staging")
-    made.create()
-    return made
-
-
 def sent(path: Path) -> Sent:
     return Sent(hashlib.sha256(path.read_bytes()).hexdigest(), Identity.of(path.lstat()))
 

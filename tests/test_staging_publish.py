@@ -40,13 +40,6 @@ from vulcan_cli.staging.publish import Publication
 PAIR = [name_of("a"), meta_of("a")]
 
 
-@pytest.fixture
-def area(tmp_path: Path) -> StagingArea:
-    made = StagingArea(tmp_path / "staging")
-    made.create()
-    return made
-
-
 def is_whole(area: StagingArea, name: str = "a") -> bool:
     """A parquet that is there, complete, with a sidecar that is true of it."""
     beside = area.read_sidecar("pending", name_of(name))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ import pytest
 from huggingface_hub import constants
 
 from tests.dataset_support import STAGING
-from tests.hub_support import plain_lfs
-from tests.hubserver import Fault, HubThread, LocalHub, Refusal
+from tests.hubserver import Fault, LocalHub, Refusal
 from tests.sync_support import (
     NAME,
     Place,
@@ -53,37 +51,6 @@ PEERS = {
     for file in sorted((STAGING / state).glob("*.parquet"))
 }
 """Shards that the peer wrote, by path in the repo."""
-
-
-@pytest.fixture(params=["directory", "hub"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    if request.param == "directory":
-        made = Place("directory", tmp_path)
-        made.folder.mkdir()
-        yield made
-        return
-    with plain_lfs(), HubThread(tmp_path / "hub") as hub:
-        hub.create_repo(NAME)
-        yield Place("hub", tmp_path, hub)
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[LocalHub]:
-    with plain_lfs(), HubThread(tmp_path / "hub") as running:
-        running.create_repo(NAME)
-        yield running
-
-
-@pytest.fixture
-def area(tmp_path: Path) -> StagingArea:
-    made = StagingArea(tmp_path / "staging")
-    made.create()
-    return made
-
-
-@pytest.fixture
-def hub_place(hub: LocalHub, tmp_path: Path) -> Place:
-    return Place("hub", tmp_path, hub)
 
 
 def run(area: StagingArea, repo: Repo, **options: Any) -> SyncReport:

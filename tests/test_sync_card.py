@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.hub_support import plain_lfs
-from tests.hubserver import Fault, HubThread, LocalHub, Refusal
+from tests.hubserver import Fault, LocalHub, Refusal
 from tests.sync_support import NAME, Place, path_of, put, put_many, shard_bytes
 from vulcan_cli.dataset.card import About, card
 from vulcan_cli.dataset.sources import locate
@@ -27,37 +25,6 @@ pytestmark = pytest.mark.filterwarnings(
 README = "README.md"
 VALIDATE = "/api/validate-yaml"
 SAID: dict[str, Any] = {"licence": "cc-by-4.0", "citation": "Us (2026)"}
-
-
-@pytest.fixture(params=["directory", "hub"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    if request.param == "directory":
-        made = Place("directory", tmp_path)
-        made.folder.mkdir()
-        yield made
-        return
-    with plain_lfs(), HubThread(tmp_path / "hub") as hub:
-        hub.create_repo(NAME)
-        yield Place("hub", tmp_path, hub)
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[LocalHub]:
-    with plain_lfs(), HubThread(tmp_path / "hub") as running:
-        running.create_repo(NAME)
-        yield running
-
-
-@pytest.fixture
-def hub_place(hub: LocalHub, tmp_path: Path) -> Place:
-    return Place("hub", tmp_path, hub)
-
-
-@pytest.fixture
-def area(tmp_path: Path) -> StagingArea:
-    made = StagingArea(tmp_path / "staging")
-    made.create()
-    return made
 
 
 def run(area: StagingArea, repo: Repo, **options: Any) -> SyncReport:

@@ -72,17 +72,9 @@ not_root = pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 
 
 @pytest.fixture
-def area(tmp_path: Path) -> StagingArea:
-    made = StagingArea(tmp_path / "staging")
-    made.create()
-    return made
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    made = Place("directory", tmp_path)
-    made.folder.mkdir()
-    return made
+def place(folder_place: Place) -> Place:
+    """These are facts about files: one kind of repo is enough."""
+    return folder_place
 
 
 def run(area: StagingArea, place: Place, **options: Any) -> SyncReport:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from tests.hub_support import addition, plain_lfs
-from tests.hubserver import HubThread
+from tests.hub_support import addition
 from tests.sync_support import (
-    NAME,
     FakeTime,
     Hooked,
     Killed,
@@ -45,32 +42,6 @@ from vulcan_cli.sync.report import SyncReport
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
 )
-
-
-@pytest.fixture(params=["directory", "hub"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    if request.param == "directory":
-        made = Place("directory", tmp_path)
-        made.folder.mkdir()
-        yield made
-        return
-    with plain_lfs(), HubThread(tmp_path / "hub") as hub:
-        hub.create_repo(NAME)
-        yield Place("hub", tmp_path, hub)
-
-
-@pytest.fixture
-def folder_place(tmp_path: Path) -> Place:
-    made = Place("directory", tmp_path)
-    made.folder.mkdir()
-    return made
-
-
-@pytest.fixture
-def area(tmp_path: Path) -> StagingArea:
-    made = StagingArea(tmp_path / "staging")
-    made.create()
-    return made
 
 
 def run(area: StagingArea, repo: Repo | Hooked, **options: Any) -> SyncReport:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from email.utils import formatdate
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from tests.hub_support import plain_lfs
 from tests.hubserver import BAD, READ, WRITE, Fault, HubThread, LocalHub, Refusal, Token
 from tests.sync_support import (
     NAME,
@@ -52,20 +49,6 @@ pytestmark = pytest.mark.filterwarnings(
 
 COMMIT = f"/api/datasets/{NAME}/commit/"
 HEAD = f"GET /api/datasets/{NAME}/revision/"
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[LocalHub]:
-    with plain_lfs(), HubThread(tmp_path / "hub") as running:
-        running.create_repo(NAME)
-        yield running
-
-
-@pytest.fixture
-def area(tmp_path: Path) -> StagingArea:
-    made = StagingArea(tmp_path / "staging")
-    made.create()
-    return made
 
 
 @pytest.fixture

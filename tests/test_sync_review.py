@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from tests.hub_support import plain_lfs
-from tests.hubserver import Fault, HubThread, LocalHub
+from tests.hubserver import Fault, LocalHub
 from tests.sync_support import (
     NAME,
     FakeTime,
@@ -41,20 +38,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 COMMIT = f"/api/datasets/{NAME}/commit/"
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[LocalHub]:
-    with plain_lfs(), HubThread(tmp_path / "hub") as running:
-        running.create_repo(NAME)
-        yield running
-
-
-@pytest.fixture
-def area(tmp_path: Path) -> StagingArea:
-    made = StagingArea(tmp_path / "staging")
-    made.create()
-    return made
 
 
 def run(area: StagingArea, repo: Repo | Hooked, **options: Any) -> SyncReport:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.hub_support import plain_lfs
-from tests.hubserver import Fault, HubThread
+from tests.hubserver import Fault
 from tests.sync_support import (
     NAME,
     FakeTime,
@@ -36,25 +34,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 DAY = 86_400.0
-
-
-@pytest.fixture(params=["directory", "hub"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    if request.param == "directory":
-        made = Place("directory", tmp_path)
-        made.folder.mkdir()
-        yield made
-        return
-    with plain_lfs(), HubThread(tmp_path / "hub") as hub:
-        hub.create_repo(NAME)
-        yield Place("hub", tmp_path, hub)
-
-
-@pytest.fixture
-def area(tmp_path: Path) -> StagingArea:
-    made = StagingArea(tmp_path / "staging")
-    made.create()
-    return made
 
 
 def synced(area: StagingArea, place: Place, count: int = 3) -> tuple[list[str], FakeTime]:

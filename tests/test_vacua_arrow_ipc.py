@@ -136,7 +136,7 @@ def test_random_text(text: str) -> None:
     reads_or_raises_value_error(text)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.data())
 def test_mutated_messages(data: st.DataObject) -> None:
     raw = bytearray(base64.b64decode(schema_message({"x": EXTENSIONS["pair"][0]}, METADATA)))

@@ -261,7 +261,7 @@ def reads_or_is_bad(data: bytes) -> None:
     assert (type(footer.n_rows), footer.schema_version) == (int, 1)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_mutated_footers(data: st.DataObject) -> None:
     raw = bytearray(data.draw(st.sampled_from([GOOD, OURS])))
@@ -285,7 +285,6 @@ def test_broken_rows_have_no_digest_and_end_no_process(seed: int, tmp_path: Path
         assert digest is None or re.fullmatch("[0-9a-f]{32}", digest)
 
 
-@settings(max_examples=100)
 @given(st.binary(max_size=300))
 def test_random_footers(middle: bytes) -> None:
     reads_or_is_bad(b"PAR1" + middle + len(middle).to_bytes(4, "little") + b"PAR1")

@@ -30,7 +30,7 @@ MOST_POINTS = 4000
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#555555"
 _SIZE, _DPI = (7.0, 5.0), 160
 _CELLS = 50
-_SUBSCRIPTS = str.maketrans({each: f"$_{number}$" for number, each in enumerate("₀₁₂₃₄₅₆₇₈₉")})
+_SUBSCRIPTS = {each: f"$_{number}$" for number, each in enumerate("₀₁₂₃₄₅₆₇₈₉")} | {"_s": "$_s$"}
 
 
 def picture(figure: Figure, ending: str) -> bytes:
@@ -129,8 +129,8 @@ def _dates(axes: Axes) -> None:
 
 
 def _text(text: str) -> str:
-    """Text for Matplotlib, whose font has few subscripts."""
-    return text.translate(_SUBSCRIPTS)
+    """Text for Matplotlib, which sets subscripts itself: those of digits, and that of g_s."""
+    return re.sub(r"[₀-₉]|(?<=\bg)_s\b", lambda found: _SUBSCRIPTS[found[0]], text)
 
 
 def _saved(sheet: Sheet, form: str) -> bytes:
