@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import settings
 
 from tests.hub_support import plain_lfs
 from tests.hubserver import HubThread, LocalHub
-from tests.peer_support import Peer, PeerMissingError, install
+from tests.peer_support import Peer, PeerMissingError, begin_to_install, install
 from tests.sync_support import NAME, Place
 from vulcan_cli.staging.area import StagingArea
 
@@ -20,6 +21,26 @@ from vulcan_cli.staging.area import StagingArea
 settings.register_profile("usual", deadline=None, max_examples=30)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("usual")
+
+_INSTALLING = pytest.StashKey[subprocess.Popen[bytes] | None]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that ask for the peer come last; it is installed while the others run."""
+    items.sort(key=_asks_for_the_peer)
+    is_first = os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"
+    if is_first and any(map(_asks_for_the_peer, items)) and not config.option.collectonly:
+        config.stash[_INSTALLING] = begin_to_install()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    installing = config.stash.get(_INSTALLING, None)
+    if installing is not None:
+        installing.wait()
+
+
+def _asks_for_the_peer(item: pytest.Item) -> bool:
+    return "peer" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture

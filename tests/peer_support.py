@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from tests.cli_support import CHECKOUT
 from tests.hubserver import LocalHub
 
 REQUIREMENT = "stringforge==0.1.1"
@@ -108,13 +109,11 @@ def install(python: str = sys.executable) -> Peer:
     Raises:
         PeerMissingError: It cannot be installed: no network, say.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vulcan-tests"
-    contents = hashlib.sha256(repr((sys.version, _STEPS)).encode()).hexdigest()
-    folder = cache / f"{REQUIREMENT.replace('==', '-')}-{contents[:12]}"
+    folder = _folder()
     made = folder / "made"
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with _locked(cache / f"{folder.name}.lock"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder.with_name(f"{folder.name}.lock")):
             if not made.exists():
                 _run([python, "-m", "venv", "--clear", str(folder)])
                 for step in _STEPS:
@@ -124,6 +123,25 @@ def install(python: str = sys.executable) -> Peer:
     except (OSError, subprocess.SubprocessError) as error:
         raise PeerMissingError(str(error)) from error
     return Peer(folder / "bin/python")
+
+
+def begin_to_install() -> subprocess.Popen[bytes] | None:
+    """A process that installs the peer while others work; None where it is installed."""
+    if (_folder() / "made").exists():
+        return None
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.peer_support"],
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _folder() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vulcan-tests"
+    contents = hashlib.sha256(repr((sys.version, _STEPS)).encode()).hexdigest()
+    return cache / f"{REQUIREMENT.replace('==', '-')}-{contents[:12]}"
 
 
 @contextmanager
@@ -147,3 +165,7 @@ def _clean_environment() -> dict[str, str]:
         for name, text in os.environ.items()
         if not name.startswith(("HF_", "STRINGFORGE_", "VULCAN_", "PYTHON"))
     }
+
+
+if __name__ == "__main__":
+    install()
