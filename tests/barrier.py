@@ -26,7 +26,7 @@ class Waiting:
 
     def finish(self) -> Ran:
         """What it did."""
-        out, err = self.process.communicate(timeout=300)
+        out, err = self.process.communicate(timeout=1200)
         return Ran(self.process.returncode, out, err)
 
 

@@ -152,6 +152,17 @@ def test_p10_an_unreadable_history_is_full_for_one_window(
     budget.spend()
 
 
+@pytest.mark.parametrize("error", ["EIO", "ESTALE"])
+@pytest.mark.parametrize("call", ["openat", "read"])
+def test_p7_an_error_that_passes_closes_no_window(area: StagingArea, call: str, error: str) -> None:
+    write(peers(area), [])
+    write(ours(area), [])
+    # The path that strace watches is the one that the call names, or that of what it has open.
+    watched = ("-P", "repo.json", "-P", str(ours(area)))
+    spoilt = (*inject(call, f"error={error}"), *watched)
+    assert run_all([start("spend", area.root, 5, under=spoilt)]) == ["5"]
+
+
 def test_p10_an_unreadable_link_or_folder_is_full(area: StagingArea, clock: Clock) -> None:
     secret = area.root / "secret"
     write(secret, [])

@@ -150,7 +150,12 @@ def work(name: str, seconds: int) -> None:
     reader, _ = READERS[name]
     atheris.instrument_func(reader)
     options = ["fuzz", f"-max_total_time={seconds}", "-max_len=65536", "-timeout=30"]
-    atheris.Setup([*options, "-rss_limit_mb=4096", str(WORK / "corpus")], reader)
+    # What ended it is kept, and not in the checkout.
+    options += [
+        "-rss_limit_mb=4096",
+        f"-artifact_prefix={tempfile.gettempdir()}/vulcan-fuzz-{name}-",
+    ]
+    atheris.Setup([*options, str(WORK / "corpus")], reader)
     atheris.Fuzz()
 
 

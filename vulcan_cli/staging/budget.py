@@ -264,7 +264,7 @@ class Budget:
 
     def _read(self, folder: Folder, name: str, now: float) -> _History:
         try:
-            return _parse(folder.read(name, RECORD_LIMIT), now)
+            return _parse(_read_twice(folder, name), now)
         except FileNotFoundError:
             return _History((), None, None, damaged=False)
         except (OSError, BadShard, RecordError):
@@ -327,6 +327,16 @@ class Budget:
             else:
                 return
         raise TryLater("another process has held the lock of the commit budget for too long")
+
+
+def _read_twice(folder: Folder, name: str) -> bytes:
+    """The bytes of a history: an error that passes, as NFS has them, must not close a window."""
+    try:
+        return folder.read(name, RECORD_LIMIT)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return folder.read(name, RECORD_LIMIT)
 
 
 def _parse(data: bytes, now: float) -> _History:

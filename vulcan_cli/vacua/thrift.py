@@ -91,24 +91,25 @@ def struct(data: bytes, place: int, readers: Mapping[int, Reader]) -> tuple[dict
 
 def skip(data: bytes, place: int, kind: int) -> int:
     """Where the value of this kind, which begins at `place`, has ended."""
-    if kind in (BYTE, I16, I32, I64):
-        return place + 1 if kind == BYTE else varint(data, place)[1]
-    if kind == DOUBLE:
-        return place + 8
+    # Most values are numbers and texts of one byte's length, and a footer has hundreds.
+    if I16 <= kind <= I64:
+        return place + 1 if data[place] < 128 else varint(data, place)[1]
     if kind == BINARY:
         length, start = varint(data, place)
         return start + length
-    if kind in (LIST, SET):
-        return _skip_list(data, place)
     if kind == STRUCT:
         return _skip_struct(data, place)
+    if kind in (LIST, SET):
+        return _skip_list(data, place)
+    if kind in (BYTE, DOUBLE):
+        return place + (1 if kind == BYTE else 8)
     raise ValueError(f"parquet holds no values of kind {kind} here")
 
 
 def _skip_list(data: bytes, place: int) -> int:
     count, kind = data[place] >> 4, data[place] & 15
     place += 1
-    if count == 15:
+    if count == _LONG_LIST:
         count, place = varint(data, place)
     # Each takes a byte at least, and a count alone must not keep anybody busy.
     if count > len(data) - place:
@@ -119,11 +120,11 @@ def _skip_list(data: bytes, place: int) -> int:
 
 
 def _skip_struct(data: bytes, place: int) -> int:
-    while data[place] != STOP:
-        header = data[place]
+    while header := data[place]:
         place += 1
-        if not header >> 4:
+        if header < 16:
             place = varint(data, place)[1]
-        if header & 15 not in (TRUE, FALSE):
-            place = skip(data, place, header & 15)
+        kind = header & 15
+        if not TRUE <= kind <= FALSE:
+            place = skip(data, place, kind)
     return place + 1
