@@ -9,11 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.cli_in_process import run
 from tests.cli_shards import staged
 from tests.cli_support import CHECKOUT, clean
+from tests.vacua_support import rows
 from vulcan_cli.cli.app import COMMANDS
 
 SCRIPTS = CHECKOUT / "completions"
@@ -212,6 +214,28 @@ def test_answers_to_a_shell(
 ) -> None:
     asked = {**env, **variables, "_VULCAN_COMPLETE": f"complete_{shell}"}
     assert said(["vulcan"], asked) == words
+
+
+def test_no_shell_is_offered_what_it_would_run(env: dict[str, str], tmp_path: Path) -> None:
+    """A worker names its columns as it likes; zsh evaluates what it is told, and so does Enter."""
+    run_by_a_shell = ("$(x)", "\\$(x)", "`x`", "\\`x`", ";x", "'$(x)'", '"$(x)"', "|x", "*", " x")
+    columns = [pl.lit(1).alias(f"mine{end}") for end in ("", *run_by_a_shell)]
+    staged(tmp_path, "night-shift", rows().with_columns(columns))
+    assert run("sync", "--repo", "./repo", "--create-repo", *STAGING, cwd=tmp_path).code == 0
+    env = {**env, "VULCAN_STAGING_DIR": "spool", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    line = "vulcan query --columns min"
+    asked = {"_TYPER_COMPLETE_ARGS": line, "COMP_WORDS": line, "COMP_CWORD": "3"}
+
+    words = {
+        shell: said(["vulcan"], {**env, **asked, "_VULCAN_COMPLETE": f"complete_{shell}"})
+        for shell in STARTS
+    }
+
+    assert words == {
+        "bash": "mine\n",
+        "zsh": """_arguments '*: :(("mine":"1 shard"))'\n""",
+        "fish": "mine\t1 shard\n",
+    }
 
 
 def test_a_shell_we_do_not_know(env: dict[str, str]) -> None:

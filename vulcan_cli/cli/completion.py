@@ -13,6 +13,8 @@ from vulcan_cli.settings import COMPLETION_VARIABLE
 if TYPE_CHECKING:
     from typer.core import TyperGroup
 
+_ESCAPED = str.maketrans({'"': '""', "'": "''", "$": r"\$", "`": r"\`", ":": r"\\:", "\\": r"\\\\"})
+
 
 class _Zsh(ZshComplete):
     """As Typer's, which loads rich to take markup out of help texts; ours have none."""
@@ -44,6 +46,4 @@ def answer(program: TyperGroup, request: str) -> int:
 
 def _quoted(text: str) -> str:
     """Text inside double quotes of zsh's `_arguments`, which stand in single quotes themselves."""
-    for letter, escaped in (('"', '""'), ("'", "''"), ("$", "\\$"), ("`", "\\`"), (":", r"\\:")):
-        text = text.replace(letter, escaped)
-    return text
+    return text.translate(_ESCAPED)

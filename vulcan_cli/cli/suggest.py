@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 MOST = 200
 """More than these nobody reads; one more letter makes them fewer."""
 
+# What any worker may call a column must not be what a shell runs at a TAB, or at Enter.
+_PLAIN = re.compile(r"[A-Za-z0-9_.+-]*", re.ASCII)
+
 _BOUNDED = (
     *("tau_re", "tau_im", "tadpole_charge", "W_re", "W_im", "g_s", "m_gravitino", "residual"),
     *("is_susy", "is_isd"),
@@ -102,7 +105,8 @@ def run_ids_in(state: State) -> PlainCompleter:
         except VulcanError:
             return []
         names = (entry.name.removesuffix(".parquet").partition("__run_")[2] for entry in entries)
-        return sorted({name for name in names if name and name.startswith(incomplete)})[:MOST]
+        plain = {name for name in names if name and _PLAIN.fullmatch(name)}
+        return sorted(name for name in plain if name.startswith(incomplete))[:MOST]
 
     return complete
 
@@ -131,7 +135,8 @@ def _found(ctx: Context, key: str, beginning: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for state in states:
         for value, count in find(area, state, key, beginning, MOST).items():
-            found[value] = found.get(value, 0) + count
+            if _PLAIN.fullmatch(value):
+                found[value] = found.get(value, 0) + count
     return dict(sorted(found.items())[:MOST])
 
 
