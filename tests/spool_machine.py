@@ -41,7 +41,7 @@ from vulcan_cli.hub.repo import Commit, Trouble, Unknown
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, STATES, StagingArea
 from vulcan_cli.staging.aside import HEAPS, entries_aside
 from vulcan_cli.staging.journal import Journal
-from vulcan_cli.staging.lock import break_lease
+from vulcan_cli.staging.lease import break_lease
 from vulcan_cli.sync.drain import SyncOptions, sync
 from vulcan_cli.sync.retry import retry_failed
 from vulcan_cli.sync.timing import Clock

@@ -23,7 +23,8 @@ from vulcan_cli.files import link_exclusive, new_temporary
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.aside import set_aside
 from vulcan_cli.staging.budget import Budget
-from vulcan_cli.staging.lock import SyncLock, break_lease
+from vulcan_cli.staging.lease import break_lease
+from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moving, move, retry
 from vulcan_cli.staging.publish import Publication, Published, publish
 from vulcan_cli.vacua.geometry import file_name

@@ -28,7 +28,8 @@ from vulcan_cli import errors
 from vulcan_cli.cli.explain import EXIT_STATUSES
 from vulcan_cli.errors import VulcanError
 from vulcan_cli.staging.area import StagingArea
-from vulcan_cli.staging.lock import SyncLock, break_lease, read_lease
+from vulcan_cli.staging.lease import break_lease, read_lease
+from vulcan_cli.staging.lock import SyncLock
 
 NAME = "alice/vacua"
 STAGING = ("--staging-dir", "spool")

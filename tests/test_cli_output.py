@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli_support import clean, on_terminal
-from vulcan_cli.cli.output import printable
+from vulcan_cli.cli.text import printable
 
 TOKEN = "hf_" + "abcdefghij" * 3
 

@@ -17,7 +17,7 @@ from tests.cli_support import VULCAN, clean, vulcan
 from tests.staging_tools import run, start
 from vulcan_cli.quantities import format_moment
 from vulcan_cli.staging.area import StagingArea
-from vulcan_cli.staging.lock import Owner, has_lease
+from vulcan_cli.staging.lease import Owner, has_lease
 
 SINCE = 1_790_000_000.0
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from tests.dataset_support import STAGING, listed, put, vacua
-from vulcan_cli.dataset import query as query_module
+from vulcan_cli.dataset import scan
 from vulcan_cli.dataset.catalog import Catalog, Source
 from vulcan_cli.dataset.filters import Filters, parse_integers
 from vulcan_cli.dataset.query import query, query_sql, run_sql
@@ -58,8 +58,8 @@ def test_everything_comes_in_the_order_of_paths_and_rows() -> None:
 def test_batches_and_pieces_do_not_show(
     monkeypatch: pytest.MonkeyPatch, files: int, pieces: int
 ) -> None:
-    monkeypatch.setattr(query_module, "_BATCH_FILES", files)
-    monkeypatch.setattr(query_module, "_PIECE_ROWS", pieces)
+    monkeypatch.setattr(scan, "_BATCH_FILES", files)
+    monkeypatch.setattr(scan, "_PIECE_ROWS", pieces)
     assert_frame_equal(ask(PEERS), WHOLE)
     assert_frame_equal(ask(PEERS, limit=100), WHOLE.head(100))
     assert_frame_equal(
@@ -281,8 +281,8 @@ def test_a_shard_that_fails_while_read_is_left_out_and_told(
     files: int,
 ) -> None:
     """One file at a time is read in pieces, of which none is in the result."""
-    monkeypatch.setattr(query_module, "_BATCH_FILES", files)
-    monkeypatch.setattr(query_module, "_PIECE_ROWS", 5)
+    monkeypatch.setattr(scan, "_BATCH_FILES", files)
+    monkeypatch.setattr(scan, "_PIECE_ROWS", 5)
     sources = [put(tmp_path, vacua(20), f"run{n}", h11=3, h12=2) for n in range(10)]
     catalog = Catalog.read(sources)
     harm(sources[at].file)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from vulcan_cli.dataset.splits import Share, Splits, assignments, shares, split_of, uniform
+from vulcan_cli.dataset.splits import Share, Splits, assignments, shares, uniform
 from vulcan_cli.errors import UsageError
 
 VECTORS: list[dict[str, Any]] = json.loads(
@@ -42,11 +42,6 @@ def test_the_vectors_name_no_setting_that_is_not_tested() -> None:
     assert {name for vector in VECTORS for name in vector["split"]} == set(SETTINGS)
 
 
-def test_the_function_takes_what_the_class_takes() -> None:
-    assert split_of("0d44d6f7e8aa0570") == "train"
-    assert split_of("f5545078ba63ecd9", fractions=(0.5, 0.25, 0.25)) == "val"
-
-
 @given(st.lists(IDS | st.none(), max_size=30), st.text(max_size=5))
 def test_a_column_gets_what_each_id_gets_alone(ids: list[str | None], salt: str) -> None:
     splits = Splits(("a", "b", "c", "d"), (0.25, 0.25, 0.25, 0.25), salt)
@@ -60,7 +55,7 @@ def test_a_column_gets_what_each_id_gets_alone(ids: list[str | None], salt: str)
 
 @given(IDS)
 def test_an_empty_split_receives_nothing(geometry_id: str) -> None:
-    assert split_of(geometry_id, splits=("none", "all"), fractions=(0, 1)) == "all"
+    assert Splits(("none", "all"), (0, 1)).of(geometry_id) == "all"
 
 
 def test_the_last_split_takes_what_rounding_leaves_over() -> None:

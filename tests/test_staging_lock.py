@@ -19,14 +19,8 @@ from tests.staging_tools import inject, names, start
 from vulcan_cli.errors import LeaseLost, NotSetUp, SyncAtWork
 from vulcan_cli.files import Folder
 from vulcan_cli.staging.area import StagingArea
-from vulcan_cli.staging.lock import (
-    Owner,
-    SyncLock,
-    _read,
-    break_lease,
-    has_lease,
-    read_owner,
-)
+from vulcan_cli.staging.lease import Owner, break_lease, has_lease, read_in, read_owner
+from vulcan_cli.staging.lock import SyncLock
 
 
 class Watch:
@@ -298,7 +292,7 @@ def test_p11_no_lease_raises_anything(data: bytes | str) -> None:
         fd, name = folder.new_temporary()
         try:
             os.write(fd, data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data)
-            found = _read(folder, name)
+            found = read_in(folder, name)
             assert found is not None
             if found.owner is not None:
                 found.owner.is_gone()

@@ -34,7 +34,7 @@ from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.aside import entries_aside
 from vulcan_cli.staging.budget import PEER_BUDGET, Budget
 from vulcan_cli.staging.journal import Journal
-from vulcan_cli.staging.lock import break_lease
+from vulcan_cli.staging.lease import break_lease
 from vulcan_cli.sync.drain import SyncOptions, rehearse, sync
 from vulcan_cli.sync.report import SyncReport
 

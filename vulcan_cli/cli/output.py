@@ -12,16 +12,16 @@ import json
 import os
 import shutil
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from threading import Lock
 from typing import BinaryIO, Literal, TextIO, cast
 
 from vulcan_cli.cli import screen
 from vulcan_cli.cli.explain import Explanation
+from vulcan_cli.cli.progress import Bar, Counter
+from vulcan_cli.cli.text import aligned, clean, cut, fields, printable
 from vulcan_cli.errors import DiskTrouble
 from vulcan_cli.settings import Display, read_display
 from vulcan_cli.vacua.secrets import scrub
@@ -31,11 +31,6 @@ Style = Literal["bold", "dim", "red", "yellow", "green"]
 _CODES: Mapping[Style, str] = {"bold": "1", "dim": "2", "red": "31", "yellow": "33", "green": "32"}
 STDOUT = Path("standard output")
 """What stdout is called in an error."""
-
-_GAP = "  "
-
-PROGRESS_AFTER_S = 1.0
-"""What is done sooner shows no progress bar."""
 
 
 class Output:
@@ -66,7 +61,7 @@ class Output:
         self._display = read_display() if display is None else display
         self._reader_gone = False
         self._held: list[str] | None = None
-        self._bar: _Bar | None = None
+        self._bar: Bar | None = None
 
     @property
     def to_terminal(self) -> bool:
@@ -104,14 +99,14 @@ class Output:
 
     def lines(self, texts: Iterable[str]) -> None:
         """Write lines of data, then let readers have them."""
-        safe = _fields if self.to_terminal else _as_it_is
+        safe: Callable[[str], str] = fields if self.to_terminal else str
         for text in texts:
             self._write(scrub(safe(text)) + "\n")
         self._flush()
 
     def json(self, document: object) -> None:
         """Write one JSON document, on one line, in ASCII; NaN and infinities become null."""
-        self._write(json.dumps(_clean(document), allow_nan=False) + "\n")
+        self._write(json.dumps(clean(document), allow_nan=False) + "\n")
         self._flush()
 
     def table(
@@ -133,9 +128,9 @@ class Output:
         cells = [[scrub(printable(cell)) for cell in row] for row in rows]
         head = [list(header)] if header else []
         widths = [max(map(len, column)) for column in zip(*head, *cells, strict=True)]
-        texts = [indent + _aligned(row, widths, frozenset(right)) for row in (*head, *cells)]
+        texts = [indent + aligned(row, widths, frozenset(right)) for row in (*head, *cells)]
         if self.to_terminal:
-            texts = [_cut(text, self.width, self._ellipsis) for text in texts]
+            texts = [cut(text, self.width, self._ellipsis) for text in texts]
         for number, text in enumerate(texts):
             bold = bool(header) and number == 0
             self._write(self.paint(text, "bold", self._stdout) + "\n" if bold else text + "\n")
@@ -210,7 +205,7 @@ class Output:
     def explain(self, explanation: Explanation) -> None:
         """Tell a person, or a script, what went wrong."""
         if self.as_json:
-            self._put(json.dumps(_clean(explanation.document()), allow_nan=False))
+            self._put(json.dumps(clean(explanation.document()), allow_nan=False))
             return
         self._talk(f"vulcan: {explanation.sentence}", head="vulcan:", style="red")
         for line in explanation.lines():
@@ -245,7 +240,7 @@ class Output:
                 yield
             lines = "".join(texts).splitlines()
             if redraws:
-                lines = [_cut(text, self.width, self._ellipsis) for text in lines[: self._height]]
+                lines = [cut(text, self.width, self._ellipsis) for text in lines[: self._height]]
                 self._write(screen.over(len(drawn), lines))
             else:
                 self._write("".join(f"{text}\n" for text in lines) + ("" if self.as_json else "\n"))
@@ -286,7 +281,7 @@ class Output:
         if self.quiet or not self._display.motion or not _is_terminal(self._stderr):
             yield lambda *_: None
             return
-        bar = self._bar = _Bar(printable(what), total, self._display)
+        bar = self._bar = Bar(printable(what), total, self._display)
         try:
             yield bar.advance
         finally:
@@ -305,7 +300,7 @@ class Output:
                 bars.close()
                 return bars.enter_context(self.progress(what, total))
 
-            yield _Counter(begin).tell
+            yield Counter(begin).tell
 
     def finish(self) -> None:
         """Hand over what is still held back; call it last.
@@ -375,77 +370,6 @@ class Output:
                 self._stderr.flush()
 
 
-class _Counter:
-    """Turns how much is done of how much into steps of a bar; threads may tell it out of order."""
-
-    def __init__(self, begin: Callable[[int], Callable[..., None]]) -> None:
-        self._begin = begin
-        self._advance: Callable[..., None] | None = None
-        self._done = 0
-        self._lock = Lock()
-
-    def tell(self, done: int, total: int) -> None:
-        """Note that so many of so many things are done."""
-        with self._lock:
-            if self._advance is None or not done:
-                self._advance, self._done = self._begin(total), 0
-            if done > self._done:
-                self._advance(done - self._done)
-                self._done = done
-
-
-class _Bar:
-    """A progress bar that appears only when the work takes longer than a moment."""
-
-    def __init__(self, what: str, total: int, display: Display) -> None:
-        self._what = what
-        self._total = total
-        self._display = display
-        self._done = 0
-        self._since = time.monotonic()
-        self._stop: Callable[[], None] | None = None
-        self._update: Callable[[int, str], None] | None = None
-
-    def advance(self, n: int, note: str = "") -> None:
-        """Note that so many more things are done, and what else there is to say."""
-        self._done += n
-        if self._update is None and time.monotonic() - self._since >= PROGRESS_AFTER_S:
-            self._start()
-        if self._update is not None:
-            self._update(self._done, printable(note))
-
-    def stop(self) -> None:
-        """Take the bar away."""
-        if self._stop is not None:
-            self._stop()
-        self._stop, self._update = None, lambda *_: None
-
-    def _start(self) -> None:
-        from rich.console import Console  # noqa: PLC0415 - rich is slow to load
-        from rich.markup import escape  # noqa: PLC0415
-        from rich.progress import (  # noqa: PLC0415
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        bar = Progress(
-            TextColumn(escape(self._what)),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True, no_color=not self._display.color),
-            transient=True,
-        )
-        bar.start()
-        task = bar.add_task("", total=self._total, note="")
-        self._stop = bar.stop
-        self._update = lambda done, note: bar.update(task, completed=done, note=escape(note))
-
-
 def prepare_streams() -> None:
     """Make stdout and stderr take any text: paths need not be UTF-8, locales need not be either."""
     for stream in (sys.stdout, sys.stderr):
@@ -454,51 +378,6 @@ def prepare_streams() -> None:
                 stream.reconfigure(errors="backslashreplace")
             else:
                 stream.reconfigure(encoding="utf-8", errors="surrogateescape")
-
-
-def printable(text: str) -> str:
-    """The text with control characters, and all else that does not print, as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in text
-    )
-
-
-def _fields(line: str) -> str:
-    """A line as `printable` makes it, but for the tabs between its fields."""
-    return "\t".join(map(printable, line.split("\t")))
-
-
-def _as_it_is(text: str) -> str:
-    return text
-
-
-def _clean(value: object) -> object:
-    """A JSON value without secrets, and without numbers that JSON has not."""
-    if isinstance(value, str):
-        return scrub(value)
-    if isinstance(value, float):
-        return value if value - value == 0 else None
-    if isinstance(value, Mapping):
-        return {scrub(str(key)): _clean(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int], right: frozenset[int]) -> str:
-    cells = (
-        cell.rjust(width) if number in right else cell.ljust(width)
-        for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-    )
-    return _GAP.join(cells).rstrip()
-
-
-def _cut(text: str, width: int, ellipsis: str) -> str:
-    """The text, no longer than the width, and a sign where some of it is missing."""
-    return text if len(text) <= width else text[: width - len(ellipsis)] + ellipsis
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

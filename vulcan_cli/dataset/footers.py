@@ -28,6 +28,7 @@ from vulcan_cli.files import open_regular
 from vulcan_cli.vacua import arrow_ipc, shard
 from vulcan_cli.vacua.nesting import check_nesting, end_of_schema
 from vulcan_cli.vacua.schema import DTYPES
+from vulcan_cli.vacua.tail import footer_length as length_in
 from vulcan_cli.vacua.thrift import LIST, varint, zigzag
 
 MEASURED = (
@@ -261,7 +262,7 @@ def footer_length(path: Path, tail: bytes, size: int) -> int:
     """
     try:
         # Before the first page, too, stands the magic number.
-        return shard.footer_length(tail, size - len(_MAGIC))
+        return length_in(tail, size - len(_MAGIC))
     except ValueError as error:
         raise BadShard(path, f"unreadable as parquet: {error}") from error
 

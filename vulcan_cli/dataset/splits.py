@@ -104,17 +104,6 @@ class Splits:
         return self.of_all(group_ids(shards, self.group_by))
 
 
-def split_of(
-    geometry_id: str,
-    *,
-    splits: tuple[str, ...] = DEFAULT_SPLITS,
-    fractions: tuple[float, ...] = DEFAULT_FRACTIONS,
-    salt: str = "",
-) -> str:
-    """The split of one geometry; `Splits(...).of(...)` for many."""
-    return Splits(splits, fractions, salt).of(geometry_id)
-
-
 def assignments(shards: pl.DataFrame, splits: Splits) -> pl.DataFrame:
     """One row per geometry: `geometry_id`, `split`, `n_rows`, in the order of the ids.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vulcan_cli.staging.area import STATES, Counts, StagingArea, State
 from vulcan_cli.staging.aside import count_aside
-from vulcan_cli.staging.lock import Owner, has_lease, read_owner
+from vulcan_cli.staging.lease import Owner, has_lease, read_owner
 
 
 @dataclass(frozen=True, slots=True)

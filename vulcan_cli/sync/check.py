@@ -31,7 +31,8 @@ from vulcan_cli.staging.area import (
 from vulcan_cli.staging.aside import outgoing_copy
 from vulcan_cli.staging.records import RECORD_LIMIT, RecordError
 from vulcan_cli.sync.contents import check_contents
-from vulcan_cli.vacua.shard import Footer, footer_length
+from vulcan_cli.vacua.shard import Footer
+from vulcan_cli.vacua.tail import footer_length
 
 MOST_BYTES = 2 << 30
 """A shard may have so many bytes in its file."""

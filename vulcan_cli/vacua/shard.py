@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO, RawIOBase
@@ -20,6 +19,7 @@ from vulcan_cli.vacua.geometry import KEYS, Geometry
 from vulcan_cli.vacua.nesting import check_nesting
 from vulcan_cli.vacua.run_id import check_run_id
 from vulcan_cli.vacua.schema import SCHEMA_VERSION
+from vulcan_cli.vacua.tail import tail_of
 
 PROVENANCE_KEY = "stringforge.vulcan.provenance"
 """Metadata key of the peer, whose readers look there."""
@@ -28,11 +28,6 @@ VERSION_KEY = "schema_version"
 DIGEST_KEY = "vulcan.digest"
 CIRCUMSTANCES_KEY = "vulcan.digest_without"
 WRITER_KEY = "vulcan.version"
-
-LARGEST_FOOTER = 64 << 20
-"""A shard of 1,000 columns and 100 row groups stays below it."""
-
-_MAGIC = b"PAR1"
 
 # A panic of Rust's is no Exception.
 _POLARS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -220,7 +215,7 @@ def footer_of(file: IO[bytes], path: Path) -> Footer:
         BadShard: The file is no parquet, or no shard.
     """
     try:
-        tail = _tail_of(file)
+        tail = tail_of(file)
         check_nesting(tail)
         metadata = pl.read_parquet_metadata(BytesIO(tail))
     except (*_POLARS, OSError, ValueError) as error:
@@ -229,24 +224,6 @@ def footer_of(file: IO[bytes], path: Path) -> Footer:
         return parse_footer(_seen_by_arrow(metadata))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BadShard(path, f"its footer: {_first_line(error)}") from error
-
-
-def footer_length(end: bytes, size: int) -> int:
-    """The bytes of a footer with its length and magic number.
-
-    Args:
-        end: At least the last 8 bytes of the file, where it has so many.
-        size: How many bytes may be the footer's.
-
-    Raises:
-        ValueError: No footer ends there, or one that is too large to be a shard's.
-    """
-    length = int.from_bytes(end[-8:-4], "little") + 8
-    if end[-4:] != _MAGIC or length > size:
-        raise ValueError("no footer at its end")
-    if length > LARGEST_FOOTER:
-        raise ValueError(f"a footer of {length} bytes")
-    return length
 
 
 def parse_footer(metadata: Mapping[str, str]) -> Footer:
@@ -277,19 +254,6 @@ def parse_footer(metadata: Mapping[str, str]) -> Footer:
         circumstances=tuple(filter(None, metadata.get(CIRCUMSTANCES_KEY, "").split(","))),
         provenance=provenance,
     )
-
-
-def _tail_of(file: IO[bytes]) -> bytes:
-    """The footer of a file, with its length and magic number.
-
-    Raises:
-        ValueError: None ends there, or one that is too large to be a shard's.
-    """
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - 8))
-    length = footer_length(file.read(8), size)
-    file.seek(size - length)
-    return file.read(length)
 
 
 def _seen_by_arrow(metadata: Mapping[str, str]) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from vulcan_cli.files import open_regular, path_of
 from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.arrow_text import leaves
 from vulcan_cli.vacua.pages import unpacked
-from vulcan_cli.vacua.shard import footer_length
+from vulcan_cli.vacua.tail import footer_length
 
 MOST = 16 << 30
 """A shard may unpack to so many bytes."""

@@ -33,7 +33,8 @@ from vulcan_cli.settings import load_settings
 if TYPE_CHECKING:
     from vulcan_cli.dataset.catalog import Catalog
     from vulcan_cli.dataset.filters import Filters
-    from vulcan_cli.dataset.query import Progress, Query
+    from vulcan_cli.dataset.query import Query
+    from vulcan_cli.dataset.scan import Progress
     from vulcan_cli.errors import BadShard
 
 EXAMPLES = (

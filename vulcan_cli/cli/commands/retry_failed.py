@@ -8,7 +8,8 @@ import typer
 
 from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, StagingDir, Verbose
 from vulcan_cli.cli.options.upkeep import FromConflicts, FromRejected, RunIdPatterns
-from vulcan_cli.cli.output import Output, printable
+from vulcan_cli.cli.output import Output
+from vulcan_cli.cli.text import printable
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
 from vulcan_cli.settings import load_settings

@@ -14,7 +14,7 @@ from vulcan_cli.errors import SyncAtWork
 from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
-    from vulcan_cli.staging.lock import Lease, Owner
+    from vulcan_cli.staging.lease import Lease, Owner
 
 EXAMPLES = (
     Example("Who holds the lock, and may it go", "vulcan unlock"),
@@ -42,19 +42,19 @@ def unlock(
     one on another node you are asked; one that runs on this node keeps it, unless --force is given.
     A holder that turns out to live notices before its next commit or move, and stops.
     """
-    from vulcan_cli.staging import lock  # noqa: PLC0415
+    from vulcan_cli.staging import lease  # noqa: PLC0415
     from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
 
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = load_settings(staging_dir=staging_dir)
     out.notices(settings.notices)
     area = StagingArea(settings.require_staging_dir())
-    seen = lock.read_lease(area)
+    seen = lease.read_lease(area)
     if seen is not None:
         if not force:
             _must_be_dead(seen, out)
-        lock.break_lease(area, seen)
-        after = lock.read_lease(area)
+        lease.break_lease(area, seen)
+        after = lease.read_lease(area)
         if after is not None:
             raise SyncAtWork(str(after))
     _tell(out, seen)

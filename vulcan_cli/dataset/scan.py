@@ -1,0 +1,233 @@
+"""Rows of many parquet files as one lazy frame, whatever is wrong with some of them.
+
+Shards are read a batch at a time, in the order of their paths. A shard that cannot be read is left
+out and noted; so nothing that stands in one file can fail a query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from vulcan_cli.dataset.catalog import SCHEMA, Catalog
+from vulcan_cli.dataset.filters import first_line
+from vulcan_cli.dataset.ranges import Wanted
+from vulcan_cli.errors import BadShard, UsageError
+
+Progress = Callable[[int, int], None]
+"""Told how many shards are read, and of how many; 0 where reading begins."""
+
+# What one batch holds at most: enough to keep every core busy, little enough to hold in memory.
+_BATCH_FILES = 256
+_BATCH_ROWS = 50_000
+_FIRST_BROUGHT = 8
+# Rows of a larger shard are handed over in pieces of so many: those of a row group of Polars.
+_PIECE_ROWS = 262_144
+
+_TROUBLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+
+
+class _Batch(NamedTuple):
+    """Shards that are read in one scan.
+
+    Attributes:
+        files: Their files, in order.
+        stored: Their common schema where it must be cast, None where it can be read as it is.
+        n_rows: How many rows they have together.
+    """
+
+    files: list[str]
+    stored: pl.Schema | None
+    n_rows: int = 0
+
+
+def scan(
+    shards: Catalog,
+    schema: pl.Schema,
+    may: pl.Expr,
+    unreadable: dict[Path, BadShard],
+    progress: Progress,
+) -> pl.LazyFrame:
+    """All rows of the shards under one schema.
+
+    Args:
+        shards: The shards to read.
+        schema: The columns of the result; shards that lack one have nulls there.
+        may: Which rows can match at all; of large shards that are away only these are brought.
+        unreadable: Where shards are noted that cannot be read.
+        progress: Told, while rows are read, of how many shards, and of how many.
+    """
+
+    def batches(
+        names: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        wanted = list(schema) if names is None else names
+        reader = _Reader(schema, wanted, predicate, unreadable)
+        of_large = Wanted(tuple(reader.columns), may, n_rows)
+        batches = _batches(shards, schema, of_large, unreadable)
+        yield from reader.read_all(_told(batches, shards.rows.height, progress), n_rows)
+
+    return register_io_source(batches, schema=schema, is_pure=True)
+
+
+def _told(batches: Iterator[_Batch], total: int, progress: Progress) -> Iterator[_Batch]:
+    """The same batches; one is done when the next is asked for."""
+    done = 0
+    progress(done, total)
+    for batch in batches:
+        yield batch
+        done += len(batch.files)
+        progress(done, total)
+
+
+def _batches(
+    shards: Catalog, schema: pl.Schema, wanted: Wanted, unreadable: dict[Path, BadShard]
+) -> Iterator[_Batch]:
+    """Consecutive shards that one scan can read; what is away and comes as no shard is noted."""
+    stored = [
+        None
+        if all(held.get(name, schema[name]) == schema[name] for name in wanted.columns)
+        else held
+        for held in shards.schemas
+    ]
+    batch = _Batch([], None)
+    for file, number, rows in _located(shards, wanted):
+        if isinstance(file, BadShard):
+            unreadable[file.path] = file
+            continue
+        full = len(batch.files) == _BATCH_FILES or batch.n_rows + rows > _BATCH_ROWS
+        if batch.files and (full or batch.stored is not stored[number]):
+            yield batch
+            batch = _Batch([], None)
+        batch = _Batch([*batch.files, str(file)], stored[number], batch.n_rows + rows)
+    if batch.files:
+        yield batch
+
+
+def _located(shards: Catalog, wanted: Wanted) -> Iterator[tuple[Path | BadShard, int, int]]:
+    """A local file, the number of the schema and of the rows of each shard."""
+    # What is away is brought in parts that grow, as a limit may stop the reading soon.
+    start, size = 0, _FIRST_BROUGHT if shards.away else _BATCH_FILES
+    while start < shards.rows.height:
+        part = replace(shards, rows=shards.rows.slice(start, size))
+        told = part.rows.select(SCHEMA, "n_rows").iter_rows()
+        for file, (number, rows) in zip(part.files(wanted), told, strict=True):
+            yield file, number, rows
+        start, size = start + size, min(2 * size, _BATCH_FILES)
+
+
+class _Reader:
+    """Reads batches; a batch that fails is halved until the shard to blame stands alone."""
+
+    def __init__(
+        self,
+        schema: pl.Schema,
+        wanted: list[str],
+        predicate: pl.Expr | None,
+        unreadable: dict[Path, BadShard],
+    ) -> None:
+        roots = predicate.meta.root_names() if predicate is not None else []
+        self.columns = list(dict.fromkeys([*wanted, *roots]))
+        self._schema = pl.Schema({name: schema[name] for name in self.columns})
+        self._wanted = wanted
+        self._predicate = predicate
+        self._unreadable = unreadable
+
+    def read_all(self, batches: Iterator[_Batch], n_rows: int | None) -> Iterator[pl.DataFrame]:
+        """Rows of all batches; of the first `n_rows` rows where that is given."""
+        for batch in batches:
+            for frame in self._read(batch, n_rows):
+                if n_rows is None:
+                    yield frame
+                    continue
+                taken = frame.head(n_rows)
+                n_rows -= taken.height
+                yield self._matching(taken.lazy()).collect()
+                if not n_rows:
+                    return
+
+    def _read(self, batch: _Batch, n_rows: int | None) -> Iterator[pl.DataFrame]:
+        begun = False
+        try:
+            for frame in self._frames(batch, n_rows):
+                begun = True
+                yield frame
+        except _TROUBLE as error:
+            middle = len(batch.files) // 2
+            if begun:
+                self._leave_out(Path(batch.files[0]), error)
+            elif middle:
+                yield from self._read(batch._replace(files=batch.files[:middle]), n_rows)
+                yield from self._read(batch._replace(files=batch.files[middle:]), n_rows)
+            else:
+                yield from self._blame(batch, n_rows, error)
+
+    def _frames(self, batch: _Batch, n_rows: int | None) -> Iterator[pl.DataFrame]:
+        """Rows of a batch, those of a large shard in pieces."""
+        rows = self._rows(batch)
+        # Rows are counted before the predicate, as the optimiser means them to be.
+        kept = self._matching if n_rows is None else _all_of
+        wanted = batch.n_rows if n_rows is None else min(n_rows, batch.n_rows)
+        if wanted <= _PIECE_ROWS or len(batch.files) > 1:
+            yield kept(rows if n_rows is None else rows.head(n_rows)).collect()
+            return
+        # A shard counts whole or not at all, so all of it is read before a piece is handed over.
+        _try_out(self._matching(rows))
+        for start in range(0, wanted, _PIECE_ROWS):
+            yield kept(rows.slice(start, min(_PIECE_ROWS, wanted - start))).collect()
+
+    def _blame(
+        self, batch: _Batch, n_rows: int | None, error: BaseException
+    ) -> Iterator[pl.DataFrame]:
+        """Read a shard by its own schema: is it at fault, or the query?"""
+        file = Path(batch.files[0])
+        try:
+            own = batch._replace(stored=pl.Schema(pl.read_parquet_schema(file)))
+            _try_out(self._rows(own))
+        except _TROUBLE as failure:
+            self._leave_out(file, failure)
+            return
+        try:
+            yield from self._frames(own, n_rows)
+        except pl.exceptions.PolarsError as failure:
+            raise UsageError(f"the condition fails: {first_line(error)}") from failure
+
+    def _leave_out(self, file: Path, error: BaseException) -> None:
+        gone = isinstance(error, FileNotFoundError)
+        reason = "it is gone since it was listed" if gone else first_line(error)
+        self._unreadable[file] = BadShard(file, reason)
+
+    def _matching(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        rows = rows if self._predicate is None else rows.filter(self._predicate)
+        return rows.select(self._wanted)
+
+    def _rows(self, batch: _Batch) -> pl.LazyFrame:
+        rows = pl.scan_parquet(
+            batch.files,
+            schema=self._schema if batch.stored is None else batch.stored,
+            missing_columns="insert",
+            extra_columns="ignore",
+            glob=False,
+            hive_partitioning=False,
+            cache=False,
+        )
+        if batch.stored is None:
+            return rows
+        return rows.select(
+            (pl.col(name) if name in batch.stored else pl.lit(None)).cast(dtype).alias(name)
+            for name, dtype in self._schema.items()
+        )
+
+
+def _all_of(rows: pl.LazyFrame) -> pl.LazyFrame:
+    return rows
+
+
+def _try_out(rows: pl.LazyFrame) -> None:
+    """Read all rows and keep none; raises what goes wrong with any."""
+    rows.select(pl.all().null_count()).collect(engine="streaming")
