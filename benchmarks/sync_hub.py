@@ -60,7 +60,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="vulcan-bench-"))
     try:
         staged = folder / "staged"
-        _stage(StagingArea(staged), arguments.shards)
+        stage(StagingArea(staged), arguments.shards)
         with HubProcess(folder / "hub") as hub:
             hub.set_cap(None)
             pairs = [_pair(hub, folder, staged, number) for number in range(arguments.rounds)]
@@ -69,7 +69,7 @@ def main() -> None:
     _print(arguments.shards, *zip(*pairs, strict=True))
 
 
-def _stage(area: StagingArea, count: int) -> None:
+def stage(area: StagingArea, count: int) -> None:
     """Shards of eight real rows each, every one of a geometry of its own."""
     area.create()
     rows = pl.read_parquet(next(iter(sorted(VACUA.glob("*.parquet"))))).head(8)

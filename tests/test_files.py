@@ -177,3 +177,14 @@ def test_sha256_of_reads_from_the_start_and_stops_at_the_limit(tmp_path: Path) -
             sha256_of(fd, limit=2)
     finally:
         os.close(fd)
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 14, (1 << 14) + 1, 100_000])
+def test_a_file_is_read_up_to_its_limit_and_no_further(tmp_path: Path, size: int) -> None:
+    data = bytes(range(256)) * (size // 256 + 1)
+    (tmp_path / "record").write_bytes(data[:size])
+    with Folder.open(tmp_path) as folder:
+        assert folder.read("record", size) == folder.read("record", 1 << 20) == data[:size]
+        if size:
+            with pytest.raises(BadShard, match=f"larger than {size - 1} bytes$"):
+                folder.read("record", size - 1)

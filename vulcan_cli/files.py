@@ -40,6 +40,7 @@ _NO_NOREPLACE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 _RENAME_NOREPLACE = 1
 _CHUNK = 1 << 20
+_LEAST_READ = 1 << 14
 _INTERRUPTIONS = 20
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -193,11 +194,15 @@ class Folder:
             OSError: It is not there or cannot be read.
         """
         fd = self.open_regular(name)
+        parts, left = [], limit + 1
         try:
-            with os.fdopen(fd, "rb", closefd=False) as file:
-                data = file.read(limit + 1)
+            room = _room(fd)
+            while left and (part := os.read(fd, min(left, room))):
+                parts.append(part)
+                left -= len(part)
         finally:
             os.close(fd)
+        data = b"".join(parts)
         if len(data) > limit:
             raise BadShard(self.path / name, f"larger than {limit} bytes")
         return data
@@ -438,7 +443,7 @@ def sha256_of(fd: int, *, limit: int | None = None) -> tuple[str, int]:
     Raises:
         OSError: It cannot be read, or holds more than `limit` bytes (EFBIG).
     """
-    digest, size, buffer = hashlib.sha256(), 0, bytearray(_CHUNK)
+    digest, size, buffer = hashlib.sha256(), 0, bytearray(min(_CHUNK, _room(fd)))
     view = memoryview(buffer)
     while count := os.preadv(fd, [buffer], size):
         digest.update(view[:count])
@@ -446,6 +451,12 @@ def sha256_of(fd: int, *, limit: int | None = None) -> tuple[str, int]:
         if limit is not None and size > limit:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return digest.hexdigest(), size
+
+
+def _room(fd: int) -> int:
+    """Bytes to make room for before reading: what is there, as most files are small."""
+    # A size may be stale on NFS; whoever reads goes on until nothing comes.
+    return max(os.fstat(fd).st_size + 1, _LEAST_READ)
 
 
 def write_all(fd: int, data: bytes) -> None:

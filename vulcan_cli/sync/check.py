@@ -245,8 +245,8 @@ def read_checked(fd: int, path: Path) -> tuple[Footer, str, pa.NativeFile, int]:
     """
     size = os.fstat(fd).st_size
     if size <= _AT_ONCE:
-        # The very bytes that are hashed.
-        data = os.pread(fd, _AT_ONCE + 1, 0)
+        # The very bytes that are hashed; one more than there are shows a file that grows.
+        data = os.pread(fd, size + 1, 0)
         source = pa.BufferReader(data)
         footer = check_contents(source, len(data), path)
         return footer, hashlib.sha256(data).hexdigest(), source, len(data)

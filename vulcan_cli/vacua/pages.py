@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vulcan_cli.vacua.thrift import STRUCT, listed, number, skip, struct, text, varint
+from vulcan_cli.vacua.thrift import STRUCT, Reader, listed, number, skip, struct, text, varint
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,8 +78,7 @@ class Unpacked:
         return self.size + sum(self.repeated.values())
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunk:
+class _Chunk(NamedTuple):
     path: str
     kind: int
     values: int
@@ -126,16 +125,22 @@ def _chunks(footer: bytes) -> list[_Chunk]:
 
 
 def _group(data: bytes, place: int) -> tuple[dict[int, Any], int]:
-    return struct(data, place, {_COLUMNS: listed(_column)})
+    return struct(data, place, _OF_GROUP)
 
 
 def _column(data: bytes, place: int) -> tuple[tuple[dict[int, Any], bool], int]:
-    found, end = struct(data, place, {_FILE: text, _META: _meta})
+    found, end = struct(data, place, _OF_COLUMN)
     return (found[_META], _FILE in found), end
 
 
 def _meta(data: bytes, place: int) -> tuple[dict[int, Any], int]:
-    return struct(data, place, {_PATH: listed(text), **dict.fromkeys(_NUMBERS, number)})
+    return struct(data, place, _OF_META)
+
+
+# Made once: a file has dozens of columns.
+_OF_META: Mapping[int, Reader] = {_PATH: listed(text), **dict.fromkeys(_NUMBERS, number)}
+_OF_COLUMN: Mapping[int, Reader] = {_FILE: text, _META: _meta}
+_OF_GROUP: Mapping[int, Reader] = {_COLUMNS: listed(_column)}
 
 
 def _chunk(meta: dict[int, Any], elsewhere: bool) -> _Chunk:
@@ -205,8 +210,7 @@ class _Walk:
             return _page_at(self._source.read_at(_LARGEST_HEADER, place), place)
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
+class _Page(NamedTuple):
     is_dictionary: bool
     unpacked: int
     values: int
