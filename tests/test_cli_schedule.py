@@ -334,7 +334,8 @@ def test_a_script_for_htcondor_submits_itself(tmp_path: Path) -> None:
         (["slurm"], 2, "which solver? Put its command line behind --, with {task} in it"),
         (["slurm", "--time", "5s", "x"], 2, "a task has at least a minute: --time 24h"),
         (["pbs", "-g", "h21=3", "x"], 3, "the input is refused: there is no such key; keys are "
-         "h11, h12, ks_id, triang_id, conifold_id, cicy_id (found 'h21')"),
+         "h11, h12, ks_id, triang_id, conifold_id, cicy_id; CYTools' h21 is h12 here "
+         "(found 'h21')"),
     ],
 )  # fmt: skip
 def test_scripts_that_cannot_be(tmp_path: Path, words: list[str], code: int, sentence: str) -> None:

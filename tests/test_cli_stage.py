@@ -518,8 +518,8 @@ def test_wrong_usage(tmp_path: Path, words: list[str], sentence: str) -> None:
         ),
         (
             "h21=3",
-            "there is no such key; keys are h11, h12, ks_id, triang_id, conifold_id, cicy_id "
-            "(found 'h21')",
+            "there is no such key; keys are h11, h12, ks_id, triang_id, conifold_id, cicy_id"
+            "; CYTools' h21 is h12 here (found 'h21')",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +32,18 @@ LIKE_FIRST = "must have {} entries, as the others of geometry " + str(GEOMETRY)
         (
             {"tau_re": None, "Tau re": [1.0, 2.0]},
             [("tau_re", None, None, "required column is missing; there is 'Tau re'")],
+        ),
+        (
+            {"tau_re": None, "tau_im": None, "tau": ["(1+2j)", "(1+3j)"]},
+            [
+                ("tau_re", None, None, "required column is missing; it is the real part of 'tau'"),
+                (
+                    "tau_im",
+                    None,
+                    None,
+                    "required column is missing; it is the imaginary part of 'tau'",
+                ),
+            ],
         ),
         (
             {"tadpole_charge": None},
@@ -252,6 +265,16 @@ def test_a_long_value_is_cut_and_a_token_in_it_hidden_first() -> None:
 # Geometry columns
 
 
+def test_h21_without_h12_would_be_another_geometry() -> None:
+    columns = {"h11": [3, 3], "h21": [2, 2]}
+    message = "is h12 here, in the mirror convention; rename it, or give the geometry"
+    assert problems(rows(**columns), geometry=None) == [("h21", None, None, message)]
+    (given,) = prepared(rows(**columns)).shards
+    (both,) = prepared(rows(**columns, h12=[2, 2]), geometry=None).shards
+    assert given.frame["h21"].to_list() == both.frame["h21"].to_list() == [2, 2]
+    assert both.geometry == Geometry(h11=3, h12=2)
+
+
 def test_neither_geometry_nor_columns() -> None:
     message = "there is no geometry: give one, or columns out of "
     message += "h11, h12, ks_id, triang_id, conifold_id, cicy_id"
@@ -358,3 +381,38 @@ def test_optional_columns_may_be_all_null_and_hold_what_is_not_finite() -> None:
 def test_thousands_of_columns() -> None:
     frame = rows().with_columns(pl.lit(n).alias(f"c{n}") for n in range(3_000))
     assert prepared(frame).shards[0].frame.width == 15 + 3_000
+
+
+# Numbers of other languages
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        pytest.param(lambda number: f"{number:.3E}".replace("E", "D"), id="fortran"),
+        pytest.param(lambda number: f"{number:.3e}".replace("e", "*^"), id="mathematica"),
+        pytest.param(lambda number: f"np.float64({number})", id="numpy"),
+    ],
+)
+def test_numbers_as_other_languages_write_them(spell: Callable[[float], str]) -> None:
+    numbers = [-0.0125, 1250.0]
+    told = [spell(number) for number in numbers]
+    (shard,) = prepared(
+        rows(
+            flux=["[" + ", ".join(map(spell, range(12))) + "]"] * 2,
+            moduli_re=["{" + ", ".join(told) + "}"] * 2,
+            moduli_im=[told] * 2,
+            tau_re=told,
+        )
+    ).shards
+    assert shard.frame["flux"].to_list() == [list(range(12))] * 2
+    assert shard.frame["moduli_re"].to_list() == [numbers] * 2
+    assert shard.frame["moduli_im"].to_list() == [numbers] * 2
+    assert shard.frame["tau_re"].to_list() == numbers
+
+
+def test_a_d_without_a_point_is_no_exponent() -> None:
+    assert problems(rows(tau_re=["1d5", "2"], seed=["12d3", "7"])) == [
+        ("tau_re", 1, "1d5", FLOAT),
+        ("seed", 1, "12d3", INT64),
+    ]

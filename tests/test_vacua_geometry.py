@@ -56,7 +56,12 @@ def test_zero_is_a_value_and_minus_one_is_absent() -> None:
         ("", "a geometry is written key=value,key=value (found '')"),
         ("h11=3,h12", "a geometry is written key=value,key=value (found 'h12')"),
         ("h11=3,h11=4", "h11 is given twice"),
-        ("h21=3", f"there is no such key; keys are {', '.join(KEYS)} (found 'h21')"),
+        (
+            "h21=3",
+            f"there is no such key; keys are {', '.join(KEYS)}; CYTools' h21 is h12 here "
+            "(found 'h21')",
+        ),
+        ("h13=3", f"there is no such key; keys are {', '.join(KEYS)} (found 'h13')"),
         ("h11=3.0", "h11 must be an integer (found '3.0')"),
         ("h11=two", "h11 must be an integer (found 'two')"),
         ("h11=-2", "h11 must be from -1 to 2147483647 (found -2)"),
@@ -68,7 +73,8 @@ def test_zero_is_a_value_and_minus_one_is_absent() -> None:
         (
             "h12,h11=x,h11=4,ks_id=-3,h21=3",
             "a geometry is written key=value,key=value (found 'h12'); h11 is given twice; "
-            f"there is no such key; keys are {', '.join(KEYS)} (found 'h21'); "
+            f"there is no such key; keys are {', '.join(KEYS)}; CYTools' h21 is h12 here "
+            "(found 'h21'); "
             "h11 must be an integer (found 'x'); "
             "ks_id must be from -1 to 2147483647 (found -3)",
         ),

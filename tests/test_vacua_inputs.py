@@ -104,6 +104,11 @@ def test_hive_folders_add_no_columns(tmp_path: Path) -> None:
         (b"[]", "looks like json"),
         (b"\x1f\x8b\x08rest", "looks like gzip"),
         (b"\x89HDF\r\n", "looks like HDF5"),
+        (b"\x93NUMPY\x01\x00", "looks like npy"),
+        (b"\x80\x04\x95", "looks like a pickle"),
+        (b"BZh9", "looks like bzip2"),
+        (b"\xfd7zXZ\x00", "looks like xz"),
+        (b"\x28\xb5\x2f\xfd\x04", "looks like zstd"),
         ("a,b\n1,2\n".encode("utf-16"), "looks like UTF-16 text"),
     ],
 )
@@ -221,6 +226,9 @@ def test_seeds_in_csv_keep_every_digit() -> None:
     assert shard.frame["seed"].to_list() == [2**63 - 1, 5]
 
 
+NAMELESS = "the first line must name the columns, and not in a comment"
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -237,6 +245,8 @@ def test_seeds_in_csv_keep_every_digit() -> None:
         ("a,b\n1,2\n3,4,5\n", [(None, 2, None, "has 3 cells where the header has 2")]),
         ("flux,b\n[1, 2],2\n", [(None, 1, None, "has 3 cells where the header has 2; "
             "a list with commas in it stands in quotes")]),
+        ("1.0e+00,2.0e+00\n3,4\n", [(None, None, "1.0e+00 2.0e+00", NAMELESS)]),
+        ("# flux tau_re\n1.5 2.5\n3 4\n", [(None, None, "1.5 2.5", NAMELESS)]),
         ("# nothing\n\n", [(None, None, None, "there is no header")]),
         ('a, b\n"1", "2"\n3\n', [(None, 2, None, "has 1 cells where the header has 2")]),
         ('a,b\n"1,2\n', [(None, 1, None, "has 1 cells where the header has 2")]),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import polars as pl
 
-from vulcan_cli.vacua import casts, secrets
+from vulcan_cli.vacua import casts, numerals, secrets
 from vulcan_cli.vacua.arrow_ipc import inner, schema_message
 from vulcan_cli.vacua.findings import Findings
 from vulcan_cli.vacua.geometry import ABSENT, KEYS, LARGEST_KEY, Geometry
@@ -21,6 +21,8 @@ from vulcan_cli.vacua.schema import (
 )
 from vulcan_cli.vacua.text_columns import holds_secret
 from vulcan_cli.vacua.usual import usual_column
+
+_PARTS = {"_re": "real", "_im": "imaginary"}
 
 
 def conform(
@@ -131,13 +133,20 @@ def _check_shape(rows: pl.DataFrame, fill: Mapping[str, object], findings: Findi
 def _alike(name: str, rows: pl.DataFrame) -> str:
     """The end of a message: the column that may have been meant."""
     others = [other for other in rows.columns if other.lower().replace(" ", "_") == name]
-    return f"; there is {others[0]!r}" if others else ""
+    if others:
+        return f"; there is {others[0]!r}"
+    both, part = name[:-3], _PARTS.get(name[-3:])
+    return f"; it is the {part} part of {both!r}" if part and both in rows.columns else ""
 
 
 def _keys_of_rows(rows: pl.DataFrame, findings: Findings) -> dict[str, pl.Series]:
     """The six keys as the input's columns tell them; null counts as absent."""
     present = [key for key in KEYS if key in rows.columns]
-    if not present:
+    if "h21" in rows.columns and "h12" not in present:
+        # Without its h12 this would be another geometry, and nobody would notice.
+        message = "is h12 here, in the mirror convention; rename it, or give the geometry"
+        findings.add(message, "h21")
+    elif not present:
         findings.add(f"there is no geometry: give one, or columns out of {', '.join(KEYS)}")
     found = len(findings.problems)
     absent = pl.repeat(ABSENT, rows.height, dtype=pl.Int32, eager=True)
@@ -182,6 +191,9 @@ def _column(series: pl.Series, findings: Findings) -> pl.Series:
 def _scalars(series: pl.Series, dtype: pl.DataType, findings: Findings) -> pl.Series:
     try:
         cast = casts.cast(series, dtype)
+        if cast.inexact.any() and series.dtype == pl.String and dtype.is_numeric():
+            plain = series.to_frame().select(numerals.plain(pl.first())).to_series()
+            cast = casts.cast(plain, dtype)
     except casts.UncastableError as error:
         findings.add(f"{error}, not {series.dtype}", series.name)
         return _nothing(series, dtype)
@@ -194,6 +206,9 @@ def _lists(series: pl.Series, dtype: pl.List, findings: Findings) -> pl.Series:
     try:
         flat = casts.flatten(series)
         cast = casts.cast(flat.cells, inner(dtype))
+        if cast.inexact.any() and flat.cells.dtype == pl.String:
+            flat = casts.flatten(_plain_lists(series))
+            cast = casts.cast(flat.cells, inner(dtype))
     except casts.UncastableError as error:
         findings.add(f"{error} in a list, not {series.dtype}", name)
         return _nothing(series, dtype)
@@ -206,6 +221,13 @@ def _lists(series: pl.Series, dtype: pl.List, findings: Findings) -> pl.Series:
             infinite = ~cast.values.is_finite()
             findings.at(name, infinite, "must be finite", cells=cells, rows=rows)
     return flat.lists.cast(dtype, strict=False).alias(name)
+
+
+def _plain_lists(series: pl.Series) -> pl.Series:
+    """Lists that are text, or hold text, with their numbers as every language reads them."""
+    if series.dtype == pl.String:
+        return series.to_frame().select(numerals.plain(pl.first())).to_series()
+    return series.list.eval(numerals.plain(pl.element()))
 
 
 def _foreign(series: pl.Series, findings: Findings) -> pl.Series:

@@ -21,6 +21,7 @@ _MISSING = ("", "NA", "N/A", "null", "NULL", "None")
 """What stands for a missing number; in columns of text these are words."""
 
 _LONGEST_PLAIN = 15
+_LONGEST_SHOWN = 40
 _LEADING_ZERO = r"^[+-]?0[0-9]"
 _WHOLE = r"^[+-]?[0-9]+$"
 _TRUTHS = ("true", "True", "TRUE", "false", "False", "FALSE")
@@ -41,6 +42,7 @@ def read_csv(data: bytes) -> pl.DataFrame:
     data = _from_header(data.removeprefix(_BOM))
     separator = _separator(data)
     names, start = _header(data, separator)
+    _refuse_numbers(names)
     twice = sorted({name for name in names if name.strip() and names.count(name) > 1})
     if twice:
         raise InputRefused(*(Problem("column stands there twice", name) for name in twice))
@@ -81,6 +83,18 @@ def _header(data: bytes, separator: str) -> tuple[list[str], int]:
     row = next(csv.reader(lines, delimiter=separator, skipinitialspace=True))
     names = [name.strip() or " " * number for number, name in enumerate(row, start=1)]
     return names, stream.tell()
+
+
+def _refuse_numbers(names: list[str]) -> None:
+    """Refuse a first line of numbers: `numpy.savetxt` names no columns, or in a comment."""
+    words = " ".join(names).split()
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        return
+    if numbers:
+        message = "the first line must name the columns, and not in a comment"
+        raise InputRefused(Problem(message, value=" ".join(words)[:_LONGEST_SHOWN]))
 
 
 def _without_blank_lines(body: bytes) -> bytes:

@@ -72,11 +72,7 @@ class Geometry:
         Raises:
             InputRefused: An unknown key, or a value that is no integer in range.
         """
-        problems = [
-            Problem(f"there is no such key; keys are {', '.join(KEYS)}", value=repr(key))
-            for key in keys
-            if key not in KEYS
-        ]
+        problems = [_unknown(key) for key in keys if key not in KEYS]
         values: dict[str, int] = {}
         for key in (key for key in KEYS if keys.get(key) is not None):
             number = _integer(keys[key])
@@ -176,6 +172,11 @@ def path_of_file_name(name: str) -> str | None:
     """The path in the repo that a staging file name stands for, or None where it is no shard's."""
     path = name.replace("__", "/")
     return path if SHARD_PATH.fullmatch(path) else None
+
+
+def _unknown(key: str) -> Problem:
+    mirror = "; CYTools' h21 is h12 here" if key == "h21" else ""
+    return Problem(f"there is no such key; keys are {', '.join(KEYS)}{mirror}", value=repr(key))
 
 
 def _out_of_range(key: str, value: int) -> Problem | None:

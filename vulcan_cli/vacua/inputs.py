@@ -29,6 +29,11 @@ _MAGIC = {
     b"PK\x03\x04": "npz",
     b"\x1f\x8b": "gzip",
     b"\x89HDF": "HDF5",
+    b"\x93NUMPY": "npy",
+    b"\x80": "a pickle",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
