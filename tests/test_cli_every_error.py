@@ -168,6 +168,7 @@ PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {
     errors.ColumnClash: column_clash,
     errors.Conflict: conflict,
     errors.NotSetUp: lambda place: place.asked_here("status"),
+    errors.StagingMissing: lambda place: place.asked_here("status", "--staging-dir", "none"),
     errors.Denied: denied,
     errors.RepoMissing: lambda place: place.asked_here("sync", *FOLDER),
     errors.RepoRefuses: repo_refuses,

@@ -24,6 +24,7 @@ ERRORS: tuple[VulcanError, ...] = (
     errors.BadShard(Path("/s/pending/x.parquet"), "no footer"),
     errors.Conflict("h12_2/h11_3/bucket_5/run_a.parquet", "pending/"),
     errors.NotSetUp("repo", "no repo is set"),
+    errors.StagingMissing(Path("/s"), Path("/s/pending")),
     errors.Denied("this token may not write to a/b"),
     errors.RepoMissing("a/b"),
     errors.RepoMissing("a/b", "dev"),
@@ -128,12 +129,35 @@ def test_the_words_for_a_person() -> None:
         (errors.Unreachable("no answer"), "query --count", "vulcan query --count"),
         (errors.NotSetUp("repo", "no repo is set"), "sync -q", "vulcan sync -q"),
         (errors.NotSetUp("staging_dir", "none is set"), "stage a.csv", "vulcan stage a.csv"),
+        (
+            errors.DiskTrouble(Path("/no/x.csv"), OSError(2, "No such file or directory")),
+            "query -o /no/x.csv",
+            "vulcan query -o /no/x.csv",
+        ),
     ],
 )
 def test_the_next_command_is_made_of_the_one_that_was_typed(
     error: VulcanError, typed: str, next_: str
 ) -> None:
     assert explain(error, "vulcan stage", shlex.split(typed)).next[-1] == next_
+
+
+@pytest.mark.parametrize(
+    ("error", "first"),
+    [
+        (errors.StagingMissing(Path("/s s"), Path("/s s/pending")), "vulcan init '/s s'"),
+        (errors.DiskTrouble(Path("/no/x.csv"), OSError(2, "No such file")), "mkdir -p /no"),
+        (errors.DiskTrouble(Path("/"), OSError(13, "Permission denied")), "ls -ld /"),
+        (errors.DiskTrouble(Path("/no-x"), OSError(1, "Operation not permitted")), "ls -ld /"),
+        (errors.DiskTrouble(Path("/"), OSError(28, "No space left")), "df -h / && df -i /"),
+        (
+            errors.NotSetUp("numpy", "numpy is not installed: pip install 'vulcan-cli[numpy]'"),
+            "pip install 'vulcan-cli[numpy]'",
+        ),
+    ],
+)
+def test_the_first_thing_to_type_is_the_cure(error: VulcanError, first: str) -> None:
+    assert explain(error).next[0] == first
 
 
 def test_what_is_missing_of_a_repo() -> None:

@@ -371,7 +371,7 @@ def test_what_a_shard_says_does_not_reach_a_terminal_raw(tmp_path: Path) -> None
     staged(tmp_path, "r", rows(1, tags=["\x1b]0;owned\x07\x1b[2J"]))
     words = ("--source", "staged", "--columns", "tags")
     env = clean(tmp_path, COLUMNS="80", NO_COLOR="1")
-    code, seen = on_terminal([*VULCAN, "query", *HERE, *words], env, tmp_path)
+    code, seen = on_terminal([*VULCAN, "query", *HERE, *words, "-q"], env, tmp_path)
     assert code == 0
     assert {letter for letter in seen if not letter.isprintable()} == {"\n"}
 
@@ -477,8 +477,17 @@ def test_without_anything_to_read(tmp_path: Path) -> None:
         "",
         "vulcan: there is neither a staging directory nor a repo to read\n"
         "  safe: nothing was changed\n"
-        "  next: export VULCAN_STAGING_DIR=/shared/folder\n"
+        "  next: export VULCAN_REPO=owner/name\n"
         "  next: vulcan query\n",
+    )
+    mistyped = run("query", "--staging-dir", "spoool", cwd=tmp_path)
+    assert mistyped == Ran(
+        4,
+        "",
+        "vulcan: there is no folder spoool\n"
+        "  safe: nothing was changed\n"
+        "  next: vulcan init spoool\n"
+        "  next: vulcan query --staging-dir spoool\n",
     )
     assert run("query", "--source", "synced", *HERE, cwd=tmp_path).code == 4
     assert run("query", "--source", "repo", cwd=tmp_path).code == 4

@@ -158,6 +158,17 @@ def test_a_terminal_is_no_input(tmp_path: Path) -> None:
     assert not (tmp_path / "spool").exists()
 
 
+def test_what_an_option_gives_is_named_with_its_option(tmp_path: Path) -> None:
+    written(tmp_path, "in", rows().drop("tadpole_charge"))
+    ran = run("stage", "in", "--staging-dir", "spool", cwd=tmp_path)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.splitlines()[-2:] == [
+        "  safe: nothing was staged",
+        "  next: vulcan stage in --staging-dir spool --geometry h11=N,h12=N,ks_id=N "
+        "--tadpole-charge N",
+    ]
+
+
 @pytest.mark.parametrize("stdin", [b"", b" \n\n"])
 def test_an_empty_input_is_refused(tmp_path: Path, stdin: bytes) -> None:
     ran = run("stage", *HERE, cwd=tmp_path, stdin=stdin)

@@ -353,25 +353,34 @@ def test_nothing_is_changed(tmp_path: Path, spool: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "kind", "message", "cure"),
     [
-        ([], "no staging directory is set"),
-        (["--staging-dir", "/nonexistent"], "there is no folder /nonexistent"),
+        (
+            "",
+            {"kind": "NotSetUp"},
+            "no staging directory is set",
+            "export VULCAN_STAGING_DIR=/shared/folder",
+        ),
+        (
+            " --staging-dir /nonexistent",
+            {"kind": "StagingMissing", "root": "/nonexistent"},
+            "there is no folder /nonexistent",
+            "vulcan init /nonexistent",
+        ),
     ],
 )
-def test_without_a_staging_directory(tmp_path: Path, words: list[str], message: str) -> None:
-    ran = vulcan("status", "--json", *words, home=tmp_path)
+def test_without_a_staging_directory(
+    tmp_path: Path, words: str, kind: dict[str, str], message: str, cure: str
+) -> None:
+    ran = vulcan("status", "--json", *words.split(), home=tmp_path)
     assert (ran.code, ran.out) == (4, "")
     assert ran.error() == {
-        "kind": "NotSetUp",
         "exit_code": 4,
         "message": message,
         "safe": "nothing was changed",
-        "next": [
-            "export VULCAN_STAGING_DIR=/shared/folder",
-            " ".join(["vulcan status --json", *words]),
-        ],
+        "next": [cure, f"vulcan status --json{words}"],
         "setting": "staging_dir",
+        **kind,
     }
 
 

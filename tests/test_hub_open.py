@@ -83,7 +83,6 @@ def test_a_name_on_the_hub_has_one_key_however_it_is_spelt() -> None:
         ("a/b--c", "a/b--c"),
         ("a/b..c", "a/b..c"),
         ("a/b\n", "a/b\\n"),
-        ("datasets/alice/vacua", "datasets/alice/vacua"),
         ("https://me:pass@hub.example/a", "[hidden]hub.example/a"),
         ("alice/hf_abcdefghijklmnopqrstuvwx!", "alice/[hidden]!"),
     ],
@@ -93,6 +92,19 @@ def test_what_is_no_repo_is_refused_without_its_secrets(text: str, shown: str) -
         open_repo(text)
     assert str(error.value) == (
         f"a repo is written owner/name, file:///folder or ./folder, not '{shown}'"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["datasets/alice/vacua", "https://huggingface.co/datasets/alice/vacua/tree/main?not-for=us"],
+)
+def test_an_address_from_the_browser_is_answered_with_its_repo(text: str) -> None:
+    with pytest.raises(UsageError) as error:
+        open_repo(text)
+    assert str(error.value) == (
+        f"a repo is written owner/name, file:///folder or ./folder, not '{text}'; "
+        "did you mean alice/vacua?"
     )
 
 

@@ -266,11 +266,11 @@ def test_a_long_value_is_cut_and_a_token_in_it_hidden_first() -> None:
 
 
 def test_h21_without_h12_would_be_another_geometry() -> None:
-    columns = {"h11": [3, 3], "h21": [2, 2]}
+    cytools = rows(h11=[3, 3], h21=[2, 2])
     message = "is h12 here, in the mirror convention; rename it, or give the geometry"
-    assert problems(rows(**columns), geometry=None) == [("h21", None, None, message)]
-    (given,) = prepared(rows(**columns)).shards
-    (both,) = prepared(rows(**columns, h12=[2, 2]), geometry=None).shards
+    assert problems(cytools, geometry=None) == [("h21", None, None, message)]
+    (given,) = prepared(cytools).shards
+    (both,) = prepared(rows(h11=[3, 3], h21=[2, 2], h12=[2, 2]), geometry=None).shards
     assert given.frame["h21"].to_list() == both.frame["h21"].to_list() == [2, 2]
     assert both.geometry == Geometry(h11=3, h12=2)
 

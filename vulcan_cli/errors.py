@@ -188,6 +188,18 @@ class NotSetUp(VulcanError, ValueError):
         super().__init__(message)
 
 
+class StagingMissing(NotSetUp):
+    """There is no such staging directory, or a folder of it is missing.
+
+    Attributes:
+        root: The staging directory.
+    """
+
+    def __init__(self, root: Path, missing: Path) -> None:
+        self.root = root
+        super().__init__("staging_dir", f"there is no folder {missing}")
+
+
 class Denied(VulcanError):
     """The repo or the file system does not let us."""
 

@@ -6,6 +6,7 @@ Each class in `vulcan_cli.errors` has its entry in `_ADVICE`; a test holds that.
 from __future__ import annotations
 
 import datetime
+import errno
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -91,12 +92,21 @@ _UNSAID = ("--healthcheck-url",)
 """Options whose values are secrets; what is to type next leaves them out."""
 
 _STAGING = "--staging-dir"
+_GIVES = {
+    "there is no geometry": "--geometry h11=N,h12=N,ks_id=N",
+    "required column is missing, and no value is given": "--tadpole-charge N",
+}
+"""How a finding begins, and the option that answers it."""
+
 _COMMAND = "{command}"
 _NOTHING_CHANGED = "nothing was changed"
 _IN_PENDING = "every shard that is not yet confirmed is still in pending/"
 
 
 def _not_set_up(error: errors.NotSetUp, typed: Sequence[str]) -> _Advice:
+    package_cure = str(error).partition(" is not installed: ")[2]
+    if package_cure:
+        return _Advice(_NOTHING_CHANGED, (package_cure, _typed(typed) or f"{_COMMAND} --help"))
     commands = {
         "staging_dir": (
             "export VULCAN_STAGING_DIR=/shared/folder",
@@ -109,6 +119,11 @@ def _not_set_up(error: errors.NotSetUp, typed: Sequence[str]) -> _Advice:
     return _Advice(_NOTHING_CHANGED, commands.get(error.setting, (f"{_COMMAND} --help",)))
 
 
+def _staging_missing(error: errors.StagingMissing, typed: Sequence[str]) -> _Advice:
+    make = shlex.join(["vulcan", "init", str(error.root)])
+    return _Advice(_NOTHING_CHANGED, (make, _typed(typed) or "vulcan status"))
+
+
 def _later(error: errors.TryLater, typed: Sequence[str]) -> _Advice:
     again = _typed(typed) or "vulcan sync"
     if error.retry_at is None:
@@ -117,12 +132,19 @@ def _later(error: errors.TryLater, typed: Sequence[str]) -> _Advice:
     return _Advice(_IN_PENDING, (f"{again}  # after {moment:%Y-%m-%d %H:%M:%S} UTC",))
 
 
-def _refused(_: errors.InputRefused, typed: Sequence[str]) -> _Advice:
+def _refused(error: errors.InputRefused, typed: Sequence[str]) -> _Advice:
     if typed and typed[0] in {"card", "split"}:
         return _Advice("nothing was committed", (f"vulcan {typed[0]} --help",))
-    is_stage = list(typed[:1]) == ["stage"]
-    check = _typed(typed, "--dry-run") if is_stage else "vulcan stage INPUT --dry-run"
-    return _Advice("nothing was staged", (check,))
+    if list(typed[:1]) != ["stage"]:
+        return _Advice("nothing was staged", ("vulcan stage INPUT --dry-run",))
+    lacking = {option for problem in error.problems for option in _lacking(problem)}
+    again = _typed(typed, "--dry-run") if not lacking else _typed(typed)
+    return _Advice("nothing was staged", (" ".join([again, *sorted(lacking)]),))
+
+
+def _lacking(problem: errors.Problem) -> list[str]:
+    """Options that give what an input has not."""
+    return [option for start, option in _GIVES.items() if problem.message.startswith(start)]
 
 
 def _clash(error: errors.ColumnClash, typed: Sequence[str]) -> _Advice:
@@ -208,6 +230,11 @@ def _disk(error: errors.DiskTrouble, typed: Sequence[str]) -> _Advice:
     # Made now, it may not be there; cron was started in another folder.
     folder = next(path for path in (error.path, *error.path.parents, Path()) if path.is_dir())
     place = shlex.quote(str(folder))
+    if error.errno == errno.ENOENT and not error.path.parent.exists():
+        make = shlex.join(["mkdir", "-p", str(error.path.parent)])
+        return _Advice(safe, (make, _typed(typed) or _here("vulcan status", typed)))
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return _Advice(safe, (f"ls -ld {place}", _here("vulcan doctor", typed)))
     return _Advice(safe, (f"df -h {place} && df -i {place}", _here("vulcan status", typed)))
 
 
@@ -254,6 +281,7 @@ _ADVICE: Mapping[type[VulcanError], _Advice | Callable[[Any, Sequence[str]], _Ad
         "the content that was there first is not touched", ("vulcan stage INPUT --run-id NAME",)
     ),
     errors.NotSetUp: _not_set_up,
+    errors.StagingMissing: _staging_missing,
     errors.Denied: _denied,
     errors.RepoMissing: _repo_missing,
     errors.RepoRefuses: _repo_refuses,

@@ -9,7 +9,7 @@ from typing import Literal
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.local_catalog import Held, read_state
 from vulcan_cli.dataset.repo_catalog import Progress, describe, read_repo
-from vulcan_cli.errors import NotSetUp, TryLater, UsageError, VulcanError
+from vulcan_cli.errors import NotSetUp, StagingMissing, TryLater, UsageError, VulcanError
 from vulcan_cli.hub.repo import MAIN, Repo
 from vulcan_cli.quantities import counted
 from vulcan_cli.staging.area import StagingArea
@@ -55,12 +55,12 @@ def locate(
         UsageError: A revision where no repo is asked.
         TryLater: Shards were trimmed, and the repo that has them cannot be read.
     """
-    if place == "auto" and (area is None or not area.exists()):
-        area = None
-    if place == "repo" or (place == "auto" and area is None):
+    is_there = area is not None and area.exists()
+    if place == "repo" or (place == "auto" and not is_there):
+        if not repos and place == "auto" and area is not None:
+            raise StagingMissing(area.root, area.root)
         if not repos:
-            missing = "staging_dir" if place == "auto" else "repo"
-            raise NotSetUp(missing, "there is neither a staging directory nor a repo to read")
+            raise NotSetUp("repo", "there is neither a staging directory nor a repo to read")
         return _in_repos(repos, revision, progress)
     if area is None:
         raise NotSetUp("staging_dir", "there is no staging directory to read")

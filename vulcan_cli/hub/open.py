@@ -96,8 +96,11 @@ def key_without_client(text: str, endpoint: str | None = None) -> str:
 
 def _check_hub_name(text: str) -> None:
     if not HUB_NAME.fullmatch(text) or "--" in text or ".." in text:
+        # As the address in a browser has it.
+        meant = "/".join(text.partition("datasets/")[2].split("/")[:2])
+        hint = f"; did you mean {meant}?" if HUB_NAME.fullmatch(meant) else ""
         raise UsageError(
-            f"a repo is written owner/name, file:///folder or ./folder, not {scrub(text)!r}"
+            f"a repo is written owner/name, file:///folder or ./folder, not {scrub(text)!r}{hint}"
         )
 
 

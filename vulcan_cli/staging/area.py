@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
+from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp, StagingMissing
 from vulcan_cli.files import Folder, is_temporary
 from vulcan_cli.staging.records import (
     RECORD_LIMIT,
@@ -239,7 +239,7 @@ class StagingArea:
         try:
             yield
         except FileNotFoundError as error:
-            raise NotSetUp("staging_dir", f"there is no folder {path}") from error
+            raise StagingMissing(self.root, path) from error
         except OSError as error:
             if error.errno in {errno.ENOTDIR, errno.ELOOP}:
                 message = f"{path} is no folder but a link or a file; vulcan goes nowhere else"
@@ -347,7 +347,10 @@ class StagingArea:
         """
         wide = []
         for names in ((), *((state,) for state in STATES), (PRIVATE,)):
-            with contextlib.suppress(NotSetUp, DiskTrouble), self.folder(*names) as folder:
+            with (
+                contextlib.suppress(NotSetUp, StagingMissing, DiskTrouble),
+                self.folder(*names) as folder,
+            ):
                 mode = os.fstat(folder.fd).st_mode
                 shared = names == ("pending",) and mode & stat.S_ISVTX
                 if mode & (stat.S_IWOTH if shared else stat.S_IWOTH | stat.S_IWGRP):
