@@ -143,8 +143,8 @@ def test_bad_shards_are_named_each_time(area: StagingArea) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--by", "h13"], "there is no column 'h13': did you mean h12? columns are "),
-        (["--columns", "tau_im"], "there is no column 'tau_im': did you mean min_tau_im? "),
+        (["--by", "h13"], "there is no column 'h13': did you mean h12?"),
+        (["--columns", "tau_im"], "there is no column 'tau_im': did you mean min_tau_im?"),
         (["--where", "n_rows >"], "where 'n_rows >': expected: an expression, found its end"),
         (["--count", "--by", "h12"], "--count and --by go one at a time"),
         (["--format", "xml"], "--format is one of "),

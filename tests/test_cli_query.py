@@ -494,6 +494,36 @@ def test_without_anything_to_read(tmp_path: Path) -> None:
     assert tree(tmp_path) == {}
 
 
+def test_what_waits_is_told_where_nothing_is_published(tmp_path: Path) -> None:
+    staged(tmp_path, "r", rows(1))
+    told = "read synced of spool, which is empty; 1 shard in pending, read by --source staged\n"
+    assert run("query", *HERE, "--count", cwd=tmp_path) == Ran(0, "0\n", told)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("x.csv", "vulcan: x.csv holds parquet; -o x.csv writes csv\n"),
+        ("x.parquet", ""),
+        ("x.dat", ""),
+    ],
+)
+def test_a_name_that_promises_another_format(own: Path, name: str, said: str) -> None:
+    with (own / name).open("wb") as file:
+        done = subprocess.run(
+            [*VULCAN, "query", *HERE, "-q"],
+            env=clean(own),
+            cwd=own,
+            stdout=file,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert (done.returncode, done.stderr) == (0, said)
+    assert (own / name).read_bytes()[:4] == b"PAR1"
+
+
 def test_a_file_appears_whole_or_not_at_all(own: Path) -> None:
     old = b"what was there before"
     (own / "out.csv").write_bytes(old)

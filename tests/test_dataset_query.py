@@ -200,6 +200,30 @@ def test_any_mix_is_what_polars_makes_of_all_rows(
             "geometry_id > 3",
             "where 'geometry_id > 3': cannot compare string with numeric type (i32)",
         ),
+        (
+            "is_susy && is_isd",
+            "where 'is_susy && is_isd': operator PGOverlap is not currently supported; "
+            "for && write AND",
+        ),
+        (
+            "is_susy || is_isd",
+            "where 'is_susy || is_isd': filter predicate must be of type `Boolean`, got `String`; "
+            "for || write OR",
+        ),
+        (
+            "W_re^2 < 1",
+            "where 'W_re^2 < 1': operator BitwiseXor is not currently supported; "
+            "for ^ write pow(x, 2)",
+        ),
+        (
+            'solver_name = "newton"',
+            "there is no column 'newton'; text stands in single quotes: 'newton'",
+        ),
+        (
+            "solver_name == newton",
+            "there is no column 'newton'; text stands in single quotes: 'newton'",
+        ),
+        ("tau > 2", "there is no column 'tau': did you mean tau_re or tau_im?"),
     ],
 )
 def test_a_condition_that_is_none_is_refused_with_its_place(where: str, sentence: str) -> None:
@@ -214,10 +238,14 @@ def test_a_condition_that_is_none_is_refused_with_its_place(where: str, sentence
 def test_an_unknown_column_is_refused_with_the_nearest(filters: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as refused:
         query(PEERS, Filters(**filters))
+    assert str(refused.value) == "there is no column 'tau_imm': did you mean tau_im?"
+
+
+def test_a_column_like_no_other_is_answered_with_all() -> None:
+    with pytest.raises(UsageError) as refused:
+        query(PEERS, Filters(columns=("xyzzy",)))
     columns = ", ".join([*DTYPES, "my_note"])
-    assert str(refused.value) == (
-        f"there is no column 'tau_imm': did you mean tau_im? columns are {columns}"
-    )
+    assert str(refused.value) == f"there is no column 'xyzzy': columns are {columns}"
 
 
 def test_filters_that_make_no_sense_are_refused() -> None:
@@ -505,7 +533,10 @@ def test_sql_reads_the_table_of_vacua() -> None:
     ("statement", "sentence"),
     [
         ("SELEC 1", "sql: expected: an SQL statement, found: SELEC, at character 1"),
-        ("SELECT 1 FROM vacuum", "sql: relation 'vacuum' was not found"),
+        (
+            "SELECT 1 FROM vacuum",
+            "sql: relation 'vacuum' was not found; the table is vacua",
+        ),
     ],
 )
 def test_sql_that_is_none_is_refused(statement: str, sentence: str) -> None:
@@ -515,5 +546,5 @@ def test_sql_that_is_none_is_refused(statement: str, sentence: str) -> None:
 
 
 def test_sql_that_names_no_column_is_told_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"^there is no column 'tauim': did you mean tau_im\? col"):
+    with pytest.raises(UsageError, match=r"^there is no column 'tauim': did you mean tau_im\?$"):
         run_sql(query(PEERS, Filters()).rows, "SELECT tauim FROM vacua")

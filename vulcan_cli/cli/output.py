@@ -183,6 +183,15 @@ class Output:
         self._stdout.flush()
         return cast("BinaryIO", self._stdout.buffer)
 
+    def redirected_to(self) -> Path | None:
+        """The file that stdout goes to; None for a pipe, and where the system does not tell."""
+        try:
+            # Only Linux has this.
+            file = Path(f"/proc/self/fd/{self.binary().fileno()}").readlink()
+        except OSError:
+            return None
+        return file if file.is_file() else None
+
     def say(self, text: str) -> None:
         """Tell a person something."""
         if not self.quiet:

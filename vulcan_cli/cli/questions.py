@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,11 +79,25 @@ def _write(
             raise
         except OSError as error:
             raise DiskTrouble(STDOUT, error) from error
+        _warn_of_ending(out, form)
     else:
         written = export.write_file(rows, file, form, complex_columns)
         out.say(f"{counted(written.n_rows, 'row')} to {file}")
     if written.not_finite:
         out.warn(f"{written.not_finite:,} numbers that JSON has not were written as null")
+
+
+def _warn_of_ending(out: Output, form: str) -> None:
+    """Warn where stdout goes to a file whose name promises another format."""
+    from vulcan_cli.dataset.export import format_of  # noqa: PLC0415
+
+    file = out.redirected_to()
+    if file is None:
+        return
+    with suppress(UsageError):
+        promised = format_of(file)
+        if promised != form:
+            out.warn(f"{file.name} holds {form}; -o {file.name} writes {promised}")
 
 
 def is_for_people(out: Output, file: Path | None, wanted: str | None) -> bool:

@@ -20,11 +20,14 @@ def check_columns(names: Iterable[str], available: Sequence[str]) -> None:
 
 
 def unknown_column(name: str, available: Sequence[str]) -> str:
-    """One sentence that says which columns there are, and the nearest to `name`."""
+    """One sentence that says the columns nearest to `name`, or else which there are."""
     lowered = {column.lower(): column for column in available}
-    near = get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
-    hint = f"did you mean {lowered[near[0]]}? " if near else ""
-    return f"there is no column {name!r}: {hint}columns are {', '.join(available)}"
+    parts = [part for part in (f"{name}_re", f"{name}_im") if part in available]
+    near = parts or [
+        lowered[word] for word in get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    ]
+    hint = f"did you mean {' or '.join(near)}?" if near else f"columns are {', '.join(available)}"
+    return f"there is no column {name!r}: {hint}"
 
 
 def union(schemas: Mapping[str, Mapping[str, pl.DataType]]) -> pl.Schema:

@@ -11,12 +11,15 @@ from operator import and_, or_
 import polars as pl
 
 from vulcan_cli.dataset.columns import check_columns, unknown_column
-from vulcan_cli.errors import UsageError
+from vulcan_cli.errors import UnknownColumn, UsageError
 from vulcan_cli.vacua.geometry import KEYS
 
 _RANGE = re.compile(r"(-?\d{1,18})(?:\.\.(-?\d{1,18}))?", re.ASCII)
 
 _MISSING = re.compile(r"""unable to find column "(.*?)\"""")
+
+_NO_TABLE = re.compile(r"relation '.*' was not found")
+_MEANT = {"&&": "AND", "||": "OR", "**": "pow(x, 2)", "^": "pow(x, 2)"}
 
 # A WHERE on the first line, so that lines and columns in Polars' words are those of the condition.
 _SELECT = "SELECT * FROM vacua WHERE\n"
@@ -121,7 +124,11 @@ def parse_where(text: str, available: Sequence[str]) -> pl.Expr:
         condition = pl.sql_expr(text)
         names = condition.meta.root_names()
     except pl.exceptions.PolarsError as error:
-        raise UsageError(f"where {text!r}: {_syntax(text, error)}") from error
+        raise UsageError(f"where {text!r}: {_syntax(text, error)}{_meant(text)}") from error
+    for name in names:
+        if name not in available and re.search(rf'=\s*"?{re.escape(name)}\b', text):
+            message = f"there is no column {name!r}; text stands in single quotes: {name!r}"
+            raise UnknownColumn(message)
     check_columns(names, available)
     return condition
 
@@ -135,7 +142,7 @@ def check_condition(condition: pl.Expr, schema: pl.Schema, text: str) -> None:
     try:
         pl.LazyFrame(schema=schema).filter(condition).collect()
     except pl.exceptions.PolarsError as error:
-        raise UsageError(f"where {text!r}: {first_line(error)}") from error
+        raise UsageError(f"where {text!r}: {first_line(error)}{_meant(text)}") from error
 
 
 def explain_sql(statement: str, error: Exception, available: Sequence[str]) -> str:
@@ -143,7 +150,8 @@ def explain_sql(statement: str, error: Exception, available: Sequence[str]) -> s
     missing = _MISSING.search(str(error))
     if missing:
         return unknown_column(missing[1], available)
-    return f"sql: {_with_place(statement, str(error), first_line=1)}"
+    table = "; the table is vacua" if _NO_TABLE.search(str(error)) else ""
+    return f"sql: {_with_place(statement, str(error), first_line=1)}{table or _meant(statement)}"
 
 
 def sort_columns(sort: Iterable[str]) -> dict[str, bool]:
@@ -174,6 +182,11 @@ def _syntax(text: str, error: Exception) -> str:
         if _PLACE.search(str(whole)):
             return _with_place(text, str(whole), first_line=2)
     return first_line(error)
+
+
+def _meant(text: str) -> str:
+    """The end of a message: what SQL has for operators of other languages that are in a text."""
+    return "".join(f"; for {sign} write {word}" for sign, word in _MEANT.items() if sign in text)
 
 
 def _with_place(text: str, said: str, *, first_line: int) -> str:

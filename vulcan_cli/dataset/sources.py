@@ -89,6 +89,10 @@ def _with_trimmed(
     home = synced.trimmed
     described = f"synced of {area.root}"
     if not home:
+        waiting = area.counts("pending").shards if synced.catalog.rows.is_empty() else 0
+        if waiting:
+            described += f", which is empty; {counted(waiting, 'shard')} in pending, read by "
+            described += "--source staged"
         return Found(synced.catalog, described)
     count = counted(len(home), "trimmed shard")
     try:
