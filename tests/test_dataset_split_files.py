@@ -21,6 +21,7 @@ from polars.testing import assert_frame_equal
 import vulcan_cli
 from tests.cli_support import CHECKOUT, clean
 from tests.dataset_support import listed, put, vacua
+from vulcan_cli.dataset.array_files import write_arrays
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.export import write_file
 from vulcan_cli.dataset.features import FeatureSpec
@@ -403,6 +404,27 @@ def test_what_a_format_cannot_hold_is_told_and_nothing_is_there(
 
     assert str(refused.value) == sentence
     assert sorted(path.name for path in tmp_path.iterdir()) == ["synced"]
+
+
+@pytest.mark.parametrize(
+    ("name", "file_format", "why"),
+    [
+        ("../up", "npz", "'../up' names no array of npz, which are files: leave it out"),
+        ("/up", "npz", "'/up' names no array of npz, which are files: leave it out"),
+        ("a\\b", "npz", "'a\\\\b' names no array of npz, which are files: leave it out"),
+        ("a\0b", "npz", "'a\\x00b' names no array of npz, which are files: leave it out"),
+        ("__metadata__", "safetensors", "__metadata__ is no array in safetensors: leave it out"),
+    ],
+)
+def test_a_column_that_leads_out_of_its_file_is_refused(
+    name: str, file_format: str, why: str
+) -> None:
+    stream = io.BytesIO()
+
+    with pytest.raises(UsageError) as refused:
+        write_arrays(pl.DataFrame({name: [1.0]}), stream, file_format)
+
+    assert (str(refused.value), stream.getvalue()) == (f"{file_format} holds arrays: {why}", b"")
 
 
 def test_names_that_lead_elsewhere_are_refused(folder: Path, tmp_path: Path) -> None:

@@ -204,6 +204,16 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: rewritten(GOOD, with_column("x", twins())),
         "a struct names two of its fields alike",
     ),
+    "a time that no calendar has": (
+        lambda: rewritten(
+            GOOD, with_column("created_at", pa.array([0, 1, 1 << 62], pa.timestamp("us", "UTC")))
+        ),
+        "column created_at holds a date of no calendar year",
+    ),
+    "a date that no calendar has": (
+        lambda: rewritten(GOOD, with_column("x", pa.array([0, None, 1 << 30], pa.date32()))),
+        "column x holds a date of no calendar year",
+    ),
     "a time zone that is none": (
         lambda: rewritten(
             GOOD, with_column("x", pa.array([1] * 3, pa.timestamp("us", "Nowhere/\x1b[31m")))
@@ -361,6 +371,8 @@ def test_a_good_shard_is_taken_at_once_however_young(area: StagingArea) -> None:
         ("n_iterations", pa.array([1, 2, None], pa.int64())),
         ("mass2", pa.array([[1.0], [], None], pa.list_(pa.float32()))),
         ("residual", pa.nulls(3)),
+        ("day", pa.array([-719162, None, 2932896], pa.date32())),
+        ("then", pa.array([None, 0, 1], pa.timestamp("ns"))),
         ("solver_name", pa.array(["a", "a", None]).dictionary_encode()),
         ("is_susy", pa.array([True, None, False])),
         ("tau_re", pa.array([0.5, None, float("nan")])),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 import zipfile
 from collections.abc import Iterator, Set
@@ -22,6 +23,8 @@ from vulcan_cli.errors import UsageError
 from vulcan_cli.vacua import arrow_c, arrow_ipc
 
 FORMATS = ("npz", "safetensors")
+
+_METADATA = "__metadata__"
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time in a zip: the same rows give the same bytes."""
@@ -93,7 +96,7 @@ def write_arrays(
 
 
 def _problem(column: pl.Series, file_format: str) -> str | None:
-    problem = array_problem(column)
+    problem = _name_problem(column.name, file_format) or array_problem(column)
     if problem is not None:
         return problem
     inner = _innermost(column.dtype)
@@ -104,6 +107,15 @@ def _problem(column: pl.Series, file_format: str) -> str | None:
     if inner == pl.String and column.null_count():
         return f"{column.name} has nulls, which text has not: leave it out"
     return None if inner.base_type() in _NPY else f"{column.name} holds {inner}: leave it out"
+
+
+def _name_problem(name: str, file_format: str) -> str | None:
+    """Any worker names columns: one must not become a path out of the folder of who unpacks."""
+    if file_format == "npz" and re.search(r"[/\\\0]", name):
+        return f"{name!r} names no array of npz, which are files: leave it out"
+    if file_format == "safetensors" and name == _METADATA:
+        return f"{name} is no array in safetensors: leave it out"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +181,7 @@ def _write_safetensors(frame: pl.DataFrame, stream: IO[bytes], complex_columns: 
     # Wider types first, so that all values are aligned.
     columns = sorted(frame, key=lambda column: -_size(column))
     kinds = {column.name: "complex" for column in columns if column.name in complex_columns}
-    header: dict[str, object] = {"__metadata__": kinds} if kinds else {}
+    header: dict[str, object] = {_METADATA: kinds} if kinds else {}
     end = 0
     for column in columns:
         shape = _safe_shape(column)

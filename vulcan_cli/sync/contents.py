@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua import arrow_ipc, secrets
-from vulcan_cli.vacua.arrow_columns import Columns, columns_of
+from vulcan_cli.vacua.arrow_columns import Columns, columns_of, is_of_our_era
 from vulcan_cli.vacua.arrow_text import texts
 from vulcan_cli.vacua.schema import NEVER_NULL
 from vulcan_cli.vacua.shard import Footer, parse_footer
@@ -70,6 +70,9 @@ def _check_rows(rows: pa.RecordBatch, columns: Columns, footer: Footer, path: Pa
     rows.validate(full=True)
     for name, kind in columns.to_cast:
         rows.column(name).cast(kind)
+    for name in columns.of_time:
+        if not is_of_our_era(rows.column(name)):
+            raise BadShard(path, f"column {secrets.scrub(name)} holds a date of no calendar year")
     wanted = {
         "run_id": footer.run_id,
         "geometry_id": footer.geometry.geometry_id,

@@ -8,12 +8,17 @@ from functools import lru_cache
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vulcan_cli.vacua.arrow_text import holds_text
 from vulcan_cli.vacua.schema import DTYPES, IDENTITY, REQUIRED
 
 MOST_DIGITS = 38
 """Digits of a decimal number in Polars, which ends in a panic over more."""
+
+_ERA_S = (-62_135_596_800, 253_402_300_799)
+_DAY = 86_400
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +28,12 @@ class Columns:
     Attributes:
         of_text: Columns with text in them.
         to_cast: Columns of a type near their own, whose values must fit that.
+        of_time: Columns of dates or times of day and date.
     """
 
     of_text: tuple[str, ...]
     to_cast: tuple[tuple[str, pa.DataType], ...]
+    of_time: tuple[str, ...]
 
 
 @lru_cache(maxsize=64)
@@ -54,7 +61,22 @@ def columns_of(serialized: bytes) -> Columns:
     for field in schema:
         _check_held(field.type)
     of_text = tuple(field.name for field in schema if holds_text(field.type))
-    return Columns(of_text, tuple(to_cast))
+    of_time = tuple(field.name for field in schema if _is_time(field.type))
+    return Columns(of_text, tuple(to_cast), of_time)
+
+
+def is_of_our_era(cells: pa.Array) -> bool:
+    """Whether all dates are of the years 1 to 9999: who writes others as text ends in a panic."""
+    kind = cells.type
+    per_second = 1 if pa.types.is_date32(kind) else _PER_SECOND[getattr(kind, "unit", "ms")]
+    seconds = _DAY if pa.types.is_date32(kind) else 1
+    ends = pc.min_max(cells.view(pa.int32() if pa.types.is_date32(kind) else pa.int64())).as_py()
+    least, most = (end * per_second // seconds for end in _ERA_S)
+    return ends["min"] is None or (least <= ends["min"] and ends["max"] <= most)
+
+
+def _is_time(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
 
 def _arrow_types(name: str) -> tuple[pa.DataType, ...]:
