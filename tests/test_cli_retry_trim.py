@@ -271,6 +271,7 @@ WRONG = {
         ["--older-than", "x"],
         "'x' is no duration: write 90s, 15m, 2h, 30d or 1h30m",
     ),
+    "age without a unit": (["--older-than", "30"], "'30' has no unit: write 30d for days"),
     "size": (["--keep-bytes", "-1"], "'-1' is no size: write 4096, 500MB, 10GB or 512MiB"),
 }
 

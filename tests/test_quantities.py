@@ -1,7 +1,13 @@
 import pytest
 
 from vulcan_cli.errors import UsageError
-from vulcan_cli.quantities import format_duration, format_size, parse_duration, parse_size
+from vulcan_cli.quantities import (
+    format_duration,
+    format_size,
+    parse_age,
+    parse_duration,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +36,12 @@ def test_durations(text: str, seconds: float) -> None:
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(UsageError, match="is no duration"):
         parse_duration(text)
+
+
+def test_an_age_names_its_unit() -> None:
+    assert parse_age(" 30d ") == 2_592_000
+    with pytest.raises(UsageError, match=r"^'30' has no unit: write 30d for days$"):
+        parse_age("30")
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,18 @@ def parse_duration(text: str) -> float:
     return sum(float(number) * _SECONDS[unit.lower()] for number, unit in _PART.findall(text))
 
 
+def parse_age(text: str) -> float:
+    """Seconds in an age such as `30d`, which must name its unit: a bare `30` may mean days.
+
+    Raises:
+        UsageError: It is no duration, or a number alone.
+    """
+    seconds = parse_duration(text)
+    if not text.strip()[-1].isalpha():
+        raise UsageError(f"{text.strip()!r} has no unit: write {text.strip()}d for days")
+    return seconds
+
+
 def parse_size(text: str) -> int:
     """Bytes in `10GB` (10^10), `512MiB` (2^29), `4096` (bytes).
 

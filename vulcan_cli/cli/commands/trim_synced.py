@@ -13,7 +13,7 @@ from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import open_configured
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
-from vulcan_cli.quantities import counted, format_size, parse_duration, parse_size
+from vulcan_cli.quantities import counted, format_size, parse_age, parse_size
 from vulcan_cli.settings import load_settings
 
 EXAMPLES = (
@@ -46,7 +46,7 @@ def trim_synced(
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = load_settings(staging_dir=staging_dir, repo=repo)
     out.notices(settings.notices)
-    age = None if older_than is None else parse_duration(older_than)
+    age = None if older_than is None else parse_age(older_than)
     size = None if keep_bytes is None else parse_size(keep_bytes)
     if age is None and size is None:
         raise UsageError("say what to delete: --older-than AGE, --keep-bytes SIZE, or both")
