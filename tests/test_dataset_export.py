@@ -182,6 +182,31 @@ def test_an_empty_result_keeps_its_types(file_format: str) -> None:
     assert_frame_equal(read(io.BytesIO(written(none, file_format)[0])), none)
 
 
+@pytest.mark.parametrize(
+    ("file_format", "data"),
+    [
+        ("csv", b"raw\r\nAAH/\r\n\r\n"),
+        ("ndjson", b'{"raw":"AAH/"}\n{"raw":null}\n'),
+        ("json", b'[\n{"raw":"AAH/"},\n{"raw":null}\n]\n'),
+    ],
+)
+def test_bytes_are_base64_in_text(file_format: str, data: bytes) -> None:
+    rows = pl.DataFrame({"raw": [b"\x00\x01\xff", None]})
+    assert written(rows, file_format) == (data, Written(2, len(data), 0))
+
+
+@pytest.mark.parametrize("file_format", ["csv", "ndjson", "json"])
+def test_bytes_inside_lists_are_refused_in_text(file_format: str) -> None:
+    rows = pl.DataFrame({"raw": [[b"\xff"]]})
+    message = (
+        "column raw holds bytes inside lists, which text formats cannot: choose parquet or arrow, "
+        "or leave it out with --columns"
+    )
+    with pytest.raises(UsageError) as caught:
+        written(rows, file_format)
+    assert str(caught.value) == message
+
+
 def test_many_rows_keep_their_order() -> None:
     rows = pl.LazyFrame({"n": range(300_000)}).map_batches(lambda frame: frame, streamable=True)
 

@@ -249,11 +249,32 @@ def _sink_arrow(rows: pl.LazyFrame, _: pl.Schema, out: IO[bytes]) -> None:
 
 def _sink_csv(rows: pl.LazyFrame, schema: pl.Schema, out: IO[bytes]) -> None:
     cells = [_as_json(name) if dtype.is_nested() else name for name, dtype in schema.items()]
-    rows.select(cells).sink_csv(out, line_terminator="\r\n")
+    _without_bytes(rows, schema).select(cells).sink_csv(out, line_terminator="\r\n")
 
 
-def _sink_ndjson(rows: pl.LazyFrame, _: pl.Schema, out: IO[bytes]) -> None:
-    rows.sink_ndjson(out)
+def _sink_ndjson(rows: pl.LazyFrame, schema: pl.Schema, out: IO[bytes]) -> None:
+    _without_bytes(rows, schema).sink_ndjson(out)
+
+
+def _without_bytes(rows: pl.LazyFrame, schema: pl.Schema) -> pl.LazyFrame:
+    """The rows with bytes as base64: text formats have no bytes, and Polars panics over them."""
+    for name, dtype in schema.items():
+        if dtype.is_nested() and _holds_bytes(dtype):
+            raise UsageError(
+                f"column {name} holds bytes inside {str(dtype.base_type()).lower()}s, which text "
+                "formats cannot: choose parquet or arrow, or leave it out with --columns"
+            )
+    return rows.with_columns(
+        pl.col(name).bin.encode("base64") for name, dtype in schema.items() if dtype == pl.Binary
+    )
+
+
+def _holds_bytes(dtype: pl.DataType) -> bool:
+    if isinstance(dtype, pl.List | pl.Array):
+        return _holds_bytes(arrow_ipc.inner(dtype))
+    if isinstance(dtype, pl.Struct):
+        return any(_holds_bytes(arrow_ipc.instance(field.dtype)) for field in dtype.fields)
+    return dtype == pl.Binary
 
 
 _SINKS: dict[str, Callable[[pl.LazyFrame, pl.Schema, IO[bytes]], None]] = {
