@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 from io import BytesIO
 from pathlib import Path
@@ -179,6 +180,23 @@ def test_an_empty_input_is_refused(tmp_path: Path, stdin: bytes) -> None:
         f"  next: vulcan stage --dry-run {' '.join(HERE)}",
     ]
     assert not (tmp_path / "spool").exists()
+
+
+def test_arrow_that_claims_more_than_there_is_ends_no_process(tmp_path: Path) -> None:
+    # Polars would make room for it, and abort.
+    stream = BytesIO()
+    pl.DataFrame({"tags": ["x" * 101]}).write_ipc_stream(stream, compression="uncompressed")
+    length, lie = struct.pack("<q", 101), struct.pack("<q", 2**48)
+    assert stream.getvalue().count(length) == 1
+    (tmp_path / "in.arrow").write_bytes(stream.getvalue().replace(length, lie))
+    ran = vulcan("stage", "in.arrow", *HERE, home=tmp_path)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.splitlines() == [
+        "vulcan: the input is refused: in.arrow: File too short: expected to be able to read "
+        f"{2**48} bytes, got 128",
+        "  safe: nothing was staged",
+        f"  next: vulcan stage --dry-run in.arrow {' '.join(HERE)}",
+    ]
 
 
 def test_one_bad_input_of_several_and_nothing_is_staged(tmp_path: Path) -> None:

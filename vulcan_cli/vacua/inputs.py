@@ -227,9 +227,20 @@ def _no_json(constant: str) -> None:
 
 
 def _read_arrow(data: bytes) -> pl.DataFrame:
-    if data.startswith(b"ARROW1"):
-        return pl.read_ipc(BytesIO(data))
-    return pl.read_ipc_stream(BytesIO(data))
+    is_file = data.startswith(b"ARROW1")
+    _refuse_bad_arrow(data, is_file=is_file)
+    return pl.read_ipc(BytesIO(data)) if is_file else pl.read_ipc_stream(BytesIO(data))
+
+
+def _refuse_bad_arrow(data: bytes, *, is_file: bool) -> None:
+    """Raise ValueError where lengths lie: Polars believes them, and ends the process over them."""
+    import pyarrow as pa  # noqa: PLC0415 - slow to load, and few inputs are Arrow
+
+    try:
+        with pa.ipc.open_file(data) if is_file else pa.ipc.open_stream(data) as reader:
+            reader.read_all().validate(full=True)
+    except (pa.ArrowException, OSError, MemoryError) as error:
+        raise ValueError(_first_line(error)) from error
 
 
 _UNREADABLE = (
