@@ -93,6 +93,28 @@ def test_p10_the_peers_stamps_count_and_ours_are_mirrored(area: StagingArea, clo
     assert Budget(area, "repo", 4, 100.0, clock).remaining() == 1
 
 
+def test_p7_killed_between_the_two_files_a_request_is_counted_once(
+    area: StagingArea, clock: Clock
+) -> None:
+    budget = Budget(area, "repo", 3, 100.0, clock, with_peer=True)
+    stamp = budget.spend()
+    before = peers(area).read_bytes()
+    clock.now += 10
+    budget.answered(stamp, clock.now)
+    peers(area).write_bytes(before)
+    assert (budget.remaining(), budget.spent_at()) == (2, (NOW + 10,))
+    clock.now += 10
+    assert budget.spend() == NOW + 20
+    assert json.loads(peers(area).read_text())["timestamps"] == [NOW + 10, NOW + 20]
+    # Nothing is left of it once the peer's file is as it should be.
+    assert budget.spend() == NOW + 20
+    assert json.loads(ours(area).read_text()) == {
+        "budget": 3,
+        "timestamps": [NOW + 10, NOW + 20, NOW + 20],
+        "window_s": 100.0,
+    }
+
+
 def test_p10_a_slot_counts_from_when_its_request_was_answered(
     area: StagingArea, clock: Clock
 ) -> None:

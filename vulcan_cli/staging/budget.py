@@ -23,7 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp, TryLater
 from vulcan_cli.files import Folder
@@ -56,15 +56,20 @@ class _History:
     window_s: float | None
     damaged: bool
     heard: Heard | None = None
+    gone: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Union:
-    """Both histories as one: all stamps, sorted; whether something is to repair; what was heard."""
+    """Both histories as one: all stamps, sorted; whether something is to repair; what was heard.
+
+    `gone` are stamps that still stand in the peer's file, though others in ours took their place.
+    """
 
     stamps: tuple[float, ...]
     damaged: bool = False
     heard: Heard | None = None
+    gone: tuple[float, ...] = ()
 
 
 class Budget:
@@ -139,7 +144,7 @@ class Budget:
         """
         with self._held() as (folder, now, union):
             heard = Heard(now, commits_per_hour, closed_until)
-            self._save(folder, union.stamps, heard, now)
+            self._save(folder, replace(union, heard=heard), now)
 
     def spent_at(self) -> tuple[float, ...]:
         """When the slots were taken that are not free again, oldest first. Writes nothing."""
@@ -159,9 +164,9 @@ class Budget:
             full = len(self._counting(union, now)) >= self._limit(union, now)
             if full or self._closed_until(union, now) is not None:
                 if union.damaged:
-                    self._save(folder, union.stamps, union.heard, now)
+                    self._save(folder, union, now)
                 raise self._used_up(self._limit(union, now), self._next(union, now))
-            self._save(folder, (*union.stamps, now), union.heard, now)
+            self._save(folder, replace(union, stamps=(*union.stamps, now)), now)
         return now
 
     @contextmanager
@@ -191,7 +196,7 @@ class Budget:
             if others.total() < len(union.stamps):
                 later = max(stamp, min(at, now))
                 stamps = tuple(sorted((*others.elements(), later)))
-                self._save(folder, stamps, union.heard, now, gone=(stamp,))
+                self._save(folder, replace(union, stamps=stamps, gone=(*union.gone, stamp)), now)
 
     def repair(self) -> None:
         """Save the repair of a damaged history, so that it counts as full for one window only.
@@ -204,7 +209,7 @@ class Budget:
         """
         with self._held() as (folder, now, union):
             if union.damaged:
-                self._save(folder, union.stamps, union.heard, now)
+                self._save(folder, union, now)
 
     def _used_up(self, limit: int, retry_at: float | None) -> TryLater:
         message = f"all {limit} commits of this window of {self._window_s:g} s are used"
@@ -251,10 +256,12 @@ class Budget:
 
     def _union(self, folder: Folder, now: float) -> _Union:
         ours, peer = self._read(folder, f"{self._name}.json", now), self._peer(now)
+        gone = Counter(ours.gone) & Counter(peer.stamps)
         # A stamp in both files is one request; two alike in one file are two.
-        both = Counter(ours.stamps) | Counter(peer.stamps)
+        both = Counter(ours.stamps) | (Counter(peer.stamps) - gone)
         stamps = tuple(sorted(both.elements()))
-        return _Union(stamps, ours.damaged or peer.damaged, ours.heard)
+        damaged = ours.damaged or peer.damaged
+        return _Union(stamps, damaged, ours.heard, tuple(gone.elements()))
 
     def _peer(self, now: float) -> _History:
         if not self._with_peer:
@@ -273,29 +280,23 @@ class Budget:
     def _full(self, now: float) -> tuple[float, ...]:
         return (now,) * self._budget
 
-    def _save(
-        self,
-        folder: Folder,
-        stamps: tuple[float, ...],
-        heard: Heard | None,
-        now: float,
-        *,
-        gone: tuple[float, ...] = (),
-    ) -> None:
-        """Write the union to our file, then to the peer's, which it may replace at any moment.
-
-        `gone` are stamps that others have taken the place of.
-        """
+    def _save(self, folder: Folder, union: _Union, now: float) -> None:
+        """Write the union to our file, then to the peer's, which it may replace at any moment."""
         # A run with a longer window still needs what this one no longer counts.
-        kept = [stamp for stamp in stamps if stamp + max(self._window_s, _DAY) > now]
-        more = {} if heard is None else {"heard": heard.as_record()}
+        kept = [stamp for stamp in union.stamps if stamp + max(self._window_s, _DAY) > now]
+        more: dict[str, object] = {}
+        if union.heard is not None:
+            more["heard"] = union.heard.as_record()
+        if union.gone and self._with_peer:
+            # Killed between the two files, one request would else be counted by a stamp in each.
+            more["gone"] = list(union.gone)
         folder.replace(f"{self._name}.json", _render(kept, self._budget, self._window_s, more))
         if not self._with_peer:
             return
         with self._area.folder() as root:
             peer = self._read(root, PEER_BUDGET, now)
             window_s = peer.window_s or self._window_s
-            both = Counter(kept) | (Counter(peer.stamps) - Counter(gone))
+            both = Counter(kept) | (Counter(peer.stamps) - Counter(union.gone))
             mirrored = [s for s in both.elements() if s + max(window_s, self._window_s) > now]
             data = _render(sorted(mirrored), peer.budget or self._budget, window_s)
             root.replace(PEER_BUDGET, data)
@@ -341,8 +342,8 @@ def _read_twice(folder: Folder, name: str) -> bytes:
 
 def _parse(data: bytes, now: float) -> _History:
     record = parse_record(data)
-    stamps, budget = record.get("timestamps"), record.get("budget")
-    if not isinstance(stamps, list):
+    stamps, budget, gone = record.get("timestamps"), record.get("budget"), record.get("gone", [])
+    if not isinstance(stamps, list) or not isinstance(gone, list):
         raise RecordError("timestamps is no list")
     repaired = tuple(_stamp(stamp, now) for stamp in stamps)
     try:
@@ -357,6 +358,7 @@ def _parse(data: bytes, now: float) -> _History:
         window_s=window_s if window_s > 0 else None,
         damaged=repaired != tuple(stamps) or told != record.get("heard"),
         heard=heard,
+        gone=tuple(_stamp(stamp, now) for stamp in gone),
     )
 
 
