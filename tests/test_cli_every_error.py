@@ -35,6 +35,7 @@ NAME = "alice/vacua"
 STAGING = ("--staging-dir", "spool")
 FOLDER = (*STAGING, "--repo", "./repo")
 HUB = (*STAGING, "--repo", NAME)
+AT_ONCE = ("--max-retries", "0")
 STAGE = ("stage", PARQUET, "-g", KEYS, *STAGING)
 
 
@@ -131,7 +132,7 @@ def answered(status: int) -> Callable[[Place], Ran]:
 
     def ask(place: Place) -> Ran:
         place.hub.add_faults(Fault("status", f"/api/datasets/{NAME}", status=status, times=None))
-        return place.asked_for("sync", *HUB)
+        return place.asked_for("sync", *HUB, *AT_ONCE)
 
     return ask
 
@@ -174,7 +175,7 @@ PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {
     errors.RepoRefuses: repo_refuses,
     errors.TryLater: try_later,
     errors.Unreachable: lambda place: place.asked_for(
-        "sync", *HUB, HF_ENDPOINT="http://127.0.0.1:9"
+        "sync", *HUB, *AT_ONCE, HF_ENDPOINT="http://127.0.0.1:9"
     ),
     errors.RateLimited: answered(429),
     errors.ServerTrouble: answered(503),
