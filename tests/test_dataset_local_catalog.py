@@ -187,6 +187,19 @@ def test_what_is_known_is_not_read_again(area: StagingArea) -> None:
     assert [bad.path for bad in read_anew(area).bad] == [file]
 
 
+def test_footers_are_told_of_as_they_are_read(area: StagingArea) -> None:
+    told: list[tuple[int, int]] = []
+    add(area, 1)
+    add(area, 2)
+    read_state(area, "synced", lambda *done: told.append(done))
+    assert told == [(1, 2), (2, 2)]
+    add(area, 3)
+    read_state(area, "synced", lambda *done: told.append(done))
+    assert told == [(1, 2), (2, 2), (1, 1)]
+    read_state(area, "synced", lambda *done: told.append(done))
+    assert told == [(1, 2), (2, 2), (1, 1)]
+
+
 def test_one_look_at_the_folder_is_enough_while_nothing_changes(area: StagingArea) -> None:
     add(area, 1)
     first = read_state(area, "synced").catalog

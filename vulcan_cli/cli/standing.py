@@ -12,6 +12,7 @@ from vulcan_cli.quantities import counted, format_duration, format_size
 from vulcan_cli.settings import Settings, read_endpoint
 
 if TYPE_CHECKING:
+    from vulcan_cli.dataset.catalog import Progress
     from vulcan_cli.staging.area import StagingArea, State
     from vulcan_cli.staging.crowding import Crowd
     from vulcan_cli.staging.survey import Survey
@@ -69,12 +70,15 @@ class Standing:
     now: float
 
 
-def read_standing(settings: Settings, *, all_rows: bool = False) -> Standing:
+def read_standing(
+    settings: Settings, *, all_rows: bool = False, progress: Progress = lambda *_: None
+) -> Standing:
     """Look at the staging directory; changes nothing, and loads Polars for `all_rows` only.
 
     Args:
         settings: Which one, and what counts.
         all_rows: Count the rows of every state; else those that a catalog tells.
+        progress: Told of footers that had to be read for that.
 
     Raises:
         NotSetUp: None is set, or it is not there.
@@ -88,7 +92,7 @@ def read_standing(settings: Settings, *, all_rows: bool = False) -> Standing:
     return Standing(
         root=area.root,
         survey=found,
-        rows=_all_rows(area) if all_rows else _known_rows(area),
+        rows=_all_rows(area, progress) if all_rows else _known_rows(area),
         slots=read_slots(area, settings),
         crowds=_crowds(area, settings, found),
         now=time.time(),
@@ -186,11 +190,12 @@ def _known_rows(area: StagingArea) -> dict[State, int]:
     return {"synced": found.rows} if found is not None and found.is_current else {}
 
 
-def _all_rows(area: StagingArea) -> dict[State, int]:
+def _all_rows(area: StagingArea, progress: Progress) -> dict[State, int]:
     from vulcan_cli.dataset.local_catalog import read_state  # noqa: PLC0415
     from vulcan_cli.staging.area import STATES  # noqa: PLC0415
 
-    return {state: int(read_state(area, state).catalog.rows["n_rows"].sum()) for state in STATES}
+    catalogs = {state: read_state(area, state, progress).catalog for state in STATES}
+    return {state: int(catalog.rows["n_rows"].sum()) for state, catalog in catalogs.items()}
 
 
 def _sync(found: Survey) -> str:

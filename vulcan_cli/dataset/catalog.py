@@ -6,7 +6,7 @@ read before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -19,6 +19,9 @@ from vulcan_cli.dataset.ranges import Wanted
 from vulcan_cli.dataset.trust import readable
 from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua.geometry import KEYS
+
+Progress = Callable[[int, int], None]
+"""Told how many are done, of footers or of shards, and of how many; 0 where it begins."""
 
 COLUMNS: dict[str, pl.DataType] = {
     "path_in_repo": pl.String(),
@@ -78,18 +81,23 @@ class Catalog:
     away: Mapping[str, Away] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, sources: Iterable[Source]) -> Self:
+    def read(cls, sources: Iterable[Source], progress: Progress = lambda *_: None) -> Self:
         """Read the footers of all sources.
 
         Of several sources of one path the first that is a shard counts. Nothing that is wrong
         with a file is raised: it is listed in `bad`.
+
+        Args:
+            sources: The shards.
+            progress: Told of footers read.
         """
         reader = FooterReader()
         rows: dict[str, tuple[object, ...]] = {}
         bad: list[BadShard] = []
         listed = list(sources)
         found = reader.read_all([source.file for source in listed])
-        for source, seen in zip(listed, found, strict=True):
+        for done, (source, seen) in enumerate(zip(listed, found, strict=True), start=1):
+            progress(done, len(listed))
             if isinstance(seen, BadShard):
                 bad.append(seen)
             elif source.path_in_repo not in rows:

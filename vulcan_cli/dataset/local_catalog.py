@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from vulcan_cli.dataset import catalog_words
-from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Source
+from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Progress, Source
 from vulcan_cli.dataset.catalog_store import BAD, IDENTITY, ROWS, TRIMMED, Stored, load, store
 from vulcan_cli.dataset.state_folder import listing_of, set_stamp, stamp_of
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
@@ -51,11 +51,16 @@ class Held:
     trimmed: Mapping[str, str]
 
 
-def read_state(area: StagingArea, state: State) -> Held:
+def read_state(area: StagingArea, state: State, progress: Progress = lambda *_: None) -> Held:
     """The catalog of a state folder as it is now.
 
     What came or went since it was stored is read anew. The result is stored where `_vulcan`
     belongs to this account.
+
+    Args:
+        area: The staging directory.
+        state: Which folder.
+        progress: Told of footers that had to be read.
 
     Raises:
         NotSetUp: There is no such folder.
@@ -65,7 +70,7 @@ def read_state(area: StagingArea, state: State) -> Held:
     with area.folder(state) as folder, disk_trouble(folder.path):
         if _is_current(area, state, folder, stored):
             return _held(stored, state, folder, ())
-        return _heal(area, state, folder, stored)
+        return _heal(area, state, folder, stored, progress)
 
 
 def keep(area: StagingArea) -> None:
@@ -89,14 +94,20 @@ def _is_current(area: StagingArea, state: State, folder: Folder, stored: Stored)
     return unchanged and (state != "synced" or stored.ledger == Ledger(area).size())
 
 
-def _heal(area: StagingArea, state: State, folder: Folder, stored: Stored) -> Held:
+def _heal(
+    area: StagingArea,
+    state: State,
+    folder: Folder,
+    stored: Stored,
+    progress: Progress = lambda *_: None,
+) -> Held:
     """Take in what changed, and store it where that is ours to do."""
     with _place(area) as place:
         stamp = None if place is None else set_stamp(folder)
         # Before the listing: what it tells of was moved here before.
         ledger = Ledger(area).size()
         listing = listing_of(folder)
-        fresh, for_now = _read_new(folder, state, _new_in(listing, stored))
+        fresh, for_now = _read_new(folder, state, _new_in(listing, stored), progress)
         kept = Stored(
             # What could not be read may be readable soon, without any change of the folder.
             None if for_now else stamp,
@@ -154,7 +165,7 @@ def _new_in(listing: pl.DataFrame, stored: Stored) -> pl.DataFrame:
 
 
 def _read_new(
-    folder: Folder, state: State, new: pl.DataFrame
+    folder: Folder, state: State, new: pl.DataFrame, progress: Progress
 ) -> tuple[Stored, tuple[BadShard, ...]]:
     """Read footers; what cannot be read now but perhaps later is told apart."""
     files = {
@@ -162,7 +173,7 @@ def _read_new(
         for name in new["name"]
         if (path := path_of_file_name(name)) is not None
     }
-    found = Catalog.read(files.values())
+    found = Catalog.read(files.values(), progress)
     rows = found.rows.with_columns(_NAME).join(
         new.select("name", "mtime_ns", "inode"), on="name", how="left", maintain_order="left"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from vulcan_cli.dataset.catalog import Catalog
+from vulcan_cli.dataset.catalog import Catalog, Progress
 from vulcan_cli.dataset.columns import check_columns, unite
 from vulcan_cli.dataset.filters import (
     Filters,
@@ -20,7 +20,7 @@ from vulcan_cli.dataset.filters import (
 )
 from vulcan_cli.dataset.memory import Memory
 from vulcan_cli.dataset.prune import may_match
-from vulcan_cli.dataset.scan import Progress, scan
+from vulcan_cli.dataset.scan import scan
 from vulcan_cli.errors import BadShard, ColumnClash, UsageError
 from vulcan_cli.vacua.schema import DTYPES
 

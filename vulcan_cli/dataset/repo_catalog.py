@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,15 @@ from typing import Any
 import polars as pl
 
 from vulcan_cli.dataset.away import AT_ONCE, Away
-from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Source, frame_of, row_of
+from vulcan_cli.dataset.catalog import (
+    COLUMNS,
+    SCHEMA,
+    Catalog,
+    Progress,
+    Source,
+    frame_of,
+    row_of,
+)
 from vulcan_cli.dataset.catalog_text import decode, encode
 from vulcan_cli.dataset.footers import FooterReader, Seen
 from vulcan_cli.dataset.ranges import FIRST_GUESS, Listed, read_footer
@@ -42,9 +50,6 @@ NOTES_NAME = "catalog"
 
 _LARGEST = 256 << 20
 _STATE = "repo"
-
-Progress = Callable[[int, int], None]
-"""Told how many footers were read, and of how many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ out and noted; so nothing that stands in one file can fail a query.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,13 +14,10 @@ from typing import NamedTuple
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from vulcan_cli.dataset.catalog import SCHEMA, Catalog
+from vulcan_cli.dataset.catalog import SCHEMA, Catalog, Progress
 from vulcan_cli.dataset.filters import first_line
 from vulcan_cli.dataset.ranges import Wanted
 from vulcan_cli.errors import BadShard, UsageError
-
-Progress = Callable[[int, int], None]
-"""Told how many shards are read, and of how many; 0 where reading begins."""
 
 # What one batch holds at most: enough to keep every core busy, little enough to hold in memory.
 _BATCH_FILES = 256

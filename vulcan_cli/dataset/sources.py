@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vulcan_cli.dataset.catalog import Catalog
+from vulcan_cli.dataset.catalog import Catalog, Progress
 from vulcan_cli.dataset.local_catalog import Held, read_state
-from vulcan_cli.dataset.repo_catalog import Progress, describe, read_repo
+from vulcan_cli.dataset.repo_catalog import describe, read_repo
 from vulcan_cli.errors import NotSetUp, StagingMissing, TryLater, UsageError, VulcanError
 from vulcan_cli.hub.repo import MAIN, Repo
 from vulcan_cli.quantities import counted
@@ -48,7 +48,7 @@ def locate(
         repos: The repos that are set, if any; several are one dataset.
         place: Where to look.
         revision: The branch or commit of each repo.
-        progress: Told how many footers of shards in a repo were read, and of how many.
+        progress: Told of footers that had to be read.
 
     Raises:
         NotSetUp: What `place` needs is missing.
@@ -68,10 +68,10 @@ def locate(
         raise UsageError(f"a revision is one of the repo; say source repo to read {revision}")
     if place == "staged":
         # Pending first: what moves on meanwhile is found in one of them.
-        pending = read_state(area, "pending").catalog
-        joined = Catalog.joined((read_state(area, "synced").catalog, pending))
+        pending = read_state(area, "pending", progress).catalog
+        joined = Catalog.joined((read_state(area, "synced", progress).catalog, pending))
         return Found(joined, f"pending and synced of {area.root}")
-    synced = read_state(area, "synced")
+    synced = read_state(area, "synced", progress)
     if place == "synced":
         return Found(synced.catalog, f"synced of {area.root}")
     return _with_trimmed(area, synced, repos, progress)

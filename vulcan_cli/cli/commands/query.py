@@ -31,10 +31,9 @@ from vulcan_cli.errors import UsageError
 from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
-    from vulcan_cli.dataset.catalog import Catalog
+    from vulcan_cli.dataset.catalog import Catalog, Progress
     from vulcan_cli.dataset.filters import Filters
     from vulcan_cli.dataset.query import Query
-    from vulcan_cli.dataset.scan import Progress
     from vulcan_cli.errors import BadShard
 
 EXAMPLES = (

@@ -86,7 +86,8 @@ def status(
             # Nothing was interrupted: this is how one stops watching.
             raise typer.Exit(130) from None
         return
-    standing = read_standing(settings, all_rows=rows)
+    with out.counting("footers") as progress:
+        standing = read_standing(settings, all_rows=rows, progress=progress)
     if metrics is not None:
         _measure(standing, metrics, out)
     if json:
