@@ -21,7 +21,7 @@ from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua.geometry import KEYS
 
 Progress = Callable[[int, int], None]
-"""Told how many are done, of footers or of shards, and of how many; 0 where it begins."""
+"""Told how many are done, of footers, shards or parts, and of how many; 0 where it begins."""
 
 COLUMNS: dict[str, pl.DataType] = {
     "path_in_repo": pl.String(),

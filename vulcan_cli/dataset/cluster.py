@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from vulcan_cli.dataset.catalog import Catalog
+from vulcan_cli.dataset.catalog import Catalog, Progress
 from vulcan_cli.dataset.export import write_file
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.query import query
@@ -34,9 +34,6 @@ _PATIENCE_S = 30
 _Client = Any
 
 _Result = TypeVar("_Result")
-
-Progress = Callable[[int, int], None]
-"""Told how many parts are done, and of how many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from vulcan_cli.dataset.cluster import Progress, as_bad, making_on, slices_of, told
+from vulcan_cli.dataset.catalog import Progress
+from vulcan_cli.dataset.cluster import as_bad, making_on, slices_of, told
 from vulcan_cli.dataset.export import write_file
 from vulcan_cli.dataset.features import take_flags
 from vulcan_cli.dataset.query import query
