@@ -53,6 +53,12 @@ def twins() -> pa.Array:
     return pa.StructArray.from_arrays([cells, cells], names=["a", "a"])
 
 
+def far_away() -> pa.Array:
+    """Times of a year that has more than four digits, behind a dictionary and a struct."""
+    times = pa.array([0, None, 1 << 62], pa.timestamp("us")).dictionary_encode()
+    return pa.StructArray.from_arrays([times], names=["at"])
+
+
 def bomb(shard: bytes) -> bytes:
     """A few kilobytes of zeros that unpack to 69 MB."""
     zeros = pa.array([bytes(23_000_000)] * 3, pa.binary())

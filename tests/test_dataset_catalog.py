@@ -251,6 +251,20 @@ def test_a_type_that_polars_names_and_cannot_hold_makes_no_shard(
     assert reasons(catalog) == [(bad.file.name, "unreadable as parquet: its schema")]
 
 
+@pytest.mark.parametrize(
+    "kind", [pa.timestamp("us", "Nowhere"), pa.list_(pa.timestamp("ms", "+05:30"))]
+)
+def test_a_time_zone_that_is_none_is_no_shard_and_nothing_panics(
+    tmp_path: Path, kind: pa.DataType, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bad = put(tmp_path, vacua(1), "bad", h11=3, h12=2)
+    cells = pa.array([None], kind)
+    bad.file.write_bytes(rewritten(bad.file.read_bytes(), with_column("x", cells)))
+
+    assert reasons(Catalog.read([bad])) == [(bad.file.name, "unreadable as parquet: its schema")]
+    assert capfd.readouterr() == ("", "")
+
+
 def test_metadata_outside_the_arrow_schema_makes_no_shard(tmp_path: Path) -> None:
     """As for the peer: the same pairs, but where its readers do not look."""
     source = put(tmp_path, vacua(1), "a", h11=3, h12=2)

@@ -25,6 +25,7 @@ from tests.hostile_parquet import (
     deep_arrow_schema,
     deep_schema,
     dictionary_bomb,
+    far_away,
     list_bomb,
     many_rows,
     modest,
@@ -212,6 +213,16 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a date that no calendar has": (
         lambda: rewritten(GOOD, with_column("x", pa.array([0, None, 1 << 30], pa.date32()))),
+        "column x holds a date of no calendar year",
+    ),
+    "a date in a list that no calendar has": (
+        lambda: rewritten(
+            GOOD, with_column("x", pa.array([[0], None, [1, 1 << 30]], pa.list_(pa.date32())))
+        ),
+        "column x holds a date of no calendar year",
+    ),
+    "a time in a dictionary of a struct that no calendar has": (
+        lambda: rewritten(GOOD, with_column("x", far_away())),
         "column x holds a date of no calendar year",
     ),
     "a time zone that is none": (

@@ -37,6 +37,19 @@ def written(write: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
+def test_a_time_zone_that_is_none_is_refused_and_nothing_panics(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "in.parquet"
+    times = pa.array([0] * len(VACUA), pa.timestamp("us", "Nowhere"))
+    pq.write_table(VACUA.to_arrow().append_column("x", times), file)
+
+    found: list[Found] = [(None, None, None, "there is no time zone 'Nowhere'")]
+    assert refused(lambda: inputs.read_file(file).frame) == found
+    assert faults(file.read_bytes()) == found
+    assert capfd.readouterr() == ("", "")
+
+
 # Formats
 
 

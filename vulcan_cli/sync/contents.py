@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua import arrow_ipc, secrets
 from vulcan_cli.vacua.arrow_columns import Columns, columns_of, is_of_our_era
-from vulcan_cli.vacua.arrow_text import texts
+from vulcan_cli.vacua.arrow_leaves import texts
 from vulcan_cli.vacua.schema import NEVER_NULL
 from vulcan_cli.vacua.shard import Footer, parse_footer
 from vulcan_cli.vacua.unpacked import decoded, opened, within_limits

@@ -10,7 +10,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vulcan_cli.vacua.arrow_text import holds_text
+from vulcan_cli.vacua.arrow_ipc import check_zone
+from vulcan_cli.vacua.arrow_leaves import holds, is_text, leaves
 from vulcan_cli.vacua.schema import DTYPES, IDENTITY, REQUIRED
 
 MOST_DIGITS = 38
@@ -28,7 +29,7 @@ class Columns:
     Attributes:
         of_text: Columns with text in them.
         to_cast: Columns of a type near their own, whose values must fit that.
-        of_time: Columns of dates or times of day and date.
+        of_time: Columns with dates or times of day and date in them.
     """
 
     of_text: tuple[str, ...]
@@ -60,13 +61,19 @@ def columns_of(serialized: bytes) -> Columns:
         to_cast.append((name, known[0]))
     for field in schema:
         _check_held(field.type)
-    of_text = tuple(field.name for field in schema if holds_text(field.type))
-    of_time = tuple(field.name for field in schema if _is_time(field.type))
+    of_text = tuple(field.name for field in schema if holds(field.type, is_text))
+    of_time = tuple(field.name for field in schema if holds(field.type, _is_time))
     return Columns(of_text, tuple(to_cast), of_time)
 
 
 def is_of_our_era(cells: pa.Array) -> bool:
     """Whether all dates are of the years 1 to 9999: who writes others as text ends in a panic."""
+    return all(map(_is_of_our_era, leaves(cells, _is_time)))
+
+
+def _is_of_our_era(cells: pa.Array) -> bool:
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.dictionary
     kind = cells.type
     per_second = 1 if pa.types.is_date32(kind) else _PER_SECOND[getattr(kind, "unit", "ms")]
     seconds = _DAY if pa.types.is_date32(kind) else 1
@@ -119,8 +126,8 @@ def _check_held(kind: pa.DataType) -> None:
         raise ValueError("a struct names two of its fields alike")
     if pa.types.is_decimal(kind) and kind.precision > MOST_DIGITS:
         raise ValueError(f"a decimal number of {kind.precision} digits")
-    if pa.types.is_timestamp(kind) and kind.tz is not None:
-        _check_zone(kind.tz)
+    if pa.types.is_timestamp(kind):
+        check_zone(kind.tz or "")
     for field in _fields(kind):
         _check_held(field.type)
 
@@ -128,10 +135,3 @@ def _check_held(kind: pa.DataType) -> None:
 def _fields(kind: pa.DataType) -> Iterator[pa.Field]:
     for number in range(kind.num_fields):
         yield kind.field(number)
-
-
-def _check_zone(name: str) -> None:
-    try:
-        pl.Series(dtype=pl.Datetime("us", name))
-    except pl.exceptions.PolarsError:
-        raise ValueError(f"there is no time zone {name!r}") from None

@@ -73,6 +73,19 @@ def instance(dtype: PolarsDataType) -> pl.DataType:
     return dtype() if isinstance(dtype, type) else dtype
 
 
+@lru_cache(maxsize=64)
+def check_zone(name: str) -> None:
+    """Make sure that Polars knows a time zone; a name that is empty is none.
+
+    Raises:
+        ValueError: It does not: it would panic.
+    """
+    try:
+        pl.Series(dtype=pl.Datetime("us", name or None))
+    except pl.exceptions.PolarsError:
+        raise ValueError(f"there is no time zone {name!r}") from None
+
+
 @lru_cache(maxsize=16)
 def _fields(schema: tuple[tuple[str, pl.DataType], ...]) -> bytes:
     """The fields as they stand in a message: most shards of a process have the same."""

@@ -16,6 +16,8 @@ from vulcan_cli.errors import InputRefused, NotSetUp, Problem, UsageError
 from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.csv_text import read_csv
 from vulcan_cli.vacua.findings import MOST_ROWS_SHOWN
+from vulcan_cli.vacua.nesting import check_nesting
+from vulcan_cli.vacua.tail import tail_of
 
 Format = Literal["auto", "parquet", "csv", "ndjson", "arrow", "npz"]
 """The formats an input can have; `auto` looks at its first bytes."""
@@ -73,7 +75,7 @@ def read_file(path: Path, format: Format = "auto") -> Given:  # noqa: A002 (the 
         kind = format_of(start, format, name) if start else ""
         file.seek(0)
         if kind == "parquet":
-            return Given(_parsed(lambda: pl.read_parquet(path, **_PARQUET), name))
+            return Given(_parsed(lambda: _read_parquet(file, path), name))
         if kind == "npz":
             given = _parsed(lambda: _given_npz(file), name)
             return given if given.frame.is_empty() else _with_config(given, path)
@@ -189,8 +191,9 @@ def _with_config(given: Given, path: Path) -> Given:
     return given if config is None else replace(given, provenance={"config": config})
 
 
-def _read_parquet(data: bytes) -> pl.DataFrame:
-    return pl.read_parquet(BytesIO(data), **_PARQUET)
+def _read_parquet(file: IO[bytes], source: Path | IO[bytes]) -> pl.DataFrame:
+    check_nesting(tail_of(file))
+    return pl.read_parquet(source, glob=False, hive_partitioning=False)
 
 
 def _read_ndjson(data: bytes) -> pl.DataFrame:
@@ -251,9 +254,8 @@ _UNREADABLE = (
     TypeError,
     NotImplementedError,
 )
-_PARQUET: dict[str, Any] = {"glob": False, "hive_partitioning": False}
 _READERS: dict[str, Callable[[bytes], pl.DataFrame]] = {
-    "parquet": _read_parquet,
+    "parquet": lambda data: _read_parquet(BytesIO(data), BytesIO(data)),
     "csv": read_csv,
     "ndjson": _read_ndjson,
     "arrow": _read_arrow,

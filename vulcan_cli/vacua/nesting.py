@@ -1,8 +1,8 @@
-"""How deep the schemas in a parquet footer are, looked at before Polars follows them.
+"""What the schemas in a parquet footer hold, looked at before Polars follows them.
 
 Polars goes down into both schemas, parquet's and Arrow's, without asking how far: some kilobytes of
 groups in groups end the whole process, and an Arrow schema whose fields share their children keeps
-it busy for good.
+it busy for good. Over a time zone that it does not know it panics.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import struct
 from itertools import islice
 
 from vulcan_cli.vacua import arrow_ipc
+from vulcan_cli.vacua.flatbuffer import Table
 from vulcan_cli.vacua.thrift import FALSE, I32, I64, LIST, STRUCT, TRUE, skip, varint, zigzag
 
 MOST = 100
@@ -19,7 +20,9 @@ MOST = 100
 
 _CHILDREN = 5
 _FIELDS_OF_SCHEMA = 1
-_CHILDREN_OF_FIELD = 5
+_KIND_OF_FIELD, _TYPE_OF_FIELD, _CHILDREN_OF_FIELD = 2, 3, 5
+_TIMESTAMP = 10
+_ZONE_OF_TIMESTAMP = 1
 _ARROW_SCHEMA = re.compile(rb"\x18\x0cARROW:schema\x18")
 
 
@@ -116,6 +119,14 @@ def _check_arrow_schema(tail: bytes, most_fields: int) -> None:
             raise ValueError("its Arrow schema has more fields than itself")
         if not level:
             return
+        for field in level:
+            _check_type(field)
         below = (child for field in level for child in field.tables(_CHILDREN_OF_FIELD))
         level = [*islice(below, most_fields + 1)]
     raise ValueError(f"its Arrow schema is more than {MOST} levels deep")
+
+
+def _check_type(field: Table) -> None:
+    kind = field.table(_TYPE_OF_FIELD)
+    if kind is not None and field.number(_KIND_OF_FIELD, "B") == _TIMESTAMP:
+        arrow_ipc.check_zone(kind.string(_ZONE_OF_TIMESTAMP))

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from vulcan_cli.errors import BadShard
 from vulcan_cli.files import open_regular, path_of
 from vulcan_cli.vacua import secrets
-from vulcan_cli.vacua.arrow_text import leaves
+from vulcan_cli.vacua.arrow_leaves import is_text, leaves
 from vulcan_cli.vacua.pages import unpacked
 from vulcan_cli.vacua.tail import footer_length
 
@@ -138,7 +138,7 @@ def _text_in(metadata: pq.FileMetaData, source: pa.NativeFile, paths: list[str])
     parquet = pq.ParquetFile(source, metadata=metadata, read_dictionary=paths)
     total = 0
     for rows in parquet.iter_batches(ROWS_AT_ONCE, columns=paths, use_threads=False):
-        for leaf in (leaf for column in rows.columns for leaf in leaves(column)):
+        for leaf in (leaf for column in rows.columns for leaf in leaves(column, is_text)):
             if pa.types.is_dictionary(leaf.type):
                 lengths = pc.binary_length(leaf.dictionary.cast(pa.large_binary()))
                 total += pc.sum(lengths.take(leaf.indices)).as_py() or 0
