@@ -185,7 +185,21 @@ def test_p7_an_error_that_passes_closes_no_window(area: StagingArea, call: str, 
     assert run_all([start("spend", area.root, 5, under=spoilt)]) == ["5"]
 
 
-def test_p10_an_unreadable_link_or_folder_is_full(area: StagingArea, clock: Clock) -> None:
+def test_p10_a_folder_in_the_place_of_a_history_is_full_for_one_window(
+    area: StagingArea, clock: Clock
+) -> None:
+    (peers(area) / "inside").mkdir(parents=True)
+    budget = Budget(area, "repo", 3, 100.0, clock, with_peer=True)
+    with pytest.raises(TryLater) as caught:
+        budget.spend()
+    assert caught.value.retry_at == NOW + 100
+    clock.now += 100
+    assert budget.spend() == NOW + 100
+    (moved,) = area.root.glob("_commit_budget.json.*")
+    assert names(moved) == ["inside"]
+
+
+def test_p10_an_unreadable_link_is_full(area: StagingArea, clock: Clock) -> None:
     secret = area.root / "secret"
     write(secret, [])
     peers(area).symlink_to(secret)

@@ -20,6 +20,7 @@ import os
 import re
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -299,7 +300,7 @@ class Budget:
             both = Counter(kept) | (Counter(peer.stamps) - Counter(union.gone))
             mirrored = [s for s in both.elements() if s + max(window_s, self._window_s) > now]
             data = _render(sorted(mirrored), peer.budget or self._budget, window_s)
-            root.replace(PEER_BUDGET, data)
+            _replace(root, PEER_BUDGET, data)
 
     @contextmanager
     def _locked(self, folder: Folder) -> Iterator[None]:
@@ -338,6 +339,15 @@ def _read_twice(folder: Folder, name: str) -> bytes:
         raise
     except OSError:
         return folder.read(name, RECORD_LIMIT)
+
+
+def _replace(folder: Folder, name: str, data: bytes) -> None:
+    """Make a file hold these bytes, also where a folder has its name: that gets another."""
+    try:
+        folder.replace(name, data)
+    except IsADirectoryError:
+        folder.rename_over(name, folder, f"{name}.{uuid.uuid4().hex}")
+        folder.replace(name, data)
 
 
 def _parse(data: bytes, now: float) -> _History:
