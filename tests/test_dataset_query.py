@@ -224,6 +224,11 @@ def test_any_mix_is_what_polars_makes_of_all_rows(
             "there is no column 'newton'; text stands in single quotes: 'newton'",
         ),
         ("tau > 2", "there is no column 'tau': did you mean tau_re or tau_im?"),
+        (
+            "solver_name = 'a[0]' OR tau_im > 2 AND flux [ 0 ] = 5",
+            "elements of lists count from 1: for flux [ 0 ] write flux[1]",
+        ),
+        ('"flux"[00] = 5', 'elements of lists count from 1: for "flux"[00] write "flux"[1]'),
     ],
 )
 def test_a_condition_that_is_none_is_refused_with_its_place(where: str, sentence: str) -> None:
@@ -536,6 +541,10 @@ def test_sql_reads_the_table_of_vacua() -> None:
         (
             "SELECT 1 FROM vacuum",
             "sql: relation 'vacuum' was not found; the table is vacua",
+        ),
+        (
+            "SELECT flux[0] FROM vacua",
+            "elements of lists count from 1: for flux[0] write flux[1]",
         ),
     ],
 )

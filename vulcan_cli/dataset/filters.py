@@ -21,6 +21,9 @@ _MISSING = re.compile(r"""unable to find column "(.*?)\"""")
 _NO_TABLE = re.compile(r"relation '.*' was not found")
 _MEANT = {"&&": "AND", "||": "OR", "**": "pow(x, 2)", "^": "pow(x, 2)"}
 
+_TEXT_IN_SQL = re.compile(r"'(?:[^']|'')*'")
+_ELEMENT_ZERO = re.compile(r"""((?:\w|"[^"]*")+)\s*\[\s*0+\s*\]""")
+
 # A WHERE on the first line, so that lines and columns in Polars' words are those of the condition.
 _SELECT = "SELECT * FROM vacua WHERE\n"
 _PLACE = re.compile(r"^sql parser error: (.*?)(?: at Line: (\d+), Column: (\d+))?$", re.MULTILINE)
@@ -130,7 +133,19 @@ def parse_where(text: str, available: Sequence[str]) -> pl.Expr:
             message = f"there is no column {name!r}; text stands in single quotes: {name!r}"
             raise UnknownColumn(message)
     check_columns(names, available)
+    check_elements(text)
     return condition
+
+
+def check_elements(sql: str) -> None:
+    """Make sure that no element 0 of a list is asked for: to Polars it is null, without a word.
+
+    Raises:
+        UsageError: One is.
+    """
+    found = _ELEMENT_ZERO.search(_TEXT_IN_SQL.sub("''", sql))
+    if found is not None:
+        raise UsageError(f"elements of lists count from 1: for {found[0]} write {found[1]}[1]")
 
 
 def check_condition(condition: pl.Expr, schema: pl.Schema, text: str) -> None:

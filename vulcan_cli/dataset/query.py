@@ -15,6 +15,7 @@ from vulcan_cli.dataset.columns import check_columns, unite
 from vulcan_cli.dataset.filters import (
     Filters,
     check_condition,
+    check_elements,
     explain_sql,
     sort_columns,
 )
@@ -181,6 +182,7 @@ def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
         result.collect_schema()
     except pl.exceptions.PolarsError as error:
         raise UsageError(explain_sql(statement, error, list(rows.collect_schema()))) from error
+    check_elements(statement)
     return result
 
 
