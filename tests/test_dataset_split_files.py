@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -467,3 +468,10 @@ def test_a_disk_that_takes_no_more_leaves_nothing(folder: Path, tmp_path: Path) 
 
     assert done.stdout == "DiskTrouble\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["synced"]
+
+
+def test_reading_the_rows_of_a_split_is_told(folder: Path) -> None:
+    told: list[tuple[int, int]] = []
+    watched = replace(view(folder, None), progress=lambda done, total: told.append((done, total)))
+    n_shards = watched.rows("train").collect()["geometry_id"].n_unique()
+    assert (told[0], told[-1]) == ((0, n_shards), (n_shards, n_shards))

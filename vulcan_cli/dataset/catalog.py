@@ -23,6 +23,11 @@ from vulcan_cli.vacua.geometry import KEYS
 Progress = Callable[[int, int], None]
 """Told how many are done, of footers, shards or parts, and of how many; 0 where it begins."""
 
+
+def untold(_done: int, _total: int) -> None:
+    """Progress that nobody looks at."""
+
+
 COLUMNS: dict[str, pl.DataType] = {
     "path_in_repo": pl.String(),
     "run_id": pl.String(),
@@ -81,7 +86,7 @@ class Catalog:
     away: Mapping[str, Away] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, sources: Iterable[Source], progress: Progress = lambda *_: None) -> Self:
+    def read(cls, sources: Iterable[Source], progress: Progress = untold) -> Self:
         """Read the footers of all sources.
 
         Of several sources of one path the first that is a shard counts. Nothing that is wrong

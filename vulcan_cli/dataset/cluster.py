@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from vulcan_cli.dataset.catalog import Catalog, Progress
+from vulcan_cli.dataset.catalog import Catalog, Progress, untold
 from vulcan_cli.dataset.export import write_file
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.query import query
@@ -82,7 +82,7 @@ def query_on_cluster(
     folder: Path,
     *,
     file_format: str = "parquet",
-    progress: Progress = lambda *_: None,
+    progress: Progress = untold,
 ) -> Spread:
     """Write the rows that meet the filters as part files.
 

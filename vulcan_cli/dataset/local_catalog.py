@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from vulcan_cli.dataset import catalog_words
-from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Progress, Source
+from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Progress, Source, untold
 from vulcan_cli.dataset.catalog_store import BAD, IDENTITY, ROWS, TRIMMED, Stored, load, store
 from vulcan_cli.dataset.state_folder import listing_of, set_stamp, stamp_of
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
@@ -51,7 +51,7 @@ class Held:
     trimmed: Mapping[str, str]
 
 
-def read_state(area: StagingArea, state: State, progress: Progress = lambda *_: None) -> Held:
+def read_state(area: StagingArea, state: State, progress: Progress = untold) -> Held:
     """The catalog of a state folder as it is now.
 
     What came or went since it was stored is read anew. The result is stored where `_vulcan`
@@ -99,7 +99,7 @@ def _heal(
     state: State,
     folder: Folder,
     stored: Stored,
-    progress: Progress = lambda *_: None,
+    progress: Progress = untold,
 ) -> Held:
     """Take in what changed, and store it where that is ours to do."""
     with _place(area) as place:

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from vulcan_cli.dataset.catalog import Catalog, Progress
+from vulcan_cli.dataset.catalog import Catalog, Progress, untold
 from vulcan_cli.dataset.columns import check_columns, unite
 from vulcan_cli.dataset.filters import (
     Filters,
@@ -62,7 +62,7 @@ def query(
     *,
     memory: Memory | None = None,
     leave_out_clashes: bool = False,
-    progress: Progress = lambda *_: None,
+    progress: Progress = untold,
 ) -> Query:
     """Prepare the rows of the catalog's shards that meet the filters.
 
@@ -114,7 +114,7 @@ def query_sql(
     filters: Filters,
     statement: str,
     *,
-    progress: Progress = lambda *_: None,
+    progress: Progress = untold,
 ) -> Query:
     """Prepare a statement in Polars SQL over the rows that meet the filters.
 

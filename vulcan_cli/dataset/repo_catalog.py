@@ -33,6 +33,7 @@ from vulcan_cli.dataset.catalog import (
     Source,
     frame_of,
     row_of,
+    untold,
 )
 from vulcan_cli.dataset.catalog_text import decode, encode
 from vulcan_cli.dataset.footers import FooterReader, Seen
@@ -89,7 +90,7 @@ class Head:
 def read_repo(
     repo: Repo,
     revision: str = MAIN,
-    progress: Progress = lambda *_: None,
+    progress: Progress = untold,
     *,
     only: Set[str] | None = None,
 ) -> Catalog:
@@ -219,9 +220,7 @@ def unread(catalog: Catalog) -> list[Listed]:
     return [Listed(*row) for row in rows.select("path_in_repo", "bytes", "sha256").iter_rows()]
 
 
-def read_footers(
-    away: Away, shards: Sequence[Listed], progress: Progress = lambda *_: None
-) -> Catalog:
+def read_footers(away: Away, shards: Sequence[Listed], progress: Progress = untold) -> Catalog:
     """Rows of shards by their footers, over HTTP ranges; what are no shards are in `bad`.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vulcan_cli.dataset.catalog import Catalog, Progress
+from vulcan_cli.dataset.catalog import Catalog, Progress, untold
 from vulcan_cli.dataset.local_catalog import Held, read_state
 from vulcan_cli.dataset.repo_catalog import describe, read_repo
 from vulcan_cli.errors import NotSetUp, StagingMissing, TryLater, UsageError, VulcanError
@@ -39,7 +39,7 @@ def locate(
     place: Place,
     *,
     revision: str = MAIN,
-    progress: Progress = lambda *_: None,
+    progress: Progress = untold,
 ) -> Found:
     """Find the shards of a question.
 

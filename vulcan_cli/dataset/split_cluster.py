@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from vulcan_cli.dataset.catalog import Progress
+from vulcan_cli.dataset.catalog import Progress, untold
 from vulcan_cli.dataset.cluster import as_bad, making_on, slices_of, told
 from vulcan_cli.dataset.export import write_file
 from vulcan_cli.dataset.features import take_flags
@@ -63,7 +63,7 @@ def split_on_cluster(
     folder: Path,
     *,
     file_format: str = "parquet",
-    progress: Progress = lambda *_: None,
+    progress: Progress = untold,
 ) -> tuple[SplitFiles, tuple[BadShard, ...]]:
     """Write the files of each split, and `split.json`; also the shards that were left out.
 

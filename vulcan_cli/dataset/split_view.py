@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from vulcan_cli.dataset.catalog import Catalog
+from vulcan_cli.dataset.catalog import Catalog, Progress, untold
 from vulcan_cli.dataset.features import FeatureSpec
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.groups import torn_polytopes
@@ -25,12 +25,14 @@ class SplitView:
         filters: Which rows.
         splits: How geometries are split.
         spec: How rows become features; None leaves them as `query` gives them.
+        progress: Told, while rows are read, of how many shards, and of how many.
     """
 
     catalog: Catalog
     filters: Filters
     splits: Splits
     spec: FeatureSpec | None = None
+    progress: Progress = untold
     _asked: list[Query] = field(default_factory=list)
 
     def assigned(self) -> pl.DataFrame:
@@ -132,6 +134,7 @@ class SplitView:
         )
 
     def _ask(self, catalog: Catalog, columns: tuple[str, ...]) -> Query:
-        answer = query(catalog, replace(self.filters, columns=columns))
+        filters = replace(self.filters, columns=columns)
+        answer = query(catalog, filters, progress=self.progress)
         self._asked.append(answer)
         return answer

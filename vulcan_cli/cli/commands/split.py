@@ -149,16 +149,23 @@ def split(
     _check_target(name, output, files, spec)
     target = SplitPush.open(push, settings, create_repo=create_repo, dry_run=dry_run)
     found = locate_shards(settings, source, revision, out)
-    view = SplitView(catalog=found.catalog, filters=asked.read(), splits=chosen, spec=spec)
     left_out: Sequence[BadShard] = ()
-    if files.are_wanted:
-        left_out = files.write(view, target, out)
-    elif name is None:
-        _tell_assignments(view, out)
-    else:
-        _tell_cut(view, name, out)
-        rows, arrays = view.rows(name), view.complex_features
-        hand_over(rows, out, file=output, wanted=format_, complex_columns=arrays)
+    with out.counting("shards") as progress:
+        view = SplitView(
+            catalog=found.catalog,
+            filters=asked.read(),
+            splits=chosen,
+            spec=spec,
+            progress=progress,
+        )
+        if files.are_wanted:
+            left_out = files.write(view, target, out)
+        elif name is None:
+            _tell_assignments(view, out)
+        else:
+            _tell_cut(view, name, out)
+            rows, arrays = view.rows(name), view.complex_features
+            hand_over(rows, out, file=output, wanted=format_, complex_columns=arrays)
     if freeze is not None:
         _freeze(view, freeze, out)
     bad = {shard.path: shard for shard in (*view.bad, *left_out)}
