@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from vulcan_cli.dataset import catalog_words
+from vulcan_cli.dataset.apart import read_many
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Progress, Source, untold
 from vulcan_cli.dataset.catalog_store import BAD, IDENTITY, ROWS, TRIMMED, Stored, load, store
 from vulcan_cli.dataset.state_folder import listing_of, set_stamp, stamp_of
@@ -173,7 +174,7 @@ def _read_new(
         for name in new["name"]
         if (path := path_of_file_name(name)) is not None
     }
-    found = Catalog.read(files.values(), progress)
+    found = read_many([*files.values()], progress)
     rows = found.rows.with_columns(_NAME).join(
         new.select("name", "mtime_ns", "inode"), on="name", how="left", maintain_order="left"
     )
