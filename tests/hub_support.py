@@ -11,7 +11,7 @@ from huggingface_hub import constants, set_client_factory
 from huggingface_hub.utils import logging
 from huggingface_hub.utils._http import default_client_factory
 
-from vulcan_cli.hub import huggingface
+from vulcan_cli.hub import client
 from vulcan_cli.hub.repo import MAIN, Addition, Commit, Repo
 
 SHARDS = "h12_2/h11_3/bucket_5"
@@ -54,5 +54,5 @@ def plain_lfs() -> Iterator[None]:
     finally:
         constants.HF_HUB_DISABLE_XET = xet
         set_client_factory(default_client_factory)
-        huggingface._set_up_client.cache_clear()
+        client._set_up.cache_clear()
         logging.set_verbosity(verbosity)

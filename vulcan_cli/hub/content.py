@@ -1,0 +1,128 @@
+"""What files of a repo on the Hub hold: read whole, in parts, or from what was downloaded."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx2
+from huggingface_hub import constants
+from huggingface_hub.utils._http import get_session, hf_raise_for_status, http_stream_backoff
+
+from vulcan_cli.hub.client import Client
+from vulcan_cli.hub.downloads import COMMIT_ID, Downloads
+from vulcan_cli.hub.paths import problem_of
+from vulcan_cli.hub.repo import MAIN, Part
+
+MOST_RESUMPTIONS = 5
+"""How often a download that breaks is taken up again."""
+
+
+class Content:
+    """Reads files of one repo; see `Repo` for what its methods promise."""
+
+    def __init__(self, client: Client, downloads: Downloads) -> None:
+        """Bind it to a client, and to where downloads are kept."""
+        self._client = client
+        self._downloads = downloads
+
+    def find(self, path: str, revision: str = MAIN, *, sha256: str | None = None) -> Path | None:
+        """See `Repo.find`: what was downloaded, by this program or by the Hub's client."""
+        if problem_of(path) is not None:
+            return None
+        with self._client.asking(revision):
+            return self._downloads.find(path, revision, sha256)
+
+    def fetch(self, path: str, revision: str = MAIN, *, sha256: str | None = None) -> Path:
+        """See `Repo.fetch`; kept where the Hub's client keeps downloads.
+
+        Not by `hf_hub_download`, which asks twice for a file, and again for content that came
+        with another commit.
+        """
+        offline = constants.is_offline_mode()
+        if offline or COMMIT_ID.fullmatch(revision):
+            found = self.find(path, revision, sha256=sha256)
+            if found is not None:
+                return found
+        if offline or problem_of(path) is not None:
+            raise FileNotFoundError(errno.ENOENT, f"not in {self._client.repo_id}", path)
+        with self._client.asking(revision, path), self._open(path, revision) as response:
+            commit = _first(response, "x-repo-commit")
+            if not COMMIT_ID.fullmatch(commit):
+                raise ValueError("the commit that a file is of is missing")
+            self._downloads.remember(revision, commit)
+            content = self._whole(path, commit, response)
+            return self._downloads.keep(path, commit, content, sha256)
+
+    def read(self, path: str, revision: str, *, start: int, length: int) -> Part:
+        """See `Repo.read`; by an HTTP range."""
+        span = f"{start}-{start + length - 1}" if start >= 0 else f"{start}"
+        with self._client.asking(revision, path), self._open(path, revision, span) as response:
+            size = response.headers.get("content-range", "").rpartition("/")[2]
+            if not size.isdecimal():
+                raise ValueError("a part of a file came without the size of the whole")
+            return Part(b"".join(self._told(response.iter_bytes()))[:length], int(size))
+
+    def sha256_of(self, path: str, revision: str) -> str:
+        """Read a file that the Hub keeps in git itself (10 MB at most), without a SHA-256."""
+        digest = hashlib.sha256()
+        with get_session().stream(
+            "GET", self._file_url(path, revision), headers=self._client.headers()
+        ) as response:
+            hf_raise_for_status(response)
+            for data in response.iter_bytes():
+                digest.update(data)
+        return digest.hexdigest()
+
+    def _file_url(self, path: str, revision: str) -> str:
+        place = f"{self._client.endpoint}/datasets/{self._client.repo_id}/resolve"
+        return f"{place}/{quote(revision, safe='')}/{quote(path)}"
+
+    @contextmanager
+    def _open(self, path: str, revision: str, span: str | None = None) -> Iterator[httpx2.Response]:
+        """The answer with a file, or with a span of its bytes, still to be read."""
+        # Content that was packed for the way has other bytes, and other places in them.
+        headers = {**self._client.headers(), "accept-encoding": "identity"}
+        if span is not None:
+            headers["range"] = f"bytes={span}"
+        url = self._file_url(path, revision)
+        with http_stream_backoff("GET", url, headers=headers) as response:
+            hf_raise_for_status(response)
+            if span is not None and response.status_code != 206:
+                raise ValueError("a part of a file was asked for, and something else came")
+            yield response
+
+    def _whole(self, path: str, commit: str, first: httpx2.Response) -> Iterator[bytes]:
+        """The content of a file, taken up again where the connection breaks."""
+        received = 0
+        with ExitStack() as stack:
+            response = first
+            for last in (*[False] * MOST_RESUMPTIONS, True):
+                try:
+                    for data in response.iter_bytes():
+                        received += len(data)
+                        yield data
+                except httpx2.TransportError as error:
+                    if last:
+                        raise self._client.lost(error) from None
+                    stack.close()
+                    response = stack.enter_context(self._open(path, commit, f"{received}-"))
+                else:
+                    return
+
+    def _told(self, content: Iterator[bytes]) -> Iterator[bytes]:
+        """Content; where the connection breaks, our own error: the client would swallow its own."""
+        try:
+            yield from content
+        except httpx2.TransportError as error:
+            raise self._client.lost(error) from None
+
+
+def _first(response: httpx2.Response, name: str) -> str:
+    """A header of the Hub's own answer, before it sent us on to where content is."""
+    answers = (*response.history, response)
+    return next((each.headers[name] for each in answers if name in each.headers), "")
