@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from vulcan_cli.vacua.thrift import STRUCT, Reader, listed, number, skip, struct, text, varint
+from vulcan_cli.vacua.chunks import Chunk, chunks_in
+from vulcan_cli.vacua.thrift import STRUCT, skip, varint
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,19 +42,14 @@ _DELTA_BYTE_ARRAY = 7
 _WIDTHS = {0: 1, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8}
 _FIXED = 7
 
-# Fields of the footer, of a row group, of a column chunk, and of its metadata.
-_GROUPS, _COLUMNS, _FILE, _META, _PATH = 4, 1, 1, 3, 3
-# Type, values, bytes in the file, and where the pages begin, those of data and of the dictionary.
-_NUMBERS = (1, 5, 7, 9, 11)
 # Behind each text stand at least its length and, in a dictionary, its number.
 _TEXT = 4
 
 # Enough for a header; statistics may make it longer.
-_WINDOW = 4096
+_USUAL_HEADER = 4096
+# Bytes that are read at once: a small shard is read whole.
+_WINDOW = 1 << 16
 _LARGEST_HEADER = 1 << 20
-
-MOST_CHUNKS = 200_000
-"""Columns in a file, counted once for each of its row groups; real shards have fifty."""
 
 MOST_PAGES = 1_000_000
 _MOST_LONG_HEADERS = 10_000
@@ -78,15 +74,6 @@ class Unpacked:
         return self.size + sum(self.repeated.values())
 
 
-class _Chunk(NamedTuple):
-    path: str
-    kind: int
-    values: int
-    packed: int
-    data: int
-    dictionary: int | None
-
-
 def unpacked(
     metadata: pq.FileMetaData, footer: bytes, source: pa.NativeFile, size: int
 ) -> Unpacked:
@@ -103,52 +90,12 @@ def unpacked(
         ValueError: The headers are none, or do not agree with the footer.
     """
     walk = _Walk(source, size)
-    for place, chunk in enumerate(_chunks(footer)):
+    for place, chunk in enumerate(chunks_in(footer)):
         width = _WIDTHS.get(chunk.kind)
         if chunk.kind == _FIXED:
             width = metadata.schema.column(place % metadata.num_columns).length
         walk.chunk(chunk, width)
     return Unpacked(walk.unpacked, walk.repeated)
-
-
-def _chunks(footer: bytes) -> list[_Chunk]:
-    """All column chunks, row group after row group."""
-    try:
-        found, _ = struct(footer, 0, {_GROUPS: listed(_group)})
-        groups = found.get(_GROUPS, [])
-        chunks = [_chunk(*each) for group in groups for each in group.get(_COLUMNS, [])]
-    except (IndexError, RecursionError, KeyError) as error:
-        raise ValueError("unreadable as parquet: its row groups") from error
-    if len(chunks) > MOST_CHUNKS:
-        raise ValueError(f"{len(chunks)} columns in {len(groups)} row groups")
-    return chunks
-
-
-def _group(data: bytes, place: int) -> tuple[dict[int, Any], int]:
-    return struct(data, place, _OF_GROUP)
-
-
-def _column(data: bytes, place: int) -> tuple[tuple[dict[int, Any], bool], int]:
-    found, end = struct(data, place, _OF_COLUMN)
-    return (found[_META], _FILE in found), end
-
-
-def _meta(data: bytes, place: int) -> tuple[dict[int, Any], int]:
-    return struct(data, place, _OF_META)
-
-
-# Made once: a file has dozens of columns.
-_OF_META: Mapping[int, Reader] = {_PATH: listed(text), **dict.fromkeys(_NUMBERS, number)}
-_OF_COLUMN: Mapping[int, Reader] = {_FILE: text, _META: _meta}
-_OF_GROUP: Mapping[int, Reader] = {_COLUMNS: listed(_column)}
-
-
-def _chunk(meta: dict[int, Any], elsewhere: bool) -> _Chunk:
-    if elsewhere:
-        raise ValueError("unreadable as parquet: a column in another file")
-    kind, values, packed, data = (meta[field] for field in _NUMBERS[:4])
-    path = b".".join(meta[_PATH]).decode(errors="replace")
-    return _Chunk(path, kind, values, packed, data, meta.get(_NUMBERS[4]))
 
 
 class _Walk:
@@ -158,11 +105,13 @@ class _Walk:
         self._source = source
         self._size = size
         self._left = size
+        self._window = b""
+        self._window_at = 0
         self._pages = self._long_headers = 0
         self.unpacked = 0
         self.repeated: dict[str, int] = {}
 
-    def chunk(self, column: _Chunk, width: int | None) -> None:
+    def chunk(self, column: Chunk, width: int | None) -> None:
         """Add the pages of a column chunk; `width` is that of a value, None for text."""
         place = column.data if column.dictionary is None else column.dictionary
         end = place + column.packed
@@ -183,7 +132,7 @@ class _Walk:
         if place != end or values != column.values:
             raise ValueError(f"column {column.path} has other pages than its footer says")
 
-    def _add(self, column: _Chunk, page: _Page, width: int | None, dictionary: int) -> None:
+    def _add(self, column: Chunk, page: _Page, width: int | None, dictionary: int) -> None:
         if width is not None:
             self.unpacked += max(page.unpacked, page.values * width)
         elif page.encoding in _DICTIONARY:
@@ -201,13 +150,21 @@ class _Walk:
         if self._pages > MOST_PAGES:
             raise ValueError(f"more than {MOST_PAGES} pages")
         try:
-            return _page_at(self._source.read_at(_WINDOW, place), place)
+            return _page_at(self._near(place), place - self._window_at, place)
         except (IndexError, ValueError):
             # Long statistics, maybe.
             self._long_headers += 1
             if self._long_headers > _MOST_LONG_HEADERS:
                 raise
-            return _page_at(self._source.read_at(_LARGEST_HEADER, place), place)
+            return _page_at(self._source.read_at(_LARGEST_HEADER, place), 0, place)
+
+    def _near(self, place: int) -> bytes:
+        """The window, moved where it does not hold a header that begins at this place."""
+        end = self._window_at + len(self._window)
+        if not self._window_at <= place <= end - min(_USUAL_HEADER, self._size - place):
+            self._window = self._source.read_at(_WINDOW, place)
+            self._window_at = place
+        return self._window
 
 
 class _Page(NamedTuple):
@@ -218,8 +175,9 @@ class _Page(NamedTuple):
     end: int
 
 
-def _page_at(data: bytes, place: int) -> _Page:
-    found = _HEADER.match(data)
+def _page_at(data: bytes, at: int, place: int) -> _Page:
+    """The page whose header begins there in these bytes, and at `place` in the file."""
+    found = _HEADER.match(data, at)
     if found is None:
         raise ValueError("unreadable as parquet: the header of a page")
     (kind, size, packed, plain, encoding, statistics, entries, *second) = found.groups()
@@ -239,12 +197,12 @@ def _page_at(data: bytes, place: int) -> _Page:
         unpacked=_whole(size),
         values=_whole(values),
         encoding=0 if encoding is None else _whole(encoding),
-        end=place + end + 2 + _whole(packed),
+        end=place - at + end + 2 + _whole(packed),
     )
 
 
 def _whole(data: bytes) -> int:
-    number, _ = varint(data, 0)
+    number = data[0] if len(data) == 1 else varint(data, 0)[0]
     # Signed, and of 32 bits: an odd number is a negative one, which readers take for a vast one.
     if number & 1 or number >> 32:
         raise ValueError("unreadable as parquet: a negative number in the header of a page")
