@@ -418,6 +418,20 @@ def test_a_full_disk(tmp_path: Path, spool: Path) -> None:
     assert run("sync", *HERE, "--create-repo", cwd=tmp_path) == Ran(0, summary(5, 0, 1), "")
 
 
+def test_what_stands_in_the_place_of_the_lock_is_named(tmp_path: Path, spool: Path) -> None:
+    (spool / "_vulcan/sync.lock").mkdir(parents=True)
+    ran = run("sync", *HERE, "--create-repo", cwd=tmp_path)
+    assert ran == Ran(
+        6,
+        "",
+        "vulcan: spool/_vulcan/sync.lock: Is a directory\n"
+        "  safe: what was already staged or confirmed stays so; nothing half-written counts\n"
+        "  next: ls -ld spool/_vulcan/sync.lock\n"
+        "  next: vulcan doctor --staging-dir spool\n",
+    )
+    assert names(spool / "pending") == [*IDS]
+
+
 def test_no_room_for_the_summary(tmp_path: Path, spool: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(

@@ -278,9 +278,12 @@ class DiskTrouble(VulcanError):
     exit_code = 6
 
     def __init__(self, path: Path, error: OSError) -> None:
-        self.path = path
+        name = error.filename
+        # Where a name was looked up in an open folder, the system tells no more than the name.
+        within = isinstance(name, str) and "/" not in name and not name.startswith(".v")
+        self.path = path / name if within and name != path.name else path
         self.errno = error.errno
-        super().__init__(f"{path}: {error.strerror or error}")
+        super().__init__(f"{self.path}: {error.strerror or error}")
 
 
 class SyncAtWork(VulcanError):

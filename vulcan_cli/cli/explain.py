@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import errno
+import os
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -225,6 +226,10 @@ def _lease_lost(_: errors.LeaseLost, typed: Sequence[str]) -> _Advice:
     return _Advice(_IN_PENDING, (_here("vulcan status", typed), _typed(typed) or "vulcan sync"))
 
 
+_IN_THE_WAY = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
+"""What is there is not for us, or not what it should be."""
+
+
 def _disk(error: errors.DiskTrouble, typed: Sequence[str]) -> _Advice:
     safe = "what was already staged or confirmed stays so; nothing half-written counts"
     # Made now, it may not be there; cron was started in another folder.
@@ -233,8 +238,10 @@ def _disk(error: errors.DiskTrouble, typed: Sequence[str]) -> _Advice:
     if error.errno == errno.ENOENT and not error.path.parent.exists():
         make = shlex.join(["mkdir", "-p", str(error.path.parent)])
         return _Advice(safe, (make, _typed(typed) or _here("vulcan status", typed)))
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return _Advice(safe, (f"ls -ld {place}", _here("vulcan doctor", typed)))
+    if error.errno in _IN_THE_WAY:
+        what = error.path if os.path.lexists(error.path) else folder
+        look = f"ls -ld {shlex.quote(str(what))}"
+        return _Advice(safe, (look, _here("vulcan doctor", typed)))
     return _Advice(safe, (f"df -h {place} && df -i {place}", _here("vulcan status", typed)))
 
 
