@@ -69,11 +69,11 @@ def main() -> None:
     _print(arguments.shards, *zip(*pairs, strict=True))
 
 
-def stage(area: StagingArea, count: int) -> None:
+def stage(area: StagingArea, count: int, first: int = 0) -> None:
     """Shards of eight real rows each, every one of a geometry of its own."""
     area.create()
     rows = pl.read_parquet(next(iter(sorted(VACUA.glob("*.parquet"))))).head(8)
-    for number in range(count):
+    for number in range(first, first + count):
         run = Run(geometry=Geometry(h11=272, h12=2, ks_id=number), project="bench")
         (shard,) = prepare(rows, run, now=datetime.now(UTC)).shards
         publish(

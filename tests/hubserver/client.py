@@ -61,6 +61,7 @@ class LoggedRequest:
     fault: str | None
     token: str | None
     body_bytes: int
+    sent_bytes: int
     headers: dict[str, str]
 
 

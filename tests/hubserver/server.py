@@ -200,14 +200,14 @@ class Handler(BaseHTTPRequestHandler):
         self._drop(fault.mode)
 
     def _answer(self, request: Request, fault: Fault, response: Response) -> None:
-        self._log(request, fault, response.status)
+        self._log(request, fault, response.status, len(response.body))
         self._send(response)
 
     def _lose(self, request: Request, fault: Fault, mode: Mode) -> None:
         self._log(request, fault, None)
         self._drop(mode)
 
-    def _log(self, request: Request, fault: Fault, status: int | None) -> None:
+    def _log(self, request: Request, fault: Fault, status: int | None, sent: int = 0) -> None:
         """One line per request, written before the client can see the answer."""
         self.server.store.requests_log.append(
             {
@@ -219,6 +219,7 @@ class Handler(BaseHTTPRequestHandler):
                 "fault": None if fault is NO_FAULT else fault.action,
                 "token": request.token_name,
                 "body_bytes": len(request.body),
+                "sent_bytes": 0 if request.method == "HEAD" else sent,
                 "headers": {
                     key: text for key, text in request.headers.items() if key != "authorization"
                 },
