@@ -10,7 +10,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +101,11 @@ class NotChecked:
 
 Result = Checked | NotChecked
 
+Known = Mapping[str, Footer]
+"""SHA-256 of whole shards to what each says of itself."""
+
+_NONE: Known = {}
+
 
 def check_all(
     area: StagingArea,
@@ -109,6 +114,7 @@ def check_all(
     now: float,
     state: State = "pending",
     copy: bool = True,
+    known: Known = _NONE,
 ) -> list[Result]:
     """Check entries of a state folder, a few at the same time; results in their order.
 
@@ -119,12 +125,13 @@ def check_all(
         state: The folder they are in.
         copy: Send private copies of what another account may still change; False where nothing
             is sent and nothing may be written.
+        known: Contents that were found to be shards before.
 
     Raises:
         NotSetUp, DiskTrouble: The folder itself cannot be opened.
     """
     with area.folder(state) as folder:
-        check = _Check(area, folder, now, copy=copy)
+        check = _Check(area, folder, now, copy=copy, known=known)
         if len(entries) < _FEW:
             return [check.entry(entry) for entry in entries]
         # Parquet is decoded without holding Python's lock.
@@ -135,11 +142,14 @@ def check_all(
 class _Check:
     """Checks entries of one open folder; used by several threads."""
 
-    def __init__(self, area: StagingArea, folder: Folder, now: float, *, copy: bool) -> None:
+    def __init__(
+        self, area: StagingArea, folder: Folder, now: float, *, copy: bool, known: Known
+    ) -> None:
         self._area = area
         self._folder = folder
         self._now = now
         self._copy = copy
+        self._known = known
         self._me = os.geteuid()
 
     def entry(self, entry: Entry) -> Result:
@@ -174,7 +184,7 @@ class _Check:
 
     def _checked(self, entry: Entry, fd: int, status: os.stat_result) -> Checked:
         path = entry.parquet
-        footer, sha256, _, size = read_checked(fd, path)
+        footer, sha256, _, size = read_checked(fd, path, self._known)
         if footer.path_in_repo != entry.path_in_repo:
             raise BadShard(path, f"it says of itself that it is {footer.path_in_repo}")
         stray = self._is_stray(entry, status.st_uid)
@@ -229,12 +239,15 @@ def _is_worth_reading(fd: int, size: int, path: Path) -> None:
         raise BadShard(path, str(error)) from error
 
 
-def read_checked(fd: int, path: Path) -> tuple[Footer, str, pa.NativeFile, int]:
+def read_checked(
+    fd: int, path: Path, known: Known = _NONE
+) -> tuple[Footer, str, pa.NativeFile, int]:
     """Check what an open file holds, and hash it if it is a shard.
 
     Args:
         fd: Its descriptor.
         path: What to call it in an error.
+        known: As for `check_all`; asked for files that are read at once.
 
     Returns:
         What it says of itself, its SHA-256, its bytes for a reader, and their number.
@@ -248,8 +261,9 @@ def read_checked(fd: int, path: Path) -> tuple[Footer, str, pa.NativeFile, int]:
         # The very bytes that are hashed; one more than there are shows a file that grows.
         data = os.pread(fd, size + 1, 0)
         source = pa.BufferReader(data)
-        footer = check_contents(source, len(data), path)
-        return footer, hashlib.sha256(data).hexdigest(), source, len(data)
+        sha256 = hashlib.sha256(data).hexdigest()
+        footer = known.get(sha256) or check_contents(source, len(data), path)
+        return footer, sha256, source, len(data)
     source = pa.OSFile(str(path_of(fd)))
     footer = check_contents(source, size, path)
     return footer, sha256_of(fd, limit=MOST_BYTES)[0], source, size

@@ -10,6 +10,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 
 from vulcan_cli.dataset.local_catalog import keep
 from vulcan_cli.dataset.split_files import DESCRIPTION
@@ -30,6 +31,7 @@ from vulcan_cli.staging.journal import Journal
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moving, move
 from vulcan_cli.staging.tidy import tidy
+from vulcan_cli.sync.ahead import Lookahead
 from vulcan_cli.sync.announce import Announcer
 from vulcan_cli.sync.check import NOT_NOW, Checked, NotChecked, check_all
 from vulcan_cli.sync.commit import (
@@ -152,6 +154,10 @@ class _Work:
     def take(self) -> list[Entry]:
         return [self._entries.popleft() for _ in range(min(self.size, len(self._entries)))]
 
+    def next(self) -> list[Entry]:
+        """What `take` would give."""
+        return [*islice(self._entries, self.size)]
+
     def put_back(self, batch: Sequence[Entry]) -> None:
         """Let those of a batch that nobody finished be the first again."""
         self._entries.extendleft(entry for entry in reversed(batch) if entry.name not in self.done)
@@ -198,6 +204,7 @@ class _Drain:
         )
         size = room_for_files(min(options.max_batch, MOST_IN_A_COMMIT))
         self._work = _Work(size, self._settler.done)
+        self._ahead = Lookahead(area)
 
     def _card(self) -> CardKeeper | None:
         options = self._options
@@ -220,14 +227,17 @@ class _Drain:
         self, wanted: Callable[[Entry], bool], progress: Callable[[SyncReport, int], None]
     ) -> None:
         """Recover, tidy, and commit batch after batch."""
-        with contextlib.suppress(StopAskedError, NoSlotError):
-            self._begin(wanted)
-            while self._work:
-                self._report.n_slots = self.budget.remaining()
-                self._report.next_slot_at = self.budget.next_slot_at()
-                progress(self._report, len(self._work))
-                self._await_slots(1)
-                self._one(self._work.take())
+        try:
+            with contextlib.suppress(StopAskedError, NoSlotError):
+                self._begin(wanted)
+                while self._work:
+                    self._report.n_slots = self.budget.remaining()
+                    self._report.next_slot_at = self.budget.next_slot_at()
+                    progress(self._report, len(self._work))
+                    self._await_slots(1)
+                    self._one(self._work.take())
+        finally:
+            self._ahead.end()
         self._fail(self._committer.to_blame(at_the_end=True))
 
     def _begin(self, wanted: Callable[[Entry], bool]) -> None:
@@ -283,6 +293,7 @@ class _Drain:
         with self._checked(entries) as shards:
             if not shards:
                 return
+            self._ahead.begin(self._work.next())
             revision = self._options.revision
             head = self._repo.head(revision)
             remote = self._repo.look_up([DESCRIPTION, *(s.path_in_repo for s in shards)], head)
@@ -300,10 +311,11 @@ class _Drain:
     @contextmanager
     def _checked(self, entries: Sequence[Entry]) -> Iterator[list[Checked]]:
         """The shards among entries; the others are set aside, or left and counted."""
+        known = self._ahead.end()
         now = self._area.server_time()
         with ExitStack() as stack:
             shards = []
-            for result in check_all(self._area, entries, now=now):
+            for result in check_all(self._area, entries, now=now, known=known):
                 if isinstance(result, Checked):
                     stack.callback(result.close)
                     shards.append(result)
