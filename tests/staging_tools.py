@@ -21,7 +21,7 @@ import pytest
 from vulcan_cli.errors import Conflict, DiskTrouble, LeaseLost, SyncAtWork, TryLater
 from vulcan_cli.files import link_exclusive, new_temporary
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
-from vulcan_cli.staging.aside import set_aside
+from vulcan_cli.staging.aside import Unwanted, set_all_aside
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.lease import break_lease
 from vulcan_cli.staging.lock import SyncLock
@@ -212,8 +212,9 @@ def _retry(root: Path, *runs: str) -> str:
     return " ".join(moved.outcome for moved in retry(StagingArea(root), map(name_of, runs)))
 
 
-def _aside(root: Path, run_id: str) -> str:
-    return set_aside(StagingArea(root), name_of(run_id), into="rejected", why="bad").heap
+def _aside(root: Path, *run_ids: str) -> str:
+    unwanted = [Unwanted(name_of(run_id), "bad") for run_id in run_ids]
+    return str(len(set_all_aside(StagingArea(root), unwanted, into="rejected")))
 
 
 def _create(root: Path) -> str:

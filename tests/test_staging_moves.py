@@ -21,10 +21,18 @@ from tests.staging_tools import (
     stage,
     tree,
 )
-from vulcan_cli.errors import LeaseLost, NotSetUp
+from vulcan_cli.errors import DiskTrouble, LeaseLost, NotSetUp
 from vulcan_cli.files import Identity
 from vulcan_cli.staging.area import StagingArea, State
-from vulcan_cli.staging.aside import entries_aside, read_reason, set_aside, write_reason
+from vulcan_cli.staging.aside import (
+    Aside,
+    Unwanted,
+    entries_aside,
+    read_reason,
+    set_all_aside,
+    set_aside,
+    write_reason,
+)
 from vulcan_cli.staging.moves import Moving, Sent, move, remove_confirmed, restore, retry
 from vulcan_cli.staging.tidy import tidy
 from vulcan_cli.vacua.geometry import path_of_file_name
@@ -427,6 +435,78 @@ def test_p7_killed_while_setting_aside_it_is_here_or_there(
     if expected == "pending":
         set_aside(area, name_of("a"), into="rejected", why="bad")
     assert [one.name for one in entries_aside(area, "rejected")] == [name_of("a")]
+
+
+def unwanted(*run_ids: str) -> list[Unwanted]:
+    return [Unwanted(name_of(run_id), f"{run_id} is bad") for run_id in run_ids]
+
+
+@pytest.mark.parametrize("call", ["fsync", "renameat", "renameat2"])
+@pytest.mark.parametrize("when", range(1, 8))
+def test_p5_p7_killed_while_setting_many_aside_none_is_lost(
+    area: StagingArea, call: str, when: int
+) -> None:
+    runs = ["a", "b", "c"]
+    for run_id in runs:
+        stage(area, run_id, salt=run_id)
+    all_of_them = {name_of(run_id) for run_id in runs}
+    run("aside", area.root, *runs, under=inject(call, "signal=KILL", when))
+    there = {one.name: one for one in entries_aside(area, "rejected")}
+    left = [run_id for run_id in runs if name_of(run_id) not in there]
+    assert {name_of(run_id) for run_id in left} == set(names(area.pending)) & all_of_them
+    assert all(one.why == "bad" for one in there.values())
+    set_all_aside(area, unwanted(*left), into="rejected")
+    found = [one.id for one in entries_aside(area, "rejected")]
+    reasons = {f"{id_}.why.json" for id_ in found}
+    visible = {name for name in names(area.private / "rejected") if not name.startswith(".v")}
+    assert {name for name in visible if not name.endswith(".meta.json")} == reasons.union(found)
+    assert len(found) == 3
+
+
+def test_p8_of_many_that_are_set_aside_one_that_is_gone_stops_no_other(area: StagingArea) -> None:
+    stage(area, "a")
+    stage(area, "c")
+    first, gone, last = set_all_aside(area, unwanted("a", "b", "c"), into="rejected")
+    assert isinstance(gone, DiskTrouble)
+    assert isinstance(first, Aside)
+    assert isinstance(last, Aside)
+    assert sorted(entries_aside(area, "rejected"), key=lambda one: one.name) == [first, last]
+    assert (first.why, last.why, names(area.pending)) == ("a is bad", "c is bad", [])
+
+
+def test_more_than_are_taken_together_are_set_aside_in_their_order(area: StagingArea) -> None:
+    runs = [f"r{number:03d}" for number in range(205)]
+    for run_id in runs:
+        (area.pending / name_of(run_id)).write_bytes(run_id.encode())
+    made = set_all_aside(area, unwanted(*runs), into="rejected")
+    read = [one.path.read_text() for one in made if isinstance(one, Aside)]
+    assert (read, names(area.pending)) == (runs, [])
+
+
+def test_p11_a_sync_that_lost_its_lease_sets_nothing_more_aside(area: StagingArea) -> None:
+    for run_id in ("a", "b", "c"):
+        stage(area, run_id, salt=run_id)
+    calls = iter([None, LeaseLost("lost")])
+
+    def check() -> None:
+        error = next(calls)
+        if error is not None:
+            raise error
+
+    with pytest.raises(LeaseLost):
+        set_all_aside(area, unwanted("a", "b", "c"), into="rejected", check=check)
+    assert [one.name for one in entries_aside(area, "rejected")] == [name_of("a")]
+    left = [name for run_id in ("b", "c") for name in (name_of(run_id), meta_of(run_id))]
+    assert names(area.pending) == sorted(left)
+
+
+def test_p3_an_entry_of_the_same_id_is_not_replaced(area: StagingArea) -> None:
+    stage(area, "a")
+    first = set_aside(area, name_of("a"), into="rejected", why="first")
+    os.link(first.path, area.pending / name_of("a"))
+    second = set_aside(area, name_of("a"), into="rejected", why="second")
+    found = {one.id: one.why for one in entries_aside(area, "rejected")}
+    assert found == {first.id: "first", second.id: "second"}
 
 
 def test_p17_nothing_is_set_aside_through_a_link(area: StagingArea, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,10 @@ from tests.sync_support import (
     shard_bytes,
     shards_in,
 )
-from vulcan_cli.errors import BadShard
+from vulcan_cli.errors import BadShard, DiskTrouble
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
-from vulcan_cli.staging.aside import Aside, entries_aside, set_aside
-from vulcan_cli.sync import contents, drain
+from vulcan_cli.staging.aside import Aside, Unwanted, entries_aside, set_all_aside
+from vulcan_cli.sync import contents, sift
 from vulcan_cli.sync.check import Checked, NotChecked, check_all
 from vulcan_cli.sync.drain import SyncOptions, sync
 from vulcan_cli.sync.report import SyncReport
@@ -671,11 +671,13 @@ def test_p8_what_its_writer_takes_away_meanwhile_is_no_trouble_of_the_disk(
     put(area, "good")
     put_bytes(area, BAD, b"nothing")
 
-    def taken_away(area: StagingArea, name: str, **how: Any) -> Aside:
-        (area.pending / name).unlink()
-        return set_aside(area, name, **how)
+    def taken_away(
+        area: StagingArea, entries: Sequence[Unwanted], **how: Any
+    ) -> list[Aside | DiskTrouble]:
+        (area.pending / BAD).unlink()
+        return set_all_aside(area, entries, **how)
 
-    monkeypatch.setattr(drain, "set_aside", taken_away)
+    monkeypatch.setattr(sift, "set_all_aside", taken_away)
     report = run(area, place)
     assert (report.n_committed, report.n_rejected, report.n_unreadable) == (1, 0, 0)
     assert (report.errors, report.exit_code) == ([], 0)

@@ -333,12 +333,16 @@ class Folder:
 
     def replace(self, name: str, data: bytes, mode: int = 0o644) -> None:
         """Make a file hold these bytes: whole and durable, or as it was before."""
+        self.replace_unsynced(name, data, mode)
+        self.sync()
+
+    def replace_unsynced(self, name: str, data: bytes, mode: int = 0o644) -> None:
+        """As `replace`, for several in a row: durable once the folder is synced, whole before."""
         with self.temporary() as (fd, temporary):
             write_all(fd, data)
             os.fchmod(fd, mode)
             os.fsync(fd)
             self.rename_over(temporary, self, name)
-        self.sync()
 
     def create(self, name: str, data: bytes, mode: int = 0o644) -> bool:
         """Make a file of these bytes, whole and durable; False where the name is taken."""

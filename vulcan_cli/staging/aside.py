@@ -13,8 +13,8 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +39,8 @@ Carried = Literal["renamed", "copied", "taken"]
 """What `carry` did: `taken`, the new name is something else's and nothing changed."""
 
 _WHY_SUFFIX = ".why.json"
+# So many reasons are written before the entries they are about move.
+_TOGETHER = 100
 _CHUNK = 1 << 20
 
 
@@ -65,6 +67,19 @@ class Aside:
     path: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Unwanted:
+    """An entry to set aside.
+
+    Attributes:
+        name: Its name: a parquet's, or any other name in the folder.
+        why: The reason, for people.
+    """
+
+    name: str
+    why: str
+
+
 def set_aside(
     area: StagingArea,
     name: str,
@@ -76,7 +91,8 @@ def set_aside(
 ) -> Aside:
     """Take an entry of any kind out of a state folder, with its sidecar where it has one.
 
-    The reason is durable before the entry moves. Killed in between, the entry is where it was.
+    The reason is durable before the entry moves. Killed in between, the entry is where it was, and
+    doing it again leaves nothing behind.
 
     Args:
         area: The staging directory.
@@ -89,38 +105,100 @@ def set_aside(
     Raises:
         DiskTrouble: It is gone or cannot be moved; it is where it was, and the caller goes on.
     """
-    made = Aside(
-        id=f"{_prefix(name)}-{secrets.token_hex(4)}",
-        heap=into,
-        name=name,
-        state=state,
-        why=why,
-        time=clock(),
-        path=area.private / into,
-    )
+    (made,) = set_all_aside(area, [Unwanted(name, why)], into=into, state=state, clock=clock)
+    if isinstance(made, DiskTrouble):
+        raise made
+    return made
+
+
+def set_all_aside(
+    area: StagingArea,
+    entries: Sequence[Unwanted],
+    *,
+    into: Heap,
+    state: State = "pending",
+    check: Callable[[], None] = lambda: None,
+    clock: Callable[[], float] = time.time,
+) -> list[Aside | DiskTrouble]:
+    """As `set_aside`, for many: a disk that is slow to make things durable is asked less often.
+
+    Args:
+        area: The staging directory.
+        entries: Which, and why; no name twice.
+        into: The heap.
+        state: The folder they are in.
+        check: Called before each move; what it raises (`LeaseLost`) ends the work, with the entries
+            before that one moved.
+        clock: Gives the time for the records.
+
+    Returns:
+        What became of each: it is aside, or where it was.
+
+    Raises:
+        DiskTrouble: A folder cannot be opened or made durable.
+    """
+    done: list[Aside | DiskTrouble] = []
     with (
         area.folder(state) as here,
         area.folder(PRIVATE, into, create=True) as there,
-        disk_trouble(here.path / name),
+        disk_trouble(there.path),
     ):
-        record = {"name": name, "state": state, "why": why, "time": made.time}
-        status = here.status(name)
+        for start in range(0, len(entries), _TOGETHER):
+            part = [
+                _explained(
+                    here, there, Aside("", into, each.name, state, each.why, clock(), Path())
+                )
+                for each in entries[start : start + _TOGETHER]
+            ]
+            there.sync()
+            try:
+                for number, made in enumerate(part):
+                    if isinstance(made, Aside):
+                        check()
+                        part[number] = _taken(here, there, made)
+            finally:
+                there.sync()
+                here.sync()
+            done += part
+    return done
+
+
+def _explained(here: Folder, there: Folder, made: Aside) -> Aside | DiskTrouble:
+    """Give an entry its id, and write down why, durably once the folder is synced."""
+    try:
+        status = here.status(made.name)
         if status is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        there.replace(
-            f"{made.id}{_WHY_SUFFIX}", render_record(record | {"kind": kind_of(status.st_mode)})
-        )
-        try:
-            _carry_whole(here, name, there, made.id)
-        except BaseException:
+        id_ = _id_of(made.name, status, there)
+        said = {"name": made.name, "state": made.state, "why": made.why, "time": made.time}
+        record = render_record(said | {"kind": kind_of(status.st_mode)})
+        there.replace_unsynced(f"{id_}{_WHY_SUFFIX}", record)
+    except OSError as error:
+        return DiskTrouble(here.path / made.name, error)
+    return replace(made, id=id_, path=there.path / id_)
+
+
+def _taken(here: Folder, there: Folder, made: Aside) -> Aside | DiskTrouble:
+    """Move an entry whose reason is durable; one that cannot be moved needs no reason."""
+    try:
+        if carry(here, made.name, there, made.id) == "taken":
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), made.id)
+    except OSError as error:
+        # Unless another sync, with the lock broken, has moved it there.
+        if there.status(made.id) is None:
             there.discard(f"{made.id}{_WHY_SUFFIX}")
-            raise
-        # A sidecar that cannot come along says nothing that the shard does not.
-        with contextlib.suppress(OSError):
-            carry(here, f"{name}{SIDECAR_SUFFIX}", there, f"{made.id}{SIDECAR_SUFFIX}")
-        there.sync()
-        here.sync()
-    return Aside(made.id, into, name, state, why, made.time, made.path / made.id)
+        return DiskTrouble(here.path / made.name, error)
+    # A sidecar that cannot come along says nothing that the shard does not.
+    with contextlib.suppress(OSError):
+        carry(here, f"{made.name}{SIDECAR_SUFFIX}", there, f"{made.id}{SIDECAR_SUFFIX}")
+    return made
+
+
+def _id_of(name: str, status: os.stat_result, heap: Folder) -> str:
+    """What an entry is called in a heap: the same for the same file, as a run may die halfway."""
+    file = hashlib.sha256(repr(Identity.of(status)).encode()).hexdigest()[:8]
+    id_ = f"{_prefix(name)}-{file}"
+    return id_ if heap.status(id_) is None else f"{_prefix(name)}-{secrets.token_hex(4)}"
 
 
 def entries_aside(area: StagingArea, heap: Heap, *, name: str | None = None) -> Iterator[Aside]:
@@ -232,11 +310,6 @@ def carry(
         return "copied" if _copy_across(here, name, there, new_name) else "taken"
     except BadShard as error:
         raise OSError(errno.EXDEV, f"{error.reason}, and on another file system") from error
-
-
-def _carry_whole(here: Folder, name: str, there: Folder, new_name: str) -> None:
-    if carry(here, name, there, new_name) == "taken":
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new_name)
 
 
 def _copy_across(here: Folder, name: str, there: Folder, new_name: str) -> bool:

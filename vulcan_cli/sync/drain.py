@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from vulcan_cli.dataset.local_catalog import keep
 from vulcan_cli.dataset.split_files import DESCRIPTION
 from vulcan_cli.errors import (
-    DiskTrouble,
     LeaseLost,
     RateLimited,
     ServerTrouble,
@@ -24,16 +22,14 @@ from vulcan_cli.errors import (
     VulcanError,
 )
 from vulcan_cli.hub import repo as hub
-from vulcan_cli.staging.area import SIDECAR_SUFFIX, Entry, StagingArea
-from vulcan_cli.staging.aside import forget_reason, set_aside, write_reason
+from vulcan_cli.staging.area import Entry, StagingArea
+from vulcan_cli.staging.aside import forget_reason, write_reason
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.journal import Journal
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moving, move
 from vulcan_cli.staging.tidy import tidy
-from vulcan_cli.sync.ahead import Lookahead
 from vulcan_cli.sync.announce import Announcer
-from vulcan_cli.sync.check import NOT_NOW, Checked, NotChecked, check_all
 from vulcan_cli.sync.commit import (
     ChangedMeanwhileError,
     Committer,
@@ -55,6 +51,7 @@ from vulcan_cli.sync.readme import CardKeeper, about_of
 from vulcan_cli.sync.rehearse import rehearse
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.sync.settle import Settler, sort
+from vulcan_cli.sync.sift import Sieve
 from vulcan_cli.sync.timing import PATIENCE_S, Clock, Patience
 from vulcan_cli.vacua.shard import sidecar_of
 
@@ -204,7 +201,7 @@ class _Drain:
         )
         size = room_for_files(min(options.max_batch, MOST_IN_A_COMMIT))
         self._work = _Work(size, self._settler.done)
-        self._ahead = Lookahead(area)
+        self._sieve = Sieve(area, report, self._settler.done, still_ours=lock.check)
 
     def _card(self) -> CardKeeper | None:
         options = self._options
@@ -237,7 +234,7 @@ class _Drain:
                     self._await_slots(1)
                     self._one(self._work.take())
         finally:
-            self._ahead.end()
+            self._sieve.close()
         self._fail(self._committer.to_blame(at_the_end=True))
 
     def _begin(self, wanted: Callable[[Entry], bool]) -> None:
@@ -290,10 +287,10 @@ class _Drain:
 
     def _batch(self, entries: Sequence[Entry]) -> None:
         """Publish what may be published out of these entries."""
-        with self._checked(entries) as shards:
+        with self._sieve.shards(entries) as shards:
             if not shards:
                 return
-            self._ahead.begin(self._work.next())
+            self._sieve.look_ahead(self._work.next())
             revision = self._options.revision
             head = self._repo.head(revision)
             remote = self._repo.look_up([DESCRIPTION, *(s.path_in_repo for s in shards)], head)
@@ -307,53 +304,6 @@ class _Drain:
             if absent:
                 lacking = [shard for shard in shards if shard.entry.name in absent]
                 self._committer.publish(lacking, head)
-
-    @contextmanager
-    def _checked(self, entries: Sequence[Entry]) -> Iterator[list[Checked]]:
-        """The shards among entries; the others are set aside, or left and counted."""
-        known = self._ahead.end()
-        now = self._area.server_time()
-        with ExitStack() as stack:
-            shards = []
-            for result in check_all(self._area, entries, now=now, known=known):
-                if isinstance(result, Checked):
-                    stack.callback(result.close)
-                    shards.append(result)
-                    self._drop_stray_sidecar(result)
-                else:
-                    self._not_checked(result)
-            yield shards
-
-    def _not_checked(self, result: NotChecked) -> None:
-        name = result.entry.name
-        self._work.done.add(name)
-        if result.verdict == "unreadable":
-            self._report.n_unreadable += 1
-            self._report.errors.append(f"{name}: {result.why}")
-        if result.verdict != "rejected":
-            return
-        self._lock.check()
-        try:
-            set_aside(self._area, name, into="rejected", why=result.why)
-        except DiskTrouble as error:
-            # What its writer took away meanwhile is no trouble of the disk.
-            if error.errno not in NOT_NOW:
-                self._report.n_unreadable += 1
-                self._report.errors.append(f"{name}: {result.why}; it stays: {error}")
-        else:
-            self._report.n_rejected += 1
-            self._report.errors.append(f"{name} is rejected: {result.why}")
-
-    def _drop_stray_sidecar(self, shard: Checked) -> None:
-        """Take a sidecar away that another account put there, so that a true one can be made."""
-        if not shard.stray_sidecar:
-            return
-        self._lock.check()
-        why = "another account put a sidecar beside it; nobody read it"
-        with contextlib.suppress(DiskTrouble):
-            sidecar = f"{shard.entry.name}{SIDECAR_SUFFIX}"
-            set_aside(self._area, sidecar, into="rejected", why=why)
-        self._report.errors.append(f"{shard.entry.name}: {why}")
 
     def _fail(self, blamed: Sequence[tuple[str, str]]) -> None:
         """Move shards that the repo refuses to `failed/`, with the repo's words."""
