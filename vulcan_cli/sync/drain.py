@@ -52,7 +52,8 @@ from vulcan_cli.sync.rehearse import rehearse
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.sync.settle import Settler, sort
 from vulcan_cli.sync.sift import Sieve
-from vulcan_cli.sync.timing import PATIENCE_S, Clock, Patience
+from vulcan_cli.sync.timing import Clock
+from vulcan_cli.sync.waiting import Waiting
 from vulcan_cli.vacua.shard import sidecar_of
 
 __all__ = [
@@ -69,7 +70,6 @@ __all__ = [
 MOST_IN_A_COMMIT = 25_000
 """Files that the Hub takes in one commit."""
 
-_BACKOFF_S = 2.0
 _IN_FLIGHT_S = 60.0
 """What a process sent before it died has arrived after so long, or never will."""
 
@@ -183,11 +183,8 @@ class _Drain:
         self._options = options
         self._clock = clock
         self._lock = lock
-        self._stopping = stopping
         self._report = report
-        self._troubles = 0
-        patience_s = None if options.wait else PATIENCE_S
-        self._patience = Patience(clock, patience_s, options.window_s, stopping)
+        self._waiting = Waiting(options, clock, budget=lambda: self.budget, stopping=stopping)
         self._settler = Settler(area, repo, report, now=clock.now, still_ours=lock.check)
         self._committer = Committer(
             area,
@@ -196,7 +193,7 @@ class _Drain:
             self._settler,
             clock=clock,
             still_ours=lock.check,
-            await_slots=self._await_slots,
+            await_slots=self._waiting.for_slots,
             announcer=Announcer(repo, now=clock.now, say=report.errors.append, card=self._card()),
         )
         size = room_for_files(min(options.max_batch, MOST_IN_A_COMMIT))
@@ -231,7 +228,7 @@ class _Drain:
                     self._report.n_slots = self.budget.remaining()
                     self._report.next_slot_at = self.budget.next_slot_at()
                     progress(self._report, len(self._work))
-                    self._await_slots(1)
+                    self._waiting.for_slots(1)
                     self._one(self._work.take())
         finally:
             self._sieve.close()
@@ -240,8 +237,8 @@ class _Drain:
     def _begin(self, wanted: Callable[[Entry], bool]) -> None:
         """Finish what others began, and find out whether commits can work at all."""
         self._count_those_in_flight()
-        self._persist(self._settler.recover)
-        self._persist(self._settler.review)
+        self._waiting.for_an_answer(self._settler.recover)
+        self._waiting.for_an_answer(self._settler.review)
         tidy(self._area, sidecar_of=sidecar_of, check=self._lock.check)
         listed = self._area.scan("pending").entries
         self._work.add(
@@ -251,7 +248,7 @@ class _Drain:
         )
         if self._work:
             options = self._options
-            self._persist(
+            self._waiting.for_an_answer(
                 lambda: self._repo.preflight(
                     create=options.create_repo,
                     create_pr=options.create_pr,
@@ -274,15 +271,20 @@ class _Drain:
             self._batch(batch)
         except ChangedMeanwhileError:
             self._work.put_back(batch)
-            self._count_trouble(TryLater(f"{self._repo.name} changed at every try"))
+            self._waiting.count(TryLater(f"{self._repo.name} changed at every try"))
         except TryLater as later:
             if not isinstance(later, RateLimited):
                 self._work.halve(batch)
-            self._wait_out(later, batch)
-            self._persist(self._settler.recover)
+            try:
+                self._waiting.until_it_passes(later)
+            except TryLater:
+                if self._options.fail_exhausted:
+                    self._give_up(later, batch)
+                raise
+            self._waiting.for_an_answer(self._settler.recover)
             self._work.put_back(batch)
         if self._report.n_commits > commits:
-            self._troubles = 0
+            self._waiting.forget()
         self._fail(self._committer.to_blame())
 
     def _batch(self, entries: Sequence[Entry]) -> None:
@@ -320,72 +322,6 @@ class _Drain:
             else:
                 self._report.n_failed += moved.outcome == "moved"
                 self._report.errors.append(f"{name} is refused: {reason}")
-
-    def _await_slots(self, wanted: int) -> bool:
-        """Make sure of free slots, waiting for one where this run waits.
-
-        Returns:
-            Whether it waited, so that everything known of the repo is old.
-
-        Raises:
-            NoSlotError: There are too few, and this run does not wait.
-            StopAskedError: The run was asked to end.
-        """
-        waited = False
-        while not self._stopping():
-            budget = self.budget
-            free = budget.remaining()
-            if free >= (1 if self._options.wait else wanted):
-                return waited
-            moment = budget.next_slot_at()
-            if free == 0:
-                budget.repair()
-            if not self._options.wait or moment is None:
-                raise NoSlotError
-            waited = self._patience.wait_until(moment)
-        raise StopAskedError
-
-    def _persist(self, ask: Callable[[], None]) -> None:
-        """Ask until there is an answer, or patience ends."""
-        troubles = self._troubles
-        while True:
-            try:
-                ask()
-            except TryLater as later:
-                self._wait_out(later)
-            else:
-                # An answer to this question ends no other trouble.
-                self._troubles = troubles
-                return
-
-    def _wait_out(self, later: TryLater, batch: Sequence[Entry] = ()) -> None:
-        """Wait until it makes sense to come back.
-
-        Raises:
-            TryLater: The same, where that is beyond this run's retries or patience.
-            StopAskedError: The run was asked to end while it waited.
-        """
-        try:
-            self._count_trouble(later)
-            if not self._patience.wait_until(self._next_try(later)):
-                raise later
-        except TryLater:
-            if self._stopping():
-                raise StopAskedError from later
-            if self._options.fail_exhausted:
-                self._give_up(later, batch)
-            raise
-
-    def _count_trouble(self, error: TryLater) -> None:
-        self._troubles += 1
-        if self._troubles > self._options.max_retries:
-            raise error
-
-    def _next_try(self, later: TryLater) -> float:
-        """When to try again: when the server says, else later each time."""
-        now = self._clock.now()
-        backoff = now + _BACKOFF_S * 2.0 ** (self._troubles - 1)
-        return max(backoff, min(later.retry_at or 0.0, now + self._options.window_s))
 
     def _give_up(self, later: TryLater, batch: Sequence[Entry]) -> None:
         """Move a batch to `failed/`, as the peer does; not where the repo may have it yet."""

@@ -12,6 +12,7 @@ from vulcan_cli.staging.aside import Unwanted, set_all_aside, set_aside
 from vulcan_cli.sync.ahead import Lookahead
 from vulcan_cli.sync.check import NOT_NOW, Checked, NotChecked, check_all
 from vulcan_cli.sync.report import SyncReport
+from vulcan_cli.vacua.shard import Footer
 
 
 class Sieve:
@@ -38,17 +39,20 @@ class Sieve:
         self._done = done
         self._still_ours = still_ours
         self._ahead = Lookahead(area)
+        self._seen: dict[str, Footer] = {}
 
     @contextmanager
     def shards(self, entries: Sequence[Entry]) -> Iterator[list[Checked]]:
         """The shards among entries, open for the length of a block."""
-        known = self._ahead.end()
+        # Where there was trouble, it is the same batch again.
+        known = self._seen | self._ahead.end()
         now = self._area.server_time()
         with ExitStack() as stack:
             results = check_all(self._area, entries, now=now, known=known)
             shards = [result for result in results if isinstance(result, Checked)]
             for shard in shards:
                 stack.callback(shard.close)
+            self._seen = {shard.sha256: shard.footer for shard in shards}
             self._take_out([result for result in results if isinstance(result, NotChecked)])
             for shard in shards:
                 self._drop_stray_sidecar(shard)
