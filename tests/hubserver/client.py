@@ -239,8 +239,9 @@ class LocalHub:
 class HubThread(LocalHub):
     """A server in a thread of this process: quickest to start. Use as a context manager."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, host: str = "127.0.0.1") -> None:
         super().__init__("", root)
+        self._host = host
         self._server: HubServer | None = None
 
     def __enter__(self) -> Self:
@@ -253,7 +254,7 @@ class HubThread(LocalHub):
     def start(self) -> None:
         """Serve; after a stop, on the same port."""
         port = urlsplit(self.url).port or 0
-        self._server = HubServer(self.root, port)
+        self._server = HubServer(self.root, port, self._host)
         self.url = self._server.url
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 

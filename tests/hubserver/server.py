@@ -32,7 +32,7 @@ class HubServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, root: Path, port: int = 0) -> None:
+    def __init__(self, root: Path, port: int = 0, host: str = "127.0.0.1") -> None:
         self.store = Store(root)
         self.app = App(self.store)
         self.plan = FaultPlan()
@@ -40,12 +40,13 @@ class HubServer(ThreadingHTTPServer):
         self.control = Control(self.app, self.plan, self.holds)
         self.numbers = itertools.count(1)
         self._sockets: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__((host, port), Handler)
 
     @property
     def url(self) -> str:
         """What a client gets as `HF_ENDPOINT`."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        host, port = self.server_address[:2]
+        return f"http://{host!s}:{port}"
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Remember the connection, so that `abort` can end it."""

@@ -1,0 +1,1 @@
+"""Two clients of one NFS server, in a small virtual machine."""
