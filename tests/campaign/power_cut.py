@@ -4,7 +4,8 @@
 
 A small ext4 or xfs image is mounted, and the image file copied while it is mounted: that is what a
 disk holds when the power goes. After `stage` said OK, the copy must hold the shard and its sidecar,
-whole. During `stage` and `sync`, whatever is visible must be whole, nothing that was staged may be
+whole. While `stage`, `sync`, `retry-failed` and `trim-synced` stand still behind a call that
+changes a name or makes it last, whatever is visible must be whole, nothing that was staged may be
 missing from disk and repo, and running the command again on the copy must end as it should.
 """
 
@@ -15,14 +16,18 @@ import contextlib
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from vulcan_cli.staging.area import SIDECAR_SUFFIX, parse_sidecar
+from tests.campaign.crash_matrix import Point, child, ended, points, preload, traced
+from vulcan_cli.staging.area import SIDECAR_SUFFIX, STATES, StagingArea, parse_sidecar
+from vulcan_cli.staging.aside import write_reason
 
 VACUA = Path(__file__).parents[1] / "data/vacua/model_h12-2_1_batch0.parquet"
 STAGE = (
@@ -113,72 +118,179 @@ def after_ok(work: Path, kind: str, disk: Path) -> None:
         check_sidecars(disk / "spool/pending", found)
 
 
-def during(work: Path, kind: str, disk: Path, *, delay: float) -> str:
-    """P2, P7: cut while staging; what is visible is whole, and staging again ends well."""
+@dataclass(frozen=True)
+class Case:
+    """A command to cut short, and what must be true of the disk then.
+
+    Attributes:
+        name: The command.
+        words: Its command line; `{spool}` and `{repo}` stand for the folders.
+        prepare: Makes the staging directory on a disk.
+        n_pending, n_synced: How many shards are where once it was run to its end.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    prepare: Callable[[Path], None]
+    n_pending: int
+    n_synced: int
+
+    def on(self, disk: Path) -> tuple[str, ...]:
+        """The command line for a disk."""
+        folders = {"{spool}": str(disk / "spool"), "{repo}": str(disk / "repo")}
+        return tuple(folders.get(word, word) for word in self.words)
+
+
+def unstaged(disk: Path) -> None:
+    """Nothing yet."""
+    StagingArea(disk / "spool").create(shared=True)
+
+
+def staged(disk: Path) -> None:
+    run(*STAGE, "--staging-dir", disk / "spool")
+
+
+def failed(disk: Path) -> None:
+    staged(disk)
+    area = StagingArea(disk / "spool")
+    for path in sorted(area.pending.iterdir()):
+        if path.suffix == ".parquet":
+            write_reason(area, path.name, "refused")
+        path.rename(area.failed / path.name)
+
+
+def synced(disk: Path) -> None:
+    staged(disk)
+    run("sync", "--staging-dir", disk / "spool", "--repo", disk / "repo", "--create-repo", "-q")
+
+
+HERE = ("--staging-dir", "{spool}")
+TO = ("--repo", "{repo}")
+CASES = (
+    Case("stage", (*STAGE, *HERE), unstaged, N_SHARDS, 0),
+    Case("sync", ("sync", *HERE, *TO, "--create-repo", "--max-batch", "2"), staged, 0, N_SHARDS),
+    Case("retry-failed", ("retry-failed", *HERE), failed, N_SHARDS, 0),
+    Case("trim-synced", ("trim-synced", *HERE, *TO, "--keep-bytes", "0"), synced, 0, 0),
+)
+
+CALLS = (
+    "link",
+    "linkat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "fsync",
+    "mkdir",
+)
+"""What changes names, and what makes it last."""
+
+
+@contextlib.contextmanager
+def halted(words: tuple[str, ...], at: Point) -> Iterator[None]:
+    """A command that stands still behind one system call, and goes on afterwards."""
+    pid = child(words, Path(os.devnull), stopped=True)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+    command = ["strace", "-qq", "-o", os.devnull, "-e", f"trace={at.call}", "-p", str(pid)]
+    inject = f"inject={at.call}:signal=STOP:when={at.number}"
+    strace = subprocess.Popen([*command, "-e", inject], stderr=subprocess.DEVNULL)
+    while "TracerPid:\t0\n" in Path(f"/proc/{pid}/status").read_text():
+        time.sleep(0.001)
+    os.kill(pid, signal.SIGCONT)
+    # A stop at a call is over in no time; this one lasts.
+    seen = 0
+    while seen < 5:
+        time.sleep(0.01)
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        if state == "Z":
+            break
+        seen = seen + 1 if state in "tT" else 0
+    try:
+        yield
+    finally:
+        # A stop that was only on its way is told to go on as well.
+        while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.01)
+        ended(pid)
+        strace.wait()
+
+
+def points_of(case: Case, work: Path, kind: str, disk: Path) -> list[Point]:
+    """Where an undisturbed run changes names or makes them last."""
+    image, log = work / "image", work / "log"
+    make(image, kind)
+    with mounted(image, disk):
+        case.prepare(disk)
+        traced(case.on(disk), work / "said", log, "-e", f"trace={','.join(CALLS)}")
+    return list(points(log, disk))
+
+
+def cut_at(case: Case, at: Point, work: Path, kind: str, disk: Path) -> None:
+    """P2, P5, P7, P12: cut behind a call; nothing is lost, and the same command ends as it should.
+
+    The repo is on the same disk, which is harder than a Hub: what it confirmed may be gone as well.
+    """
     image, copy = work / "image", work / "copy"
     make(image, kind)
     with mounted(image, disk):
-        process = vulcan(*STAGE, "--staging-dir", disk / "spool")
-        time.sleep(delay)
-        cut(image, copy)
-        process.communicate()
+        case.prepare(disk)
+        before = everywhere(disk)
+        subprocess.run(["sync"], check=True)
+        with halted(case.on(disk), at):
+            cut(image, copy)
+    where = f"{kind}, {case.name}, {at.call} {at.number}"
     with mounted(copy, disk):
-        before = shards(disk / "spool/pending")
-        run(*STAGE, "--staging-dir", disk / "spool")
-        after = shards(disk / "spool/pending")
-        if len(after) != N_SHARDS or not before.items() <= after.items():
-            raise SystemExit(f"{kind}: {sorted(before)} became {sorted(after)}")
-        check_sidecars(disk / "spool/pending", after)
-    return f"{len(before)}/{N_SHARDS}"
+        if not before <= everywhere(disk):
+            raise SystemExit(f"{where}: a shard is lost")
+        if not {*shards(disk / "spool/synced").values()} <= in_repo(disk):
+            raise SystemExit(f"{where}: a shard in synced/ is in no repo")
+        for _ in range(2):
+            ended(child(case.on(disk), Path(os.devnull)))
+        found = [shards(disk / "spool" / state) for state in ("pending", "synced")]
+        if [*map(len, found)] != [case.n_pending, case.n_synced]:
+            raise SystemExit(f"{where}: {found} at the end")
+        for state, there in zip(("pending", "synced"), found, strict=True):
+            check_sidecars(disk / "spool" / state, there)
 
 
-def during_sync(work: Path, kind: str, disk: Path, *, delay: float) -> str:
-    """P5, P7: cut while syncing to a repo on the same disk, and sync again."""
-    image, copy = work / "image", work / "copy"
-    make(image, kind)
-    with mounted(image, disk):
-        run(*STAGE, "--staging-dir", disk / "spool")
-        staged = shards(disk / "spool/pending")
-        words = ("--staging-dir", disk / "spool", "--repo", disk / "repo", "--create-repo")
-        process = vulcan("sync", *words, "--max-batch", "1", "--quiet")
-        time.sleep(delay)
-        cut(image, copy)
-        process.communicate()
-    with mounted(copy, disk):
-        pending, synced = (shards(disk / "spool" / state) for state in ("pending", "synced"))
-        repo = {
-            sha for folder in disk.glob("repo/h12_*/h11_*/*") for sha in shards(folder).values()
-        }
-        if not staged.items() <= (pending | synced).items():
-            raise SystemExit(f"{kind}: a shard is lost in sync")
-        if not set(synced.values()) <= repo:
-            raise SystemExit(f"{kind}: a shard in synced/ is in no repo")
-        run("sync", *words, "--quiet")
-        if shards(disk / "spool/synced") != staged:
-            raise SystemExit(f"{kind}: syncing again did not finish")
-    return f"{len(synced)}/{N_SHARDS}"
+def in_repo(disk: Path) -> set[str]:
+    """SHA-256 of the shards in the repo."""
+    return {sha for folder in disk.glob("repo/h12_*/h11_*/*") for sha in shards(folder).values()}
+
+
+def everywhere(disk: Path) -> set[str]:
+    """SHA-256 of the shards in the staging directory and the repo."""
+    here = (shards(disk / "spool" / state) for state in STATES)
+    return in_repo(disk).union(*(there.values() for there in here))
 
 
 def campaign(kind: str, cases: int, work: Path) -> None:
-    """All cases on one file system; delays are spread over the time that a run takes."""
+    """All commands on one file system, each cut behind so many calls from all over its run."""
     disk = work / "disk"
-    start = time.monotonic()
     after_ok(work, kind, disk)
-    took = time.monotonic() - start
     print(f"{kind}: after OK, {N_SHARDS} of {N_SHARDS} shards are there", flush=True)
-    for name, case in (("stage", during), ("sync", during_sync)):
-        seen = [case(work, kind, disk, delay=took * (n + 1) / cases) for n in range(cases)]
-        print(f"{kind}: during {name}, done at the cut: {' '.join(seen)}", flush=True)
+    for case in CASES:
+        found = points_of(case, work, kind, disk)
+        chosen = found[:: max(1, len(found) // cases)]
+        for at in chosen:
+            cut_at(case, at, work, kind, disk)
+        print(f"{kind}: {case.name}, cut behind {len(chosen)} of {len(found)} calls", flush=True)
 
 
 def main() -> int:
     """Print what survived; the exit status is 1 where something did not."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=20)
+    parser.add_argument("--cases", type=int, default=20, help="about so many for each command")
     options = parser.parse_args()
     if os.geteuid() != 0:
         print("skipped: only root can mount")
         return 0
+    if shutil.which("strace") is None:
+        print("skipped: strace is not installed")
+        return 0
+    preload()
     for kind in FILE_SYSTEMS:
         with tempfile.TemporaryDirectory(prefix="vulcan-power-") as folder:
             try:
