@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.staging_tools import meta_of, name_of, names, path_in_repo, run, sidecar, stage
-from vulcan_cli.errors import BadShard, NotSetUp
-from vulcan_cli.staging.area import Counts, StagingArea, parse_sidecar
+from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
+from vulcan_cli.staging.area import Counts, StagingArea, disk_trouble, parse_sidecar
 from vulcan_cli.staging.journal import BatchRecord, Journal, JournalShard
 from vulcan_cli.staging.journal import _parse as parse_journal
 from vulcan_cli.staging.ledger import Ledger, LedgerEntry
@@ -31,6 +31,24 @@ def test_it_is_made_with_the_folders_above_it(tmp_path: Path) -> None:
     area.create()
     assert area.exists()
     assert names(area.root) == ["failed", "pending", "synced"]
+
+
+@pytest.mark.parametrize(
+    ("about", "name", "named"),
+    [
+        ("/s/pending", "a.parquet", "/s/pending/a.parquet"),
+        ("/s/pending", ".v1-2-3.tmp", "/s/pending"),
+        ("/s/pending", "/proc/self/fd/3", "/s/pending"),
+        ("/s/pending", None, "/s/pending"),
+        ("/s/ledger", "ledger", "/s/ledger"),
+    ],
+)
+def test_an_error_names_the_file_in_an_open_folder(
+    about: str, name: str | None, named: str
+) -> None:
+    with pytest.raises(DiskTrouble) as caught, disk_trouble(Path(about)):
+        raise OSError(5, "Input/output error", name)
+    assert str(caught.value) == f"{named}: Input/output error"
 
 
 def test_a_shared_one_lets_workers_write_to_pending_alone(tmp_path: Path) -> None:

@@ -278,12 +278,9 @@ class DiskTrouble(VulcanError):
     exit_code = 6
 
     def __init__(self, path: Path, error: OSError) -> None:
-        name = error.filename
-        # Where a name was looked up in an open folder, the system tells no more than the name.
-        within = isinstance(name, str) and "/" not in name and not name.startswith(".v")
-        self.path = path / name if within and name != path.name else path
+        self.path = path
         self.errno = error.errno
-        super().__init__(f"{self.path}: {error.strerror or error}")
+        super().__init__(f"{path}: {error.strerror or error}")
 
 
 class SyncAtWork(VulcanError):

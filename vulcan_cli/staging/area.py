@@ -138,11 +138,23 @@ class Sidecar:
 
 @contextmanager
 def disk_trouble(path: Path) -> Iterator[None]:
-    """Turn an `OSError` in a block into `DiskTrouble` at `path`."""
+    """Turn an `OSError` in a block into `DiskTrouble`.
+
+    Args:
+        path: A file, or an open folder, where the error says which of its names it is about.
+    """
     try:
         yield
     except OSError as error:
-        raise DiskTrouble(path, error) from error
+        raise DiskTrouble(_place_of(error, path), error) from error
+
+
+def _place_of(error: OSError, path: Path) -> Path:
+    # Where a name was looked up in an open folder, the system tells no more than the name.
+    name = error.filename
+    if not isinstance(name, str) or "/" in name or is_temporary(name) or name == path.name:
+        return path
+    return path / name
 
 
 class StagingArea:
