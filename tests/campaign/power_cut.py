@@ -21,19 +21,29 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.campaign.crash_matrix import Point, child, ended, points, preload, traced
-from vulcan_cli.staging.area import SIDECAR_SUFFIX, STATES, StagingArea, parse_sidecar
-from vulcan_cli.staging.aside import write_reason
-
-VACUA = Path(__file__).parents[1] / "data/vacua/model_h12-2_1_batch0.parquet"
-STAGE = (
-    *("stage", str(VACUA), "--geometry", "h11=272,h12=2,ks_id=1,triang_id=0"),
-    *("--template", "shard_{digest}", "--max-rows", "140", "--quiet"),
+from tests.campaign.crash_matrix import (
+    HERE,
+    STAGE,
+    TO,
+    Point,
+    Scenario,
+    child,
+    empty,
+    ended,
+    failed,
+    fill,
+    points,
+    preload,
+    staged,
+    synced,
+    traced,
 )
+from vulcan_cli.staging.area import SIDECAR_SUFFIX, STATES, parse_sidecar
+
 N_SHARDS = 3
 FILE_SYSTEMS = {"ext4": (24, ("mkfs.ext4", "-q", "-F")), "xfs": (320, ("mkfs.xfs", "-q", "-f"))}
 """Megabytes, and what makes one."""
@@ -41,18 +51,6 @@ FILE_SYSTEMS = {"ext4": (24, ("mkfs.ext4", "-q", "-F")), "xfs": (320, ("mkfs.xfs
 
 class Skip(Exception):
     """This cannot be done here."""
-
-
-def vulcan(*words: str | Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "vulcan_cli", *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
-def run(*words: str | Path) -> None:
-    process = vulcan(*words)
-    _, said = process.communicate()
-    if process.returncode != 0:
-        raise SystemExit(f"vulcan {words[0]} ended with {process.returncode}: {said.decode()}")
 
 
 @contextlib.contextmanager
@@ -109,65 +107,25 @@ def after_ok(work: Path, kind: str, disk: Path) -> None:
     image, copy = work / "image", work / "copy"
     make(image, kind)
     with mounted(image, disk):
-        run(*STAGE, "--staging-dir", disk / "spool")
+        staged(disk)
         cut(image, copy)
     with mounted(copy, disk):
-        found = shards(disk / "spool/pending")
+        found = shards(disk / "root/pending")
         if len(found) != N_SHARDS:
             raise SystemExit(f"{kind}: {len(found)} of {N_SHARDS} shards survived OK")
-        check_sidecars(disk / "spool/pending", found)
+        check_sidecars(disk / "root/pending", found)
 
 
 @dataclass(frozen=True)
-class Case:
-    """A command to cut short, and what must be true of the disk then.
+class Case(Scenario):
+    """A command to cut short, and how many shards are where once it was run to its end."""
 
-    Attributes:
-        name: The command.
-        words: Its command line; `{spool}` and `{repo}` stand for the folders.
-        prepare: Makes the staging directory on a disk.
-        n_pending, n_synced: How many shards are where once it was run to its end.
-    """
-
-    name: str
-    words: tuple[str, ...]
-    prepare: Callable[[Path], None]
     n_pending: int
     n_synced: int
 
-    def on(self, disk: Path) -> tuple[str, ...]:
-        """The command line for a disk."""
-        folders = {"{spool}": str(disk / "spool"), "{repo}": str(disk / "repo")}
-        return tuple(folders.get(word, word) for word in self.words)
 
-
-def unstaged(disk: Path) -> None:
-    """Nothing yet."""
-    StagingArea(disk / "spool").create(shared=True)
-
-
-def staged(disk: Path) -> None:
-    run(*STAGE, "--staging-dir", disk / "spool")
-
-
-def failed(disk: Path) -> None:
-    staged(disk)
-    area = StagingArea(disk / "spool")
-    for path in sorted(area.pending.iterdir()):
-        if path.suffix == ".parquet":
-            write_reason(area, path.name, "refused")
-        path.rename(area.failed / path.name)
-
-
-def synced(disk: Path) -> None:
-    staged(disk)
-    run("sync", "--staging-dir", disk / "spool", "--repo", disk / "repo", "--create-repo", "-q")
-
-
-HERE = ("--staging-dir", "{spool}")
-TO = ("--repo", "{repo}")
 CASES = (
-    Case("stage", (*STAGE, *HERE), unstaged, N_SHARDS, 0),
+    Case("stage", (*STAGE, *HERE), empty, N_SHARDS, 0),
     Case("sync", ("sync", *HERE, *TO, "--create-repo", "--max-batch", "2"), staged, 0, N_SHARDS),
     Case("retry-failed", ("retry-failed", *HERE), failed, N_SHARDS, 0),
     Case("trim-synced", ("trim-synced", *HERE, *TO, "--keep-bytes", "0"), synced, 0, 0),
@@ -223,7 +181,7 @@ def points_of(case: Case, work: Path, kind: str, disk: Path) -> list[Point]:
     make(image, kind)
     with mounted(image, disk):
         case.prepare(disk)
-        traced(case.on(disk), work / "said", log, "-e", f"trace={','.join(CALLS)}")
+        traced(fill(case.words, disk), work / "said", log, "-e", f"trace={','.join(CALLS)}")
     return list(points(log, disk))
 
 
@@ -238,21 +196,21 @@ def cut_at(case: Case, at: Point, work: Path, kind: str, disk: Path) -> None:
         case.prepare(disk)
         before = everywhere(disk)
         subprocess.run(["sync"], check=True)
-        with halted(case.on(disk), at):
+        with halted(fill(case.words, disk), at):
             cut(image, copy)
     where = f"{kind}, {case.name}, {at.call} {at.number}"
     with mounted(copy, disk):
         if not before <= everywhere(disk):
             raise SystemExit(f"{where}: a shard is lost")
-        if not {*shards(disk / "spool/synced").values()} <= in_repo(disk):
+        if not {*shards(disk / "root/synced").values()} <= in_repo(disk):
             raise SystemExit(f"{where}: a shard in synced/ is in no repo")
         for _ in range(2):
-            ended(child(case.on(disk), Path(os.devnull)))
-        found = [shards(disk / "spool" / state) for state in ("pending", "synced")]
+            ended(child(fill(case.words, disk), Path(os.devnull)))
+        found = [shards(disk / "root" / state) for state in ("pending", "synced")]
         if [*map(len, found)] != [case.n_pending, case.n_synced]:
             raise SystemExit(f"{where}: {found} at the end")
         for state, there in zip(("pending", "synced"), found, strict=True):
-            check_sidecars(disk / "spool" / state, there)
+            check_sidecars(disk / "root" / state, there)
 
 
 def in_repo(disk: Path) -> set[str]:
@@ -262,7 +220,7 @@ def in_repo(disk: Path) -> set[str]:
 
 def everywhere(disk: Path) -> set[str]:
     """SHA-256 of the shards in the staging directory and the repo."""
-    here = (shards(disk / "spool" / state) for state in STATES)
+    here = (shards(disk / "root" / state) for state in STATES)
     return in_repo(disk).union(*(there.values() for there in here))
 
 
