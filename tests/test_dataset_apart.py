@@ -14,20 +14,34 @@ from polars.testing import assert_frame_equal
 from tests.dataset_support import put, vacua
 from vulcan_cli.dataset import apart
 from vulcan_cli.dataset.catalog import Catalog, Source
+from vulcan_cli.vacua.geometry import path_of_file_name
+
+OTHER = "h12_2__h11_3__bucket_3__run_"
 
 
 @pytest.fixture
-def shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Source]:
-    """Seven shards of two schemas, in parts of two, and three files that are none."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Seven shards of two schemas, to be read in parts of two, and three files that are none."""
     monkeypatch.setattr(apart, "_PART", 2)
     frames = [vacua(2, **({"extra": 1.5} if number % 3 == 0 else {})) for number in range(7)]
     good = [put(tmp_path, frame, f"r{n}", h11=3, h12=2, ks_id=n) for n, frame in enumerate(frames)]
-    cut = tmp_path / "cut.parquet"
-    cut.write_bytes(good[0].file.read_bytes()[:-5])
-    gone = Source("h12_2/h11_3/bucket_3/run_gone.parquet", tmp_path / "gone", "synced")
-    bad = Source("h12_2/h11_3/bucket_3/run_cut.parquet", cut, "synced")
-    other = Source("h12_2/h11_3/bucket_3/run_other.parquet", good[0].file, "synced")
-    return [*good[:3], gone, *good[3:5], bad, other, *good[5:]]
+    (tmp_path / f"{OTHER}cut.parquet").write_bytes(good[0].file.read_bytes()[:-5])
+    (tmp_path / f"{OTHER}other.parquet").write_bytes(good[0].file.read_bytes())
+    return tmp_path
+
+
+def names(folder: Path) -> list[str]:
+    """What stands there, and what is gone since it was listed."""
+    found = sorted(path.name for path in folder.iterdir())
+    return [*found[:3], f"{OTHER}gone.parquet", *found[3:]]
+
+
+def alone(folder: Path) -> Catalog:
+    """What one look at all of them finds."""
+    paths = {name: path_of_file_name(name) for name in names(folder)}
+    return Catalog.read(
+        Source(path, folder / name, "synced") for name, path in paths.items() if path is not None
+    )
 
 
 def check_equal(found: Catalog, wanted: Catalog) -> None:
@@ -42,42 +56,71 @@ def check_equal(found: Catalog, wanted: Catalog) -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
-def test_several_processes_read_what_one_reads(shards: list[Source], processes: int) -> None:
+def test_several_processes_read_what_one_reads(folder: Path, processes: int) -> None:
     told: list[tuple[int, int]] = []
-    found = apart.read_many(shards, lambda *step: told.append(step), processes=processes)
-    check_equal(found, Catalog.read(shards))
+    found = apart.read_folder(
+        folder, names(folder), "synced", lambda *step: told.append(step), processes=processes
+    )
+    check_equal(found, alone(folder))
+    assert len(found.bad) == 3
     assert told[-1] == (10, 10)
 
 
 def test_a_child_that_is_killed_is_done_without(
-    shards: list[Source], monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apart, "_CHILD", f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})")
-    check_equal(apart.read_many(shards, processes=2), Catalog.read(shards))
+    found = apart.read_folder(folder, names(folder), "synced", processes=2)
+    check_equal(found, alone(folder))
 
 
 def test_where_no_child_can_be_started_one_process_reads_all(
-    shards: list[Source], monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    check_equal(apart.read_many(shards, processes=2), Catalog.read(shards))
+    found = apart.read_folder(folder, names(folder), "synced", processes=2)
+    check_equal(found, alone(folder))
 
 
-def test_nothing_is_read_of_no_shards() -> None:
-    assert apart.read_many([], processes=2).rows.height == 0
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_name_that_no_shard_can_have_is_passed_over(folder: Path, processes: int) -> None:
+    given = ["x.parquet", *names(folder)]
+    found = apart.read_folder(folder, given, "synced", processes=processes)
+    check_equal(found, alone(folder))
 
 
-def test_a_script_that_reads_many_runs_once(tmp_path: Path, shards: list[Source]) -> None:
+def test_nothing_is_read_of_no_shards(tmp_path: Path) -> None:
+    assert apart.read_folder(tmp_path, [], "synced", processes=2).rows.height == 0
+
+
+def test_who_is_interrupted_does_not_wait_for_the_rest(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[object] = []
+
+    def read(part: apart._Part) -> Catalog:
+        begun.append(part)
+        return Catalog.joined([])
+
+    def interrupt(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(apart._Part, "read", read)
+    with pytest.raises(KeyboardInterrupt):
+        apart.read_folder(folder, names(folder), "synced", interrupt, processes=2)
+    assert len(begun) == 1
+
+
+def test_a_script_that_reads_many_runs_once(tmp_path: Path, folder: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "from pathlib import Path\n"
-        "from vulcan_cli.dataset.apart import read_many\n"
-        "from vulcan_cli.dataset.catalog import Source\n"
-        f"source = Source({shards[0].path_in_repo!r}, Path({str(shards[0].file)!r}), 'synced')\n"
-        "print(read_many([source], processes=2).rows.height)\n"
+        "from vulcan_cli.dataset.apart import read_folder\n"
+        f"found = read_folder(Path({str(folder)!r}), {names(folder)!r}, 'synced', processes=2)\n"
+        "print(found.rows.height)\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     ran = subprocess.run(
         [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
     )
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "1\n", "")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "7\n", "")

@@ -21,6 +21,7 @@ from polars.testing import assert_frame_equal
 
 from tests.dataset_support import STAGING, footer_of, listed, put, vacua
 from tests.hostile_parquet import WIDE, rewritten, twins, with_column
+from vulcan_cli.dataset import footers
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Source
 from vulcan_cli.dataset.footers import MEASURED, FooterReader
 from vulcan_cli.dataset.said import quick, thorough
@@ -377,7 +378,11 @@ def test_bounds_are_those_of_the_rows_or_unknown(
     assert row["min_W_re"] is None
 
 
-def test_many_footers_are_read_at_once_and_come_in_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("slow_s", [0, 3600], ids=["slow", "fast"])
+def test_footers_come_in_order_be_the_disk_slow_or_fast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow_s: float
+) -> None:
+    monkeypatch.setattr(footers, "_SLOW_S", slow_s)
     sources = [put(tmp_path, vacua(1), "a", h11=3, h12=2)]
     for number in range(700):
         file = tmp_path / f"{number}"

@@ -1,7 +1,7 @@
-"""Reading the footers of very many shards in several processes: one decodes on one processor only.
+"""Reading the footers of very many shards on several processors: one process decodes on one only.
 
 The processes are children of our own, not those of `multiprocessing`, which would run the script of
-who uses class `VulcanReader` once more in each.
+who uses class `VulcanReader` once more in each. The parent reads too, from the first moment on.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from queue import SimpleQueue
-from typing import IO, Any, Self
+from typing import IO, Any, NamedTuple, Self
+
+import polars as pl
 
 from vulcan_cli.dataset.catalog import Catalog, Progress, Source, untold
+from vulcan_cli.vacua.geometry import path_of_file_name
 
-MANY = 20_000
+MANY = 5000
 """So many footers take longer than a process takes to start."""
 
 _MOST_PROCESSES = 8
@@ -37,25 +40,55 @@ serve(sys.stdin.buffer, sys.stdout.buffer)
 _BROKEN = (OSError, EOFError, ValueError, pickle.UnpicklingError)
 
 
-def read_many(
-    sources: Sequence[Source], progress: Progress = untold, *, processes: int | None = None
+class _Part(NamedTuple):
+    """Some files of a state folder."""
+
+    folder: Path
+    names: Sequence[str]
+    state: str
+
+    def read(self, progress: Progress = untold) -> Catalog:
+        named = ((name, path_of_file_name(name)) for name in self.names)
+        sources = [
+            Source(path, self.folder / name, self.state) for name, path in named if path is not None
+        ]
+        return Catalog.read(sources, progress)
+
+
+def read_folder(
+    folder: Path,
+    names: Sequence[str],
+    state: str,
+    progress: Progress = untold,
+    *,
+    processes: int | None = None,
 ) -> Catalog:
-    """As `Catalog.read`, on as many processors as there are; no two sources are of one path.
+    """The catalog of some files of a state folder.
 
     Args:
-        sources: The shards.
+        folder: The folder.
+        names: Their names, each once; those that no shard can have are passed over.
+        state: The state of the folder.
         progress: Told of footers read.
         processes: How many to use; None for what the machine has, where it is worth it.
     """
     if processes is None:
-        processes = _processes() if len(sources) >= MANY else 1
+        processes = _processes() if len(names) >= MANY else 1
     if processes == 1:
-        return Catalog.read(sources, progress)
-    parts = []
-    for part, read in _read(sources, processes):
-        parts += read
-        progress(min(len(sources), (part + 1) * _PART), len(sources))
-    return Catalog.joined(parts)
+        return _Part(folder, names, state).read(progress)
+    starts = range(0, len(names), _PART)
+    work = _Work([_Part(folder, names[start : start + _PART], state) for start in starts])
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(processes - 1))
+        # Who is interrupted does not wait for parts that nobody has begun.
+        stack.callback(work.waiting.clear)
+        helpers = [pool.submit(_help, work) for _ in range(processes - 1)]
+        for done in work.do(lambda part: [part.read()]):
+            progress(min(len(names), done * _PART), len(names))
+        for helper in helpers:
+            helper.result()
+    progress(len(names), len(names))
+    return Catalog.joined([catalog for _, found in sorted(work.found.items()) for catalog in found])
 
 
 def serve(asked: IO[bytes], answers: IO[bytes]) -> None:
@@ -64,39 +97,37 @@ def serve(asked: IO[bytes], answers: IO[bytes]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError):
         while True:
-            _send(answers, _answer(_received(asked)))
+            found = _received(asked).read()
+            _send(answers, (found.rows, found.schemas, [bad.path.name for bad in found.bad]))
 
 
-def _answer(part: list[tuple[str, str, str]]) -> object:
-    found = Catalog.read([Source(path, Path(file), state) for path, file, state in part])
-    bad = [str(each.path) for each in found.bad]
-    return found.rows, found.schemas, bad
+class _Work:
+    """Parts that wait to be read, and what was found in the others, by their numbers."""
+
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        self.waiting = deque(enumerate(parts))
+        self.found: dict[int, list[Catalog]] = {}
+
+    def do(self, read: Callable[[_Part], list[Catalog]]) -> Iterator[int]:
+        """Read a part each step, and say how many all threads have done, until none waits."""
+        while True:
+            try:
+                number, part = self.waiting.popleft()
+            except IndexError:
+                return
+            self.found[number] = read(part)
+            yield len(self.found)
 
 
 def _processes() -> int:
     return min(_MOST_PROCESSES, len(os.sched_getaffinity(0)))
 
 
-def _read(sources: Sequence[Source], processes: int) -> Iterator[tuple[int, list[Catalog]]]:
-    """Each part's number and what was read of it, in their order."""
-    parts = [sources[start : start + _PART] for start in range(0, len(sources), _PART)]
-    children: SimpleQueue[_Child] = SimpleQueue()
-    with ExitStack() as stack:
-        for _ in range(processes):
-            children.put(stack.enter_context(_Child()))
-        pool = stack.enter_context(ThreadPoolExecutor(processes))
-        yield from enumerate(pool.map(lambda part: _read_by_one(children, part), parts))
-
-
-def _read_by_one(children: SimpleQueue[_Child], part: Sequence[Source]) -> list[Catalog]:
-    child = children.get()
-    try:
-        return child.read(part)
-    except _BROKEN:
-        # It could not be started, or was ended: the parent can do what it would have done.
-        return [Catalog.read(part)]
-    finally:
-        children.put(child)
+def _help(work: _Work) -> None:
+    """Read parts by a process of its own."""
+    with _Child() as child:
+        for _ in work.do(child.read):
+            pass
 
 
 class _Child:
@@ -112,20 +143,25 @@ class _Child:
             self._process.kill()
             self._process.communicate()
 
-    def read(self, part: Sequence[Source]) -> list[Catalog]:
+    def read(self, part: _Part) -> list[Catalog]:
         """The shards of a part; what is wrong with others is found out here, once more."""
+        try:
+            rows, schemas, bad = self._ask(part)
+        except _BROKEN:
+            # It could not be started, or was ended: we can do what it would have done.
+            return [part.read()]
+        read = [Catalog(rows, schemas)]
+        return [*read, part._replace(names=bad).read()] if bad else read
+
+    def _ask(self, part: _Part) -> tuple[pl.DataFrame, tuple[pl.Schema, ...], list[str]]:
         if self._process is None:
             self._process = _started()
         into, out = self._process.stdin, self._process.stdout
         assert into is not None
         assert out is not None
-        _send(into, [(each.path_in_repo, str(each.file), each.state) for each in part])
-        rows, schemas, bad = _received(out)
-        others = set(bad)
-        read = [Catalog(rows, schemas)]
-        if others:
-            read.append(Catalog.read([each for each in part if str(each.file) in others]))
-        return read
+        _send(into, part)
+        answer: tuple[pl.DataFrame, tuple[pl.Schema, ...], list[str]] = _received(out)
+        return answer
 
 
 def _started() -> subprocess.Popen[bytes]:

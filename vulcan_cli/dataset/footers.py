@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from time import perf_counter
 from typing import NamedTuple
 
 import polars as pl
@@ -56,11 +57,11 @@ _MOST_ROWS = 2**63 - 1
 # Digits of a decimal number in Polars.
 _MOST_DIGITS = 38
 
-# Fewer are read before threads have started.
-_MANY = 200
 # Files that are read at once, and how many a thread takes at a time.
 _AT_ONCE = 8
 _PART = 32
+# Seconds a file that no memory takes: threads then hide them, and only cost time otherwise.
+_SLOW_S = 100e-6
 
 _Tail = tuple[bytes, os.stat_result]
 
@@ -192,13 +193,17 @@ def _check_held(dtype: pl.DataType) -> None:
 
 
 def _tails(paths: Sequence[Path]) -> Iterator[_Tail | BadShard]:
-    """Tails of many files in their order; several at once, as a disk or a server may be slow."""
-    if len(paths) < _MANY:
-        yield from map(_tail_in_folder, paths)
+    """Tails of many files in their order; several at once where a disk or a server is slow."""
+    begun = perf_counter()
+    first = [*map(_tail_in_folder, paths[:_PART])]
+    slow = perf_counter() - begun > len(first) * _SLOW_S
+    yield from first
+    if not slow:
+        yield from map(_tail_in_folder, paths[_PART:])
         return
     reading: deque[Future[list[_Tail | BadShard]]] = deque()
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for start in range(0, len(paths), _PART):
+        for start in range(_PART, len(paths), _PART):
             part = paths[start : start + _PART]
             reading.append(pool.submit(lambda part: [*map(_tail_in_folder, part)], part))
             if len(reading) > 2 * _AT_ONCE:

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from vulcan_cli.dataset import catalog_words
-from vulcan_cli.dataset.apart import read_many
-from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Progress, Source, untold
+from vulcan_cli.dataset.apart import read_folder
+from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Progress, untold
 from vulcan_cli.dataset.catalog_store import BAD, IDENTITY, ROWS, TRIMMED, Stored, load, store
 from vulcan_cli.dataset.state_folder import listing_of, set_stamp, stamp_of
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
@@ -169,12 +169,7 @@ def _read_new(
     folder: Folder, state: State, new: pl.DataFrame, progress: Progress
 ) -> tuple[Stored, tuple[BadShard, ...]]:
     """Read footers; what cannot be read now but perhaps later is told apart."""
-    files = {
-        name: Source(path, folder.path / name, state)
-        for name in new["name"]
-        if (path := path_of_file_name(name)) is not None
-    }
-    found = read_many([*files.values()], progress)
+    found = read_folder(folder.path, new["name"].to_list(), state, progress)
     rows = found.rows.with_columns(_NAME).join(
         new.select("name", "mtime_ns", "inode"), on="name", how="left", maintain_order="left"
     )
