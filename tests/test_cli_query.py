@@ -500,6 +500,12 @@ def test_what_waits_is_told_where_nothing_is_published(tmp_path: Path) -> None:
     assert run("query", *HERE, "--count", cwd=tmp_path) == Ran(0, "0\n", told)
 
 
+def test_nothing_is_said_of_what_waits_where_other_shards_are_published(own: Path) -> None:
+    staged(own, "s", rows(1))
+    ran = run("query", *HERE, "--run-id", "nobody", "--count", cwd=own)
+    assert ran == Ran(0, "0\n", "read synced of spool\n")
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -49,7 +49,7 @@ def area() -> Iterator[StagingArea]:
 
 
 def stored(area: StagingArea) -> Path:
-    return area.private / "catalog" / "synced.arrow"
+    return area.private / "catalog" / "synced.catalog"
 
 
 def read_anew(area: StagingArea) -> Catalog:
@@ -213,6 +213,24 @@ def test_one_look_at_the_folder_is_enough_while_nothing_changes(area: StagingAre
     assert stored(area).stat() == written
 
 
+@pytest.mark.parametrize("at_once", [True, False], ids=["healed", "stored"])
+def test_shards_are_told_that_were_asked_for(area: StagingArea, *, at_once: bool) -> None:
+    for number in range(4):
+        add(area, number)
+    spoil(area, 5)
+    if not at_once:
+        read_state(area, "synced")
+    wanted = read_anew(area).where(pl.col("run_id") == "r2")
+
+    held = read_state(area, "synced", where=pl.col("run_id") == "r2")
+
+    assert held.catalog.rows["run_id"].to_list() == ["r2"]
+    assert_frame_equal(held.catalog.rows.drop(SCHEMA), wanted.rows.drop(SCHEMA))
+    assert held.n_shards == 4
+    assert len(held.catalog.schemas) == len(wanted.schemas) == 2
+    assert [bad.path for bad in held.catalog.bad] == [name_in(area, 5)]
+
+
 def test_the_folder_keeps_its_second(area: StagingArea) -> None:
     add(area, 1)
     os.utime(area.synced, ns=(10**18, 1_600_000_000 * 10**9 + 5))
@@ -349,7 +367,7 @@ def test_kill_at_any_moment_leaves_a_catalog_that_is_whole_or_none(tmp_path: Pat
 
         assert_same(read_state(area, "synced").catalog, wanted)
     assert {path.name for path in stored(area).parent.iterdir() if path.suffix != ".tmp"} == {
-        "synced.arrow",
+        "synced.catalog",
         "synced.words",
     }
 
@@ -408,14 +426,14 @@ def test_keep_looks_after_every_state_and_never_fails(area: StagingArea) -> None
     put(area.pending, vacua(1), "a", h11=3, h12=2)
     keep(area)
     assert {path.name for path in stored(area).parent.iterdir()} == {
-        f"{state}.{ending}" for state in STATES for ending in ("arrow", "words")
+        f"{state}.{ending}" for state in STATES for ending in ("catalog", "words")
     }
     assert read_state(area, "pending").catalog.rows["state"].to_list() == ["pending"]
     shutil.rmtree(area.root)
     keep(area)
 
 
-@pytest.mark.parametrize("name", ["synced.arrow", "synced.words"])
+@pytest.mark.parametrize("name", ["synced.catalog", "synced.words"])
 def test_nothing_in_it_ends_like_a_shard(area: StagingArea, name: str) -> None:
     keep(area)
     assert (stored(area).parent / name).is_file()

@@ -11,6 +11,7 @@ from vulcan_cli.settings import Settings, find_token, read_endpoint
 
 if TYPE_CHECKING:
     from vulcan_cli.cli.output import Output
+    from vulcan_cli.dataset.filters import Filters
     from vulcan_cli.dataset.sources import Found, Place
     from vulcan_cli.hub.repo import Repo
 
@@ -75,10 +76,13 @@ class _OnceNeeded(Sequence["Repo"]):
         return self._opened[place]
 
 
-def locate_shards(settings: Settings, source: str, revision: str, out: Output) -> Found:
+def locate_shards(
+    settings: Settings, source: str, revision: str, out: Output, filters: Filters | None = None
+) -> Found:
     """Find the shards of a question by the settings and the options `--source`, `--revision`.
 
-    What was found is told, and how far that is while it takes long.
+    What was found is told, and how far that is while it takes long. Shards that the filters leave
+    out need not be among it.
 
     Raises:
         UsageError: There is no such source.
@@ -91,7 +95,15 @@ def locate_shards(settings: Settings, source: str, revision: str, out: Output) -
         raise UsageError(f"--source is one of {', '.join(get_args(Place))}, not {source!r}")
     area = None if settings.staging_dir is None else StagingArea(settings.staging_dir)
     repos = _OnceNeeded(settings)
+    where = None if filters is None else filters.on_shards()
     with out.counting("footers") as progress:
-        found = locate(area, repos, cast("Place", source), revision=revision, progress=progress)
+        found = locate(
+            area,
+            repos,
+            cast("Place", source),
+            revision=revision,
+            where=where,
+            progress=progress,
+        )
     out.say(f"read {found.description}")
     return found

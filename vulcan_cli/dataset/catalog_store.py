@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import polars as pl
 import xxhash
@@ -33,11 +34,13 @@ ROWS: dict[str, pl.DataType] = {
 BAD: dict[str, pl.DataType] = {**{name: ROWS[name] for name in IDENTITY}, "reason": pl.String()}
 """Columns that are stored of each file that is no shard."""
 
-_MAGIC = b"vulcan catalog 1\n"
+_MAGIC = b"vulcan catalog 2\n"
 _HEAD = len(_MAGIC) + 16
 _LENGTH = 8
-# 100,000 shards take 5 MB.
+# 100,000 shards take 11 MB.
 _LARGEST = 1 << 30
+# Rows of a row group: one in which no shard is wanted is not unpacked.
+_GROUP_ROWS = 16_384
 
 
 TRIMMED: dict[str, pl.DataType] = {"path_in_repo": pl.String(), "repo": pl.String()}
@@ -70,23 +73,101 @@ class Stored:
     schemas: tuple[pl.Schema, ...] = ()
 
 
-def load(folder: Folder, name: str) -> Stored:
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """What is stored of a state folder, its rows not unpacked yet.
+
+    Attributes:
+        stamp: As of `Stored`.
+        ledger: As of `Stored`.
+        n_shards: How many rows there are.
+    """
+
+    stamp: tuple[int, int] | None
+    ledger: int
+    n_shards: int
+    _schemas: tuple[pl.Schema, ...]
+    _frames: Sequence[bytes]
+
+    @classmethod
+    def of(cls, stored: Stored) -> Self:
+        """Pack what is known."""
+        frames = [_packed(frame) for frame in (stored.rows, stored.bad, stored.trimmed)]
+        return cls(stored.stamp, stored.ledger, stored.rows.height, stored.schemas, frames)
+
+    @classmethod
+    def decode(cls, body: memoryview) -> Self:
+        """Read what `encode` wrote.
+
+        Raises:
+            ValueError, TypeError, KeyError, PolarsError: It did not, or its columns were others.
+        """
+        start = _LENGTH + int.from_bytes(body[:_LENGTH], "big")
+        header = json.loads(bytes(body[_LENGTH:start]))
+        frames = []
+        for size, schema in zip(header["sizes"], (ROWS, BAD, TRIMMED), strict=True):
+            frames.append(bytes(body[start : start + size]))
+            start += size
+            if pl.read_parquet_schema(io.BytesIO(frames[-1])) != schema:
+                raise ValueError("columns of another version")
+        stamp = header["stamp"]
+        return cls(
+            stamp=None if stamp is None else (int(stamp[0]), int(stamp[1])),
+            ledger=int(header["ledger"]),
+            n_shards=int(header["shards"]),
+            _schemas=tuple(map(_schema_of, header["schemas"])),
+            _frames=frames,
+        )
+
+    def encode(self) -> bytes:
+        """It as bytes."""
+        header = {
+            "stamp": self.stamp,
+            "ledger": self.ledger,
+            "shards": self.n_shards,
+            "schemas": [*map(_text_of, self._schemas)],
+            "sizes": [len(frame) for frame in self._frames],
+        }
+        head = json.dumps(header).encode()
+        return b"".join([len(head).to_bytes(_LENGTH, "big"), head, *self._frames])
+
+    def unpack(self, where: pl.Expr | None = None) -> Stored:
+        """What is stored.
+
+        Args:
+            where: Which of the rows; None for all.
+        """
+        rows, bad, trimmed = (pl.scan_parquet(io.BytesIO(frame)) for frame in self._frames)
+        return Stored(
+            stamp=self.stamp,
+            ledger=self.ledger,
+            rows=(rows if where is None else rows.filter(where)).collect(),
+            bad=bad.collect(),
+            trimmed=trimmed.collect(),
+            schemas=self._schemas,
+        )
+
+
+def load(folder: Folder, name: str) -> Packed:
     """What is stored; nothing where that is absent, damaged, or of another version.
 
     Raises:
         OSError: It is there and cannot be read.
     """
     try:
-        data = folder.read(name, _LARGEST)
-    except (FileNotFoundError, BadShard):
-        return Stored()
-    whole = data[len(_MAGIC) : _HEAD] == xxhash.xxh3_128_digest(data[_HEAD:])
-    if not whole or not data.startswith(_MAGIC):
-        return Stored()
-    try:
-        return _decode(memoryview(data)[_HEAD:])
-    except (ValueError, TypeError, KeyError, pl.exceptions.PolarsError):
-        return Stored()
+        data = memoryview(folder.read(name, _LARGEST))
+        if data[:_HEAD] != _MAGIC + xxhash.xxh3_128_digest(data[_HEAD:]):
+            return Packed.of(Stored())
+        return Packed.decode(data[_HEAD:])
+    except (
+        FileNotFoundError,
+        BadShard,
+        ValueError,
+        TypeError,
+        KeyError,
+        pl.exceptions.PolarsError,
+    ):
+        return Packed.of(Stored())
 
 
 def store(folder: Folder, name: str, stored: Stored) -> None:
@@ -95,50 +176,22 @@ def store(folder: Folder, name: str, stored: Stored) -> None:
     Raises:
         OSError: The file system refuses; what was there is as it was.
     """
-    body = _encode(stored)
+    body = Packed.of(stored).encode()
     folder.replace(name, _MAGIC + xxhash.xxh3_128_digest(body) + body)
 
 
-def _encode(stored: Stored) -> bytes:
-    frames = [_ipc(frame) for frame in (stored.rows, stored.bad, stored.trimmed)]
-    header = {
-        "stamp": stored.stamp,
-        "ledger": stored.ledger,
-        "schemas": [
-            base64.b64encode(_ipc(pl.DataFrame(schema=s))).decode() for s in stored.schemas
-        ],
-        "sizes": [len(frame) for frame in frames],
-    }
-    head = json.dumps(header).encode()
-    return b"".join([len(head).to_bytes(_LENGTH, "big"), head, *frames])
-
-
-def _decode(body: memoryview) -> Stored:
-    start = _LENGTH + int.from_bytes(body[:_LENGTH], "big")
-    header = json.loads(bytes(body[_LENGTH:start]))
-    frames = []
-    for size, schema in zip(header["sizes"], (ROWS, BAD, TRIMMED), strict=True):
-        frames.append(pl.read_ipc(io.BytesIO(body[start : start + size])))
-        start += size
-        if dict(frames[-1].schema) != schema:
-            raise ValueError("columns of another version")
-    rows, bad, trimmed = frames
-    stamp = header["stamp"]
-    return Stored(
-        stamp=None if stamp is None else (int(stamp[0]), int(stamp[1])),
-        ledger=int(header["ledger"]),
-        rows=rows,
-        bad=bad,
-        trimmed=trimmed,
-        schemas=_schemas(header["schemas"]),
-    )
-
-
-def _schemas(texts: Sequence[str]) -> tuple[pl.Schema, ...]:
-    return tuple(pl.read_ipc(io.BytesIO(base64.b64decode(text))).schema for text in texts)
-
-
-def _ipc(frame: pl.DataFrame) -> bytes:
+def _packed(frame: pl.DataFrame) -> bytes:
     stream = io.BytesIO()
-    frame.write_ipc(stream, compression="zstd")
+    frame.write_parquet(stream, compression_level=1, row_group_size=_GROUP_ROWS)
     return stream.getvalue()
+
+
+def _text_of(schema: pl.Schema) -> str:
+    """A schema of any types as text; parquet does not hold them all."""
+    stream = io.BytesIO()
+    pl.DataFrame(schema=schema).write_ipc(stream)
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def _schema_of(text: str) -> pl.Schema:
+    return pl.read_ipc(io.BytesIO(base64.b64decode(text))).schema

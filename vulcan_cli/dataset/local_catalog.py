@@ -19,7 +19,16 @@ import polars as pl
 from vulcan_cli.dataset import catalog_words
 from vulcan_cli.dataset.apart import read_folder
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Progress, untold
-from vulcan_cli.dataset.catalog_store import BAD, IDENTITY, ROWS, TRIMMED, Stored, load, store
+from vulcan_cli.dataset.catalog_store import (
+    BAD,
+    IDENTITY,
+    ROWS,
+    TRIMMED,
+    Packed,
+    Stored,
+    load,
+    store,
+)
 from vulcan_cli.dataset.state_folder import listing_of, set_stamp, stamp_of
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
 from vulcan_cli.files import DAY, Folder, is_temporary
@@ -44,15 +53,23 @@ class Held:
     """What a state folder holds.
 
     Attributes:
-        catalog: One row for each shard.
+        catalog: One row for each shard that was asked for.
+        n_shards: How many shards there are.
         trimmed: Paths that the ledger knows and `synced/` lacks, each with the key of its repo.
     """
 
     catalog: Catalog
+    n_shards: int
     trimmed: Mapping[str, str]
 
 
-def read_state(area: StagingArea, state: State, progress: Progress = untold) -> Held:
+def read_state(
+    area: StagingArea,
+    state: State,
+    progress: Progress = untold,
+    *,
+    where: pl.Expr | None = None,
+) -> Held:
     """The catalog of a state folder as it is now.
 
     What came or went since it was stored is read anew. The result is stored where `_vulcan`
@@ -62,16 +79,19 @@ def read_state(area: StagingArea, state: State, progress: Progress = untold) -> 
         area: The staging directory.
         state: Which folder.
         progress: Told of footers that had to be read.
+        where: A condition of `Filters.on_shards`; None asks for all shards.
 
     Raises:
         NotSetUp: There is no such folder.
         DiskTrouble: It cannot be read.
     """
-    stored = _load(area, state)
+    packed = _load(area, state)
     with area.folder(state) as folder, disk_trouble(folder.path):
-        if _is_current(area, state, folder, stored):
-            return _held(stored, state, folder, ())
-        return _heal(area, state, folder, stored, progress)
+        if _is_current(area, state, folder, packed):
+            held = _held(packed.unpack(where), state, folder, ())
+            return replace(held, n_shards=packed.n_shards)
+        held = _heal(area, state, folder, packed.unpack(), progress)
+        return held if where is None else replace(held, catalog=held.catalog.where(where))
 
 
 def keep(area: StagingArea) -> None:
@@ -85,14 +105,14 @@ def keep(area: StagingArea) -> None:
             area.folder(state) as folder,
             disk_trouble(folder.path),
         ):
-            stored = _load(area, state)
-            if not _is_current(area, state, folder, stored):
-                _heal(area, state, folder, stored)
+            packed = _load(area, state)
+            if not _is_current(area, state, folder, packed):
+                _heal(area, state, folder, packed.unpack())
 
 
-def _is_current(area: StagingArea, state: State, folder: Folder, stored: Stored) -> bool:
-    unchanged = stored.stamp == stamp_of(folder)
-    return unchanged and (state != "synced" or stored.ledger == Ledger(area).size())
+def _is_current(area: StagingArea, state: State, folder: Folder, packed: Packed) -> bool:
+    unchanged = packed.stamp == stamp_of(folder)
+    return unchanged and (state != "synced" or packed.ledger == Ledger(area).size())
 
 
 def _heal(
@@ -127,12 +147,16 @@ def _heal(
     return _held(healed, state, folder, for_now)
 
 
-def _load(area: StagingArea, state: State) -> Stored:
+def _load(area: StagingArea, state: State) -> Packed:
     try:
         with area.folder(PRIVATE, catalog_words.FOLDER) as place:
-            return load(place, f"{state}.arrow")
+            return load(place, _file_name(state))
     except (NotSetUp, DiskTrouble, OSError):
-        return Stored()
+        return Packed.of(Stored())
+
+
+def _file_name(state: State) -> str:
+    return f"{state}.catalog"
 
 
 @contextmanager
@@ -229,7 +253,7 @@ def _ledger(area: StagingArea) -> pl.DataFrame:
 
 def _store(place: Folder, state: State, stored: Stored) -> None:
     _tidy(place)
-    store(place, f"{state}.arrow", stored)
+    store(place, _file_name(state), stored)
     place.replace(catalog_words.file_name(state), _words(stored))
 
 
@@ -287,4 +311,4 @@ def _held(stored: Stored, state: State, folder: Folder, for_now: tuple[BadShard,
     # A file that is no shard stands in the place of one, but was not trimmed.
     there = {path_of_file_name(each.path.name) for each in bad}
     trimmed = {path: repo for path, repo in stored.trimmed.iter_rows() if path not in there}
-    return Held(catalog, trimmed)
+    return Held(catalog, rows.height, trimmed)

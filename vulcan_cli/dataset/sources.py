@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import polars as pl
+
 from vulcan_cli.dataset.catalog import Catalog, Progress, untold
 from vulcan_cli.dataset.local_catalog import Held, read_state
 from vulcan_cli.dataset.repo_catalog import describe, read_repo
@@ -39,6 +41,7 @@ def locate(
     place: Place,
     *,
     revision: str = MAIN,
+    where: pl.Expr | None = None,
     progress: Progress = untold,
 ) -> Found:
     """Find the shards of a question.
@@ -48,6 +51,7 @@ def locate(
         repos: The repos that are set, if any; several are one dataset.
         place: Where to look.
         revision: The branch or commit of each repo.
+        where: A condition of `Filters.on_shards`: others need not be found. None for all.
         progress: Told of footers that had to be read.
 
     Raises:
@@ -68,13 +72,14 @@ def locate(
         raise UsageError(f"a revision is one of the repo; say source repo to read {revision}")
     if place == "staged":
         # Pending first: what moves on meanwhile is found in one of them.
-        pending = read_state(area, "pending", progress).catalog
-        joined = Catalog.joined((read_state(area, "synced", progress).catalog, pending))
+        pending = read_state(area, "pending", progress, where=where).catalog
+        synced = read_state(area, "synced", progress, where=where).catalog
+        joined = Catalog.joined((synced, pending))
         return Found(joined, f"pending and synced of {area.root}")
-    synced = read_state(area, "synced", progress)
+    held = read_state(area, "synced", progress, where=where)
     if place == "synced":
-        return Found(synced.catalog, f"synced of {area.root}")
-    return _with_trimmed(area, synced, repos, progress)
+        return Found(held.catalog, f"synced of {area.root}")
+    return _with_trimmed(area, held, repos, progress)
 
 
 def _in_repos(repos: Sequence[Repo], revision: str, progress: Progress) -> Found:
@@ -89,7 +94,7 @@ def _with_trimmed(
     home = synced.trimmed
     described = f"synced of {area.root}"
     if not home:
-        waiting = area.counts("pending").shards if synced.catalog.rows.is_empty() else 0
+        waiting = 0 if synced.n_shards else area.counts("pending").shards
         if waiting:
             described += f", which is empty; {counted(waiting, 'shard')} in pending, read by "
             described += "--source staged"

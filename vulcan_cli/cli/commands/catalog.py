@@ -83,7 +83,7 @@ def catalog(
     settings = load_settings(staging_dir=staging_dir, repo=repo)
     out.notices(settings.notices)
     filters = asked.read(columns=columns, sort=sort, limit=limit)
-    found = locate_shards(settings, source, revision, out)
+    found = locate_shards(settings, source, revision, out, filters)
     table, answer = inventory(found.catalog, filters, by=groups)
     if count:
         _count(table, out)

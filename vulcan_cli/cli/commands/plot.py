@@ -95,7 +95,7 @@ def plot(
     settings = load_settings(staging_dir=staging_dir, repo=repo)
     out.notices(settings.notices)
     filters = asked.read()
-    found = locate_shards(settings, source, revision, out)
+    found = locate_shards(settings, source, revision, out, filters)
 
     from vulcan_cli.dataset.figure import Wish  # noqa: PLC0415
     from vulcan_cli.dataset.figures import figure as figure_of  # noqa: PLC0415

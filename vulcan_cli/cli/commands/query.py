@@ -86,7 +86,7 @@ def query(
         raise UsageError(
             "--scheduler writes rows into a folder: name it with -o, and no other form"
         )
-    found = locate_shards(settings, source, revision, out)
+    found = locate_shards(settings, source, revision, out, filters)
     if scheduler is not None and output is not None:
         bad = spread(scheduler, found.catalog, filters, output, out, wanted=format_)
         tell_bad(out, bad)

@@ -148,12 +148,13 @@ def split(
     spec = _spec(features, list_max_len, list_fill, keep_geometry_id=not drop_geometry_id)
     _check_target(name, output, files, spec)
     target = SplitPush.open(push, settings, create_repo=create_repo, dry_run=dry_run)
-    found = locate_shards(settings, source, revision, out)
+    filters = asked.read()
+    found = locate_shards(settings, source, revision, out, filters)
     left_out: Sequence[BadShard] = ()
     with out.counting("shards") as progress:
         view = SplitView(
             catalog=found.catalog,
-            filters=asked.read(),
+            filters=filters,
             splits=chosen,
             spec=spec,
             progress=progress,
