@@ -21,7 +21,7 @@ from vulcan_cli.errors import BadShard, UsageError
 
 # What one batch holds at most: enough to keep every core busy, little enough to hold in memory.
 _BATCH_FILES = 256
-_BATCH_ROWS = 50_000
+_BATCH_ROWS = 100_000
 _FIRST_BROUGHT = 8
 # Rows of a larger shard are handed over in pieces of so many: those of a row group of Polars.
 _PIECE_ROWS = 262_144
