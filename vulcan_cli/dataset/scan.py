@@ -20,7 +20,7 @@ from vulcan_cli.dataset.ranges import Wanted
 from vulcan_cli.errors import BadShard, UsageError
 
 # What one batch holds at most: enough to keep every core busy, little enough to hold in memory.
-_BATCH_FILES = 256
+_BATCH_FILES = 512
 _BATCH_ROWS = 100_000
 _FIRST_BROUGHT = 8
 # Rows of a larger shard are handed over in pieces of so many: those of a row group of Polars.
@@ -171,7 +171,8 @@ class _Reader:
         kept = self._matching if n_rows is None else _all_of
         wanted = batch.n_rows if n_rows is None else min(n_rows, batch.n_rows)
         if wanted <= _PIECE_ROWS or len(batch.files) > 1:
-            yield kept(rows if n_rows is None else rows.head(n_rows)).collect()
+            # In one piece: a chunk for each file would cost more than its few rows.
+            yield kept(rows if n_rows is None else rows.head(n_rows)).collect().rechunk()
             return
         # A shard counts whole or not at all, so all of it is read before a piece is handed over.
         _try_out(self._matching(rows))
