@@ -23,8 +23,10 @@ from tests.hostile_parquet import (
     other_levels,
     wide_arrow_schema,
 )
+from tests.hubserver import LocalHub
 from tests.staging_tools import names, tree
-from tests.sync_support import name_of, put, put_bytes, shard_bytes
+from tests.sync_support import NAME as REPO
+from tests.sync_support import Place, name_of, path_of, put, put_bytes, shard_bytes
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.vacua.geometry import SHARD_PATH
 
@@ -269,6 +271,41 @@ def test_p14_what_its_writer_changed_after_the_sync_ends_no_reader(tmp_path: Pat
         assert (ran.code, ran.out) == (3, "tau_im\n3.0\n4.0\n5.0\n")
         assert ran.err.splitlines()[1] == f"vulcan: skipped: {changed.name} is not a shard: {why}"
         shutil.rmtree(area.private)
+
+
+READ = ("query", "--columns", "tau_re", "--format", "csv", "--source", "repo", "--repo")
+
+
+def test_p14_no_shard_of_a_repo_ends_the_process_that_reads_it(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    shards = {path_of(name): make() for name, make in ENDING_A_READER.items()}
+    hub.push(REPO, {path_of("good"): shard_bytes("good")})
+    wanted = vulcan(*READ, REPO, home=tmp_path, env=hub.client_env(home=tmp_path))
+    hub.push(REPO, shards)
+    for _ in range(2):
+        ran = vulcan(*READ, REPO, home=tmp_path, env=hub.client_env(home=tmp_path))
+        assert (wanted.code, ran.code, ran.out) == (0, 3, wanted.out)
+        told = re.findall(r"^vulcan: skipped: (\S+) ", ran.err, re.MULTILINE)
+        assert sorted(told) == sorted(Path(path).name for path in shards)
+
+
+def test_p14_no_shard_that_others_put_into_a_folder_ends_the_process_that_reads_it(
+    folder_place: Place, tmp_path: Path
+) -> None:
+    repo = folder_place.folder
+    good = repo / path_of("good")
+    good.parent.mkdir(parents=True)
+    good.write_bytes(shard_bytes("good"))
+    wanted = vulcan(*READ, repo, home=tmp_path)
+    for name, make in ENDING_A_READER.items():
+        bad = repo / path_of(name)
+        bad.write_bytes(make())
+        bad.chmod(0o666)
+    ran = vulcan(*READ, repo, home=tmp_path)
+    assert (wanted.code, ran.code, ran.out) == (0, 3, wanted.out)
+    told = re.findall(r"^vulcan: skipped: (\S+) ", ran.err, re.MULTILINE)
+    assert sorted(told) == sorted(Path(path_of(name)).name for name in ENDING_A_READER)
 
 
 def test_p8_no_shard_ends_the_sync_that_meets_it(tmp_path: Path) -> None:

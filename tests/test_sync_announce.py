@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from huggingface_hub import constants
 
 from tests.dataset_support import STAGING
+from tests.hostile_parquet import rewritten, with_column
 from tests.hubserver import Fault, LocalHub, Refusal
 from tests.sync_support import (
     NAME,
@@ -215,6 +217,19 @@ def test_shards_of_others_are_read_by_their_footers_once(
     last = Requests(hub)
     assert read(hub_place.open()).rows.height == len(PEERS) + 3
     assert last.told == OURS_ALONE
+
+
+def test_a_shard_of_types_that_the_catalog_does_not_spell_is_read_every_time(
+    hub_place: Place, tmp_path: Path
+) -> None:
+    cells = pa.array([{"x": 1}, None, {"x": 2}])
+    odd = {path_of("odd"): rewritten(shard_bytes("odd"), with_column("extra", cells))}
+    push(hub_place, {**PEERS, **odd})
+    wanted = from_files(tmp_path / "files", {**PEERS, **odd})
+    for _ in range(3):
+        found = ask(hub_place.open())
+        assert collected(found).equals(wanted)
+        assert found.bad == ()
 
 
 def test_what_others_deleted_or_replaced_is_seen(

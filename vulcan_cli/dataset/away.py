@@ -14,6 +14,8 @@ import polars as pl
 from vulcan_cli.dataset.footers import FooterReader, Seen
 from vulcan_cli.dataset.parts import Parts
 from vulcan_cli.dataset.ranges import Listed, Wanted
+from vulcan_cli.dataset.sound import Sound
+from vulcan_cli.dataset.trust import check_unless_ours
 from vulcan_cli.errors import BadShard, TryLater
 from vulcan_cli.hub.repo import Repo
 from vulcan_cli.vacua.geometry import KEYS
@@ -46,6 +48,7 @@ class Away:
         self.repo = repo
         self.commit = commit
         self.is_cached = is_cached
+        self._sound = Sound(repo.notes)
 
     @property
     def name(self) -> str:
@@ -67,10 +70,13 @@ class Away:
             VulcanError: The repo cannot be read, or no longer has one of them.
         """
         rows = [_Row(*row) for row in shards.select(_Row._fields).iter_rows()]
-        if len(rows) < 2:
-            return [self._bring(row, wanted) for row in rows]
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(lambda row: self._bring(row, wanted), rows))
+        try:
+            if len(rows) < 2:
+                return [self._bring(row, wanted) for row in rows]
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                return list(pool.map(lambda row: self._bring(row, wanted), rows))
+        finally:
+            self._sound.keep()
 
     def _bring(self, row: _Row, wanted: Wanted | None) -> Path | BadShard:
         path = row.path_in_repo
@@ -88,6 +94,10 @@ class Away:
         wanted = row.sha256 if self.repo.is_remote else None
         file = self.repo.fetch(row.path_in_repo, self.commit, sha256=wanted)
         _check(FooterReader().read(file), row)
+        if self.repo.is_remote:
+            self._sound.check(file, row.sha256)
+        else:
+            check_unless_ours(file)
         return file
 
     def _part_of(self, row: _Row, wanted: Wanted) -> Path | None:
@@ -105,7 +115,10 @@ class Away:
         reader = FooterReader()
         seen = reader.parse(Path(path), footer, row.bytes, 0)
         _check(seen, row)
-        return held.bring(footer, reader.schemas[seen.schema], wanted, ask=not self.is_cached)
+        part = held.bring(footer, reader.schemas[seen.schema], wanted, ask=not self.is_cached)
+        if part is not None:
+            self._sound.check(part, f"{row.sha256}/{part.name}", wanted.columns)
+        return part
 
 
 class _Row(NamedTuple):

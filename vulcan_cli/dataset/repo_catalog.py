@@ -112,7 +112,7 @@ def read_repo(
     away = Away(repo, snapshot.head, is_cached=snapshot.is_cached)
     noted = _read_notes(repo, snapshot.head)
     if noted is not None:
-        return _placed(_among(noted, only), away)
+        return _complete(_among(noted, only), away, progress)
     head = read_head(repo, snapshot.head)
     known = None if head is None else _all_rows(repo, snapshot.head, head)
     if known is not None and head is not None and repo.is_remote and head.is_of(snapshot):

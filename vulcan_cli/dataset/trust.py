@@ -37,6 +37,17 @@ def readable(file: Path, state: str, sha256: str | None) -> Path | BadShard:
     return file
 
 
+def check_unless_ours(file: Path) -> None:
+    """Make sure that a file of a folder can be decoded, where others may have written it.
+
+    Raises:
+        BadShard: It cannot.
+        OSError: It cannot be looked at.
+    """
+    if _others_may_change(file):
+        _decode(file)
+
+
 def _others_may_change(file: Path) -> bool:
     """Whether an account could that is neither ours nor the one that keeps the folder."""
     status = file.lstat()

@@ -9,7 +9,7 @@ header is matched as its writers write it, by fields in their order, and anythin
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -75,7 +75,11 @@ class Unpacked:
 
 
 def unpacked(
-    metadata: pq.FileMetaData, footer: bytes, source: pa.NativeFile, size: int
+    metadata: pq.FileMetaData,
+    footer: bytes,
+    source: pa.NativeFile,
+    size: int,
+    columns: Collection[str] | None = None,
 ) -> Unpacked:
     """Look at every page's header.
 
@@ -85,17 +89,25 @@ def unpacked(
         footer: Its bytes.
         source: The bytes of the file.
         size: Their number.
+        columns: Columns to look at; None for all.
 
     Raises:
         ValueError: The headers are none, or do not agree with the footer.
     """
     walk = _Walk(source, size)
     for place, chunk in enumerate(chunks_in(footer)):
-        width = _WIDTHS.get(chunk.kind)
-        if chunk.kind == _FIXED:
-            width = metadata.schema.column(place % metadata.num_columns).length
+        # By its place: so readers find it, whatever it calls itself.
+        column = metadata.schema.column(place % metadata.num_columns)
+        if columns is not None and not _is_of(column.path, columns):
+            continue
+        width = column.length if chunk.kind == _FIXED else _WIDTHS.get(chunk.kind)
         walk.chunk(chunk, width)
     return Unpacked(walk.unpacked, walk.repeated)
+
+
+def _is_of(path: str, columns: Collection[str]) -> bool:
+    """Whether a path may be that of one of these columns, or of what is inside them."""
+    return any(path == name or path.startswith(f"{name}.") for name in columns)
 
 
 class _Walk:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,13 +47,19 @@ _UNREADABLE = (
 )
 
 
-def within_limits(metadata: pq.FileMetaData, source: pa.NativeFile, size: int) -> list[str]:
+def within_limits(
+    metadata: pq.FileMetaData,
+    source: pa.NativeFile,
+    size: int,
+    columns: Collection[str] | None = None,
+) -> list[str]:
     """Make sure of how much a file holds, whatever its footer claims.
 
     Args:
         metadata: Its footer.
         source: Its bytes.
         size: Their number.
+        columns: Columns to look at; None for all.
 
     Returns:
         Columns to read as dictionaries: whatever reads them row by row holds the same long text
@@ -67,7 +73,7 @@ def within_limits(metadata: pq.FileMetaData, source: pa.NativeFile, size: int) -
     if not 0 <= rows <= MOST_ROWS or sum(groups) != rows or min(groups, default=0) < 0:
         raise ValueError(f"its footer says {rows} rows, in groups of other numbers")
     length = footer_length(source.read_at(8, max(0, size - 8)), size)
-    found = unpacked(metadata, source.read_at(length, size - length), source, size)
+    found = unpacked(metadata, source.read_at(length, size - length), source, size, columns)
     most = min(MOST, max(SMALL, MOST_RATIO * size))
     certain = max(found.size, rows * LEAST_ROW)
     if certain <= most < found.most:
@@ -99,22 +105,31 @@ def opened(source: pa.NativeFile, path: Path) -> Iterator[pq.ParquetFile]:
 
 
 def decoded(
-    parquet: pq.ParquetFile, source: pa.NativeFile, repeated: list[str]
+    parquet: pq.ParquetFile,
+    source: pa.NativeFile,
+    repeated: list[str],
+    columns: Collection[str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """All rows and columns, some at a time.
+    """All rows, some at a time.
 
     Args:
         parquet: The file.
         source: Its bytes.
         repeated: What `within_limits` returned.
+        columns: Which columns; None for all.
     """
     if repeated:
         parquet = pq.ParquetFile(source, metadata=parquet.metadata, read_dictionary=repeated)
-    yield from parquet.iter_batches(ROWS_AT_ONCE, use_threads=False)
+    names = None if columns is None else list(columns)
+    yield from parquet.iter_batches(ROWS_AT_ONCE, columns=names, use_threads=False)
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, columns: Collection[str] | None = None) -> None:
     """Make sure that a file can be decoded by a reader that trusts it.
+
+    Args:
+        path: The file.
+        columns: Its columns that will be read; None for all.
 
     Raises:
         BadShard: It cannot, or is gone.
@@ -128,8 +143,8 @@ def check_file(path: Path) -> None:
     finally:
         os.close(fd)
     with source, opened(source, path) as parquet:
-        repeated = within_limits(parquet.metadata, source, source.size())
-        for _ in decoded(parquet, source, repeated):
+        repeated = within_limits(parquet.metadata, source, source.size(), columns)
+        for _ in decoded(parquet, source, repeated, columns):
             pass
 
 
