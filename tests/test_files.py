@@ -113,6 +113,18 @@ def test_appending_ends_a_torn_line_first(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_bytes() == b"one\ntor\ntwo\n"
 
 
+@pytest.mark.parametrize("make", [append_durably, replace_durably])
+def test_what_is_made_has_its_mode_whatever_the_umask(
+    tmp_path: Path, make: Callable[[Path, bytes], None]
+) -> None:
+    before = os.umask(0o077)
+    try:
+        make(tmp_path / "log", b"one\n")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "log").stat().st_mode & 0o777 == 0o644
+
+
 def test_appending_does_not_follow_a_link(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "log").symlink_to(tmp_path / "secret")

@@ -367,6 +367,8 @@ class Folder:
         try:
             status = os.fstat(fd)
             _must_be_regular(status, self.path / name)
+            if new:
+                os.fchmod(fd, mode)
             torn = status.st_size > 0 and os.pread(fd, 1, status.st_size - 1) != b"\n"
             write_all(fd, b"\n" + lines if torn else lines)
             os.fsync(fd)
