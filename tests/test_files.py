@@ -125,6 +125,20 @@ def test_what_is_made_has_its_mode_whatever_the_umask(
     assert (tmp_path / "log").stat().st_mode & 0o777 == 0o644
 
 
+@pytest.mark.parametrize("mode", [0o2750, 0o755, 0o700, 0o777])
+def test_who_may_look_into_a_folder_may_look_into_one_made_in_it(tmp_path: Path, mode: int) -> None:
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    parent.chmod(mode)
+    before = os.umask(0o077)
+    try:
+        with Folder.open(parent) as folder, folder.make_child("child") as child:
+            made = os.fstat(child.fd).st_mode & 0o777
+    finally:
+        os.umask(before)
+    assert made == 0o700 | mode & 0o055
+
+
 def test_appending_does_not_follow_a_link(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     (tmp_path / "log").symlink_to(tmp_path / "secret")

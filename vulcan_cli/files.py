@@ -38,6 +38,9 @@ _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EI
 # What old kernels and file systems such as NFS say to RENAME_NOREPLACE.
 _NO_NOREPLACE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
+# To list a folder and to pass through it, for those who do not own it.
+_LOOK = 0o055
+
 _RENAME_NOREPLACE = 1
 _CHUNK = 1 << 20
 _LEAST_READ = 1 << 14
@@ -99,14 +102,23 @@ class Folder:
         return Folder(fd, self.path / name)
 
     def make_child(self, name: str, mode: int = 0o777) -> Folder:
-        """As `child`, made durably first where it is missing; `mode` is subject to the umask."""
+        """As `child`, made durably first where it is missing.
+
+        `mode` is subject to the umask, but who may look into this folder may look into that one.
+        """
         # Opened first: where we may not write, NFS refuses to make even what is there.
         with contextlib.suppress(FileNotFoundError):
             return self.child(name)
         with contextlib.suppress(FileExistsError):
             os.mkdir(_plain(name), mode, dir_fd=self.fd)
+            self._let_look(name)
         self.sync()
         return self.child(name)
+
+    def _let_look(self, name: str) -> None:
+        # Not every file system has modes to change.
+        with contextlib.suppress(OSError), self.child(name) as made:
+            os.fchmod(made.fd, _mode(made.fd) | _mode(self.fd) & _LOOK)
 
     def close(self) -> None:
         """Let go of the descriptor."""
@@ -497,6 +509,10 @@ def _open_regular(name: str, path: Path, dir_fd: int | None) -> int:
 def _must_be_regular(status: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise BadShard(path, f"{kind_of(status.st_mode)}, not a regular file")
+
+
+def _mode(fd: int) -> int:
+    return stat.S_IMODE(os.fstat(fd).st_mode)
 
 
 def _plain(name: str) -> str:
