@@ -64,6 +64,17 @@ def test_every_geometry_is_printed_with_a_summary_and_warnings(cwd: Path) -> Non
     )
 
 
+def test_filters_change_neither_what_is_frozen_nor_which_catalog_is_named(cwd: Path) -> None:
+    told = []
+    for name, words in (("all", ()), ("some", ("--ks-id", "3"))):
+        ran = split(cwd, *words, "--out-dir", name, "--freeze", f"{name}.json")
+        assert ran.code == 0, ran
+        description = json.loads((cwd / name / "split.json").read_text())
+        frozen = json.loads((cwd / f"{name}.json").read_text())
+        told.append((frozen, description["catalog_sha256"]))
+    assert told[0] == told[1]
+
+
 def test_json_has_geometries_and_splits(cwd: Path) -> None:
     document = split(cwd, "--json", "--h11", "4").document()
     assert document == {

@@ -148,13 +148,13 @@ def split(
     spec = _spec(features, list_max_len, list_fill, keep_geometry_id=not drop_geometry_id)
     _check_target(name, output, files, spec)
     target = SplitPush.open(push, settings, create_repo=create_repo, dry_run=dry_run)
-    filters = asked.read()
-    found = locate_shards(settings, source, revision, out, filters)
+    # What is frozen or described is all of the catalog, whatever the filters leave of it.
+    found = locate_shards(settings, source, revision, out)
     left_out: Sequence[BadShard] = ()
     with out.counting("shards") as progress:
         view = SplitView(
             catalog=found.catalog,
-            filters=filters,
+            filters=asked.read(),
             splits=chosen,
             spec=spec,
             progress=progress,
