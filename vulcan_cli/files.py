@@ -101,16 +101,16 @@ class Folder:
         fd = os.open(_plain(name), _DIRECTORY | os.O_NOFOLLOW, dir_fd=self.fd)
         return Folder(fd, self.path / name)
 
-    def make_child(self, name: str, mode: int = 0o777) -> Folder:
+    def make_child(self, name: str) -> Folder:
         """As `child`, made durably first where it is missing.
 
-        `mode` is subject to the umask, but who may look into this folder may look into that one.
+        Its mode is what the umask leaves; but who may look into this folder may look into that one.
         """
         # Opened first: where we may not write, NFS refuses to make even what is there.
         with contextlib.suppress(FileNotFoundError):
             return self.child(name)
         with contextlib.suppress(FileExistsError):
-            os.mkdir(_plain(name), mode, dir_fd=self.fd)
+            os.mkdir(_plain(name), dir_fd=self.fd)
             self._let_look(name)
         self.sync()
         return self.child(name)
