@@ -694,8 +694,12 @@ def test_p8_a_device_is_set_aside_unopened(area: StagingArea, place: Place) -> N
 
 
 AS_ANOTHER = """
-import encodings.ascii, encodings.latin_1, os, sys
+import encodings.ascii, encodings.latin_1, io, os, sys
 from pathlib import Path
+import polars
+# While it may read them: Polars loads parts of itself when they are first used.
+polars.DataFrame({"a": [1]}).write_parquet(file := io.BytesIO())
+polars.scan_parquet(io.BytesIO(file.getvalue())).collect()
 from vulcan_cli.hub.directory import DirectoryRepo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.sync.drain import SyncOptions, sync
