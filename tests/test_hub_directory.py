@@ -18,8 +18,10 @@ import pytest
 
 from tests.hub_support import SHARDS, addition, commit_of, contents, sha256
 from vulcan_cli.errors import DiskTrouble, RepoMissing, UsageError
+from vulcan_cli.files import Folder
 from vulcan_cli.hub.commit_log import Record, RecordedFile, parse_record
 from vulcan_cli.hub.directory import DirectoryRepo
+from vulcan_cli.hub.incoming import tidy
 from vulcan_cli.hub.repo import (
     NO_COMMIT,
     Commit,
@@ -198,6 +200,23 @@ def test_many_processes_commit_each_shard_once(tmp_path: Path) -> None:
     committed = [file["path"] for each in records for file in each["files"]]
     assert sorted(committed) == sorted(f"{SHARDS}/{name}.parquet" for name in names)
     assert [p.name for p in (folder / ".vulcan/incoming").iterdir()] == []
+
+
+def test_what_others_take_away_while_it_is_tidied_is_no_trouble(tmp_path: Path) -> None:
+    class Busy(Folder):
+        """A folder out of which another process takes something once it is listed."""
+
+        def scan(self) -> Iterator[os.DirEntry[str]]:
+            found = list(super().scan())
+            (tmp_path / "theirs").rmdir()
+            return iter(found)
+
+    for name in ("ours", "theirs", "old"):
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / "old", (1, 1))
+    with Busy.open(tmp_path) as folder:
+        tidy(folder, "ours")
+    assert [path.name for path in tmp_path.iterdir()] == ["ours"]
 
 
 def test_a_record_says_all_and_nothing_else_is_kept(repo: DirectoryRepo, tmp_path: Path) -> None:

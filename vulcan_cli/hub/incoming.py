@@ -130,8 +130,9 @@ def tidy(incoming: Folder, newest: str) -> None:
     status = incoming.status(newest)
     assert status is not None
     for entry in list(incoming.scan()):
-        age = status.st_mtime - entry.stat(follow_symlinks=False).st_mtime
-        if age > DAY:
+        found = incoming.status(entry.name)
+        # Others take theirs away meanwhile.
+        if found is not None and status.st_mtime - found.st_mtime > DAY:
             remove_tree(incoming, entry.name)
 
 
