@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vulcan_cli.dataset.structs import Listing, read_struct, write_struct
 from vulcan_cli.vacua.flatbuffer import Node, Scalar, written
 
 WIDE = pa.decimal256(70)
@@ -154,6 +155,18 @@ def other_levels(shard: bytes) -> bytes:
     start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
     place = data.index(b"\x25\x02\x18\x06tau_re", start) + 1
     return data[:place] + b"\x00" + data[place + 1 :]
+
+
+def leafless(shard: bytes) -> bytes:
+    """A shard whose schema has no column, while its row groups have some."""
+    start = len(shard) - 8 - int.from_bytes(shard[-8:-4], "little")
+    footer = read_struct(shard[start:])
+    kind, elements = footer[2]
+    footer[2] = kind, Listing(elements.kind, [{**elements.values[0], 5: (5, 0)}])
+    # Orders of columns, which pyarrow counts.
+    del footer[7]
+    told = write_struct(footer)
+    return shard[:start] + told + struct.pack("<I", len(told)) + b"PAR1"
 
 
 def shared_pages(shard: bytes) -> bytes:

@@ -18,6 +18,7 @@ from tests.dataset_support import STAGING
 from tests.hostile_parquet import (
     deep_schema,
     dictionary_bomb,
+    leafless,
     negative_chunk,
     negative_page,
     other_levels,
@@ -213,6 +214,7 @@ ENDING_A_READER: dict[str, Callable[[], bytes]] = {
     "bomb": lambda: dictionary_bomb(shard_bytes("bomb")),
     "deep": deep_schema,
     "wide": wide_arrow_schema,
+    "leafless": lambda: leafless(shard_bytes("leafless")),
 }
 
 

@@ -14,8 +14,7 @@ import polars as pl
 from vulcan_cli.dataset.footers import FooterReader, Seen
 from vulcan_cli.dataset.parts import Parts
 from vulcan_cli.dataset.ranges import Listed, Wanted
-from vulcan_cli.dataset.sound import Sound
-from vulcan_cli.dataset.trust import check_unless_ours
+from vulcan_cli.dataset.trust import Sound, check_unless_ours
 from vulcan_cli.errors import BadShard, TryLater
 from vulcan_cli.hub.repo import Repo
 from vulcan_cli.vacua.geometry import KEYS

@@ -1,17 +1,23 @@
 """Which files a reader that trusts their bytes may be given.
 
 Polars ends the process over some pages, and checks no limits. Sync has looked at all that stands in
-`synced/`; but who wrote a file there may still change it, since a move leaves it its owner.
+`synced/`; but who wrote a file there may still change it, since a move leaves it its owner. And
+whoever may write to a repo may have written anything there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 from vulcan_cli.errors import BadShard
-from vulcan_cli.files import open_regular, sha256_of
+from vulcan_cli.files import append_durably, open_regular, sha256_of
+
+SOUND = "sound"
+"""The file in `Repo.notes` that names content found sound, one a line."""
 
 
 def readable(file: Path, state: str, sha256: str | None) -> Path | BadShard:
@@ -35,6 +41,60 @@ def readable(file: Path, state: str, sha256: str | None) -> Path | BadShard:
     except OSError as error:
         return BadShard(file, f"unreadable: {error.strerror or error}")
     return file
+
+
+class Sound:
+    """What of a repo's content was found sound: it is looked at once, and noted by its SHA-256."""
+
+    def __init__(self, notes: Path | None) -> None:
+        """Bind; the notes are read when the first content is checked.
+
+        Args:
+            notes: `Repo.notes`.
+        """
+        self._notes = notes
+        self._known: set[str] | None = None
+        self._new: list[str] = []
+
+    def check(
+        self, file: Path, content: str | None, columns: Collection[str] | None = None
+    ) -> None:
+        """Make sure that a file can be decoded by a reader that trusts it.
+
+        Args:
+            file: The file; a link is followed, as the Hub client's cache is made of links.
+            content: A name that no other content has; None where it has none.
+            columns: Its columns that will be read; None for all.
+
+        Raises:
+            BadShard: It cannot.
+        """
+        if self._known is None:
+            self._known = self._read()
+        if content in self._known:
+            return
+        _decode(file.resolve(), columns)
+        if content is not None:
+            self._new.append(content)
+
+    def keep(self) -> None:
+        """Note what was found sound since; where that cannot be noted, it is found once more."""
+        if self._notes is None or not self._new:
+            return
+        lines = "".join(f"{content}\n" for content in self._new)
+        self._known = {*(self._known or ()), *self._new}
+        self._new = []
+        with contextlib.suppress(OSError, BadShard):
+            self._notes.mkdir(parents=True, exist_ok=True)
+            append_durably(self._notes / SOUND, lines.encode())
+
+    def _read(self) -> set[str]:
+        if self._notes is None:
+            return set()
+        try:
+            return set((self._notes / SOUND).read_text().split())
+        except (OSError, ValueError):
+            return set()
 
 
 def check_unless_ours(file: Path) -> None:
@@ -75,7 +135,7 @@ def _compare(file: Path, sha256: str | None) -> None:
         raise BadShard(file, "it was changed after it was synced")
 
 
-def _decode(file: Path) -> None:
+def _decode(file: Path, columns: Collection[str] | None = None) -> None:
     from vulcan_cli.vacua.unpacked import check_file  # noqa: PLC0415 - loads pyarrow
 
-    check_file(file)
+    check_file(file, columns)

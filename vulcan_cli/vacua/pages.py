@@ -95,12 +95,17 @@ def unpacked(
         ValueError: The headers are none, or do not agree with the footer.
     """
     walk = _Walk(source, size)
-    for place, chunk in enumerate(chunks_in(footer)):
+    chunks = chunks_in(footer)
+    if chunks and not metadata.num_columns:
+        raise ValueError("unreadable as parquet: more columns than its schema has")
+    for place, chunk in enumerate(chunks):
         # By its place: so readers find it, whatever it calls itself.
-        column = metadata.schema.column(place % metadata.num_columns)
-        if columns is not None and not _is_of(column.path, columns):
+        number = place % metadata.num_columns
+        if columns is not None and not _is_of(metadata.schema.column(number).path, columns):
             continue
-        width = column.length if chunk.kind == _FIXED else _WIDTHS.get(chunk.kind)
+        width = _WIDTHS.get(chunk.kind)
+        if chunk.kind == _FIXED:
+            width = metadata.schema.column(number).length
         walk.chunk(chunk, width)
     return Unpacked(walk.unpacked, walk.repeated)
 

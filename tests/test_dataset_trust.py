@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile_parquet import negative_page
+from tests.hostile_parquet import leafless, negative_page
 from tests.sync_support import shard_bytes
-from vulcan_cli.dataset.sound import NAME, Sound
+from vulcan_cli.dataset.trust import SOUND, Sound
 from vulcan_cli.errors import BadShard
 
 SHA = "a" * 64
@@ -39,7 +39,7 @@ def test_what_was_found_sound_is_not_looked_at_again(tmp_path: Path, good: Path,
         with pytest.raises(BadShard, match=WHY):
             later.check(bad, "b" * 64)
         later.keep()
-    assert (tmp_path / "notes" / NAME).read_text() == f"{SHA}\n"
+    assert (tmp_path / "notes" / SOUND).read_text() == f"{SHA}\n"
 
 
 def test_content_without_a_name_is_looked_at_every_time(
@@ -62,8 +62,15 @@ def test_only_columns_that_will_be_read_are_looked_at(tmp_path: Path, bad: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["bad"]
 
 
+def test_columns_that_no_schema_has_are_no_shards(tmp_path: Path) -> None:
+    (tmp_path / "bad").write_bytes(leafless(shard_bytes("bad")))
+    why = "unreadable as parquet: more columns than its schema has"
+    with pytest.raises(BadShard, match=why):
+        Sound(None).check(tmp_path / "bad", None)
+
+
 def test_notes_that_cannot_be_kept_are_no_harm(tmp_path: Path, good: Path) -> None:
-    (tmp_path / "notes" / NAME).mkdir(parents=True)
+    (tmp_path / "notes" / SOUND).mkdir(parents=True)
     sound = Sound(tmp_path / "notes")
     sound.check(good, SHA)
     sound.keep()
