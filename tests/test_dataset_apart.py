@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -96,19 +98,29 @@ def test_nothing_is_read_of_no_shards(tmp_path: Path) -> None:
 def test_who_is_interrupted_does_not_wait_for_the_rest(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[object] = []
+    """A helper is at work when it happens: it ends its part, and begins no other."""
+    busy, cleared = threading.Event(), threading.Event()
+    in_time: list[bool] = []
 
-    def read(part: apart._Part) -> Catalog:
-        begun.append(part)
-        return Catalog.joined([])
+    class Waiting(deque[object]):
+        def clear(self) -> None:
+            super().clear()
+            cleared.set()
+
+    def help_with(_child: object, _part: object) -> list[Catalog]:
+        busy.set()
+        in_time.append(cleared.wait(20))
+        return []
 
     def interrupt(*_: int) -> None:
+        assert busy.wait(20)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(apart._Part, "read", read)
+    monkeypatch.setattr(apart, "deque", Waiting)
+    monkeypatch.setattr(apart._Child, "read", help_with)
     with pytest.raises(KeyboardInterrupt):
         apart.read_folder(folder, names(folder), "synced", interrupt, processes=2)
-    assert len(begun) == 1
+    assert in_time == [True]
 
 
 def test_a_script_that_reads_many_runs_once(tmp_path: Path, folder: Path) -> None:

@@ -150,8 +150,10 @@ class _Child:
         except _BROKEN:
             # It could not be started, or was ended: we can do what it would have done.
             return [part.read()]
-        read = [Catalog(rows, schemas)]
-        return [*read, part._replace(names=bad).read()] if bad else read
+        found = [Catalog(rows, schemas)]
+        if bad:
+            found.append(part._replace(names=bad).read())
+        return found
 
     def _ask(self, part: _Part) -> tuple[pl.DataFrame, tuple[pl.Schema, ...], list[str]]:
         if self._process is None:
