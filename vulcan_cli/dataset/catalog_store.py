@@ -75,7 +75,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed:
-    """What is stored of a state folder, its rows not unpacked yet.
+    """What is stored of a state folder, its rows not unpacked yet; by itself nothing.
 
     Attributes:
         stamp: As of `Stored`.
@@ -83,11 +83,11 @@ class Packed:
         n_shards: How many rows there are.
     """
 
-    stamp: tuple[int, int] | None
-    ledger: int
-    n_shards: int
-    _schemas: tuple[pl.Schema, ...]
-    _frames: Sequence[bytes]
+    stamp: tuple[int, int] | None = None
+    ledger: int = 0
+    n_shards: int = 0
+    _schemas: tuple[pl.Schema, ...] = ()
+    _frames: Sequence[bytes] = ()
 
     @classmethod
     def of(cls, stored: Stored) -> Self:
@@ -137,6 +137,8 @@ class Packed:
         Args:
             where: Which of the rows; None for all.
         """
+        if not self._frames:
+            return Stored()
         rows, bad, trimmed = (pl.scan_parquet(io.BytesIO(frame)) for frame in self._frames)
         return Stored(
             stamp=self.stamp,
@@ -157,7 +159,7 @@ def load(folder: Folder, name: str) -> Packed:
     try:
         data = memoryview(folder.read(name, _LARGEST))
         if data[:_HEAD] != _MAGIC + xxhash.xxh3_128_digest(data[_HEAD:]):
-            return Packed.of(Stored())
+            return Packed()
         return Packed.decode(data[_HEAD:])
     except (
         FileNotFoundError,
@@ -167,7 +169,7 @@ def load(folder: Folder, name: str) -> Packed:
         KeyError,
         pl.exceptions.PolarsError,
     ):
-        return Packed.of(Stored())
+        return Packed()
 
 
 def store(folder: Folder, name: str, stored: Stored) -> None:

@@ -152,7 +152,7 @@ def _load(area: StagingArea, state: State) -> Packed:
         with area.folder(PRIVATE, catalog_words.FOLDER) as place:
             return load(place, _file_name(state))
     except (NotSetUp, DiskTrouble, OSError):
-        return Packed.of(Stored())
+        return Packed()
 
 
 def _file_name(state: State) -> str:
