@@ -20,16 +20,15 @@ import polars as pl
 from tests.cli_support import vulcan as run
 from tests.hubserver import WRITE, HubProcess
 from tests.peer_support import Answers, Peer
+from tests.sync_support import NAME, open_hub
 from vulcan_cli import Vulcan, VulcanReader
 from vulcan_cli.dataset.sources import locate
-from vulcan_cli.hub.huggingface import HubRepo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.sync.drain import SyncOptions, sync
 
-REPO = "alice/vacua"
 REAL = Path(__file__).parent / "data/vacua"
 FILES: dict[str, Any] = json.loads((REAL / "geometries.json").read_text())["files"]
-NAMES = sorted(path.name for path in REAL.glob("*.parquet"))
+VACUA = sorted(path.name for path in REAL.glob("*.parquet"))
 SOMETIMES = ("n_iterations", "residual", "seed")
 """Columns of real vacua that a shard may do without."""
 
@@ -92,7 +91,7 @@ def inputs(dice: random.Random, folder: Path, count: int) -> list[Input]:
     """Pieces of real vacua of few geometries, some without optional columns or with their own."""
     made = []
     for number in range(count):
-        name = dice.choice(NAMES)
+        name = dice.choice(VACUA)
         geometry = {key: FILES[name][key] for key in KEYS if dice.random() < 0.8}
         geometry |= {"h12": FILES[name]["h12"], "ks_id": dice.choice((-1, 0, 1, 2, 3, 7))}
         if dice.random() < 0.3:
@@ -113,7 +112,7 @@ def filled(dice: random.Random, folder: Path, peer: Peer, hub: HubProcess, shard
     """A staging directory whose shards both have written, and both have published."""
     staging = folder / "staging"
     made = inputs(dice, folder, shards)
-    vulcan = Vulcan(repo=REPO, staging_dir=staging, project="ours")
+    vulcan = Vulcan(repo=NAME, staging_dir=staging, project="ours")
     for number in range(4):
         part = made[number::4]
         theirs = [(str(each.file), each.geometry, each.run) for each in part[::2]]
@@ -123,8 +122,7 @@ def filled(dice: random.Random, folder: Path, peer: Peer, hub: HubProcess, shard
             vulcan.write(pl.read_parquet(each.file), geometry=each.geometry, **each.run)
         # Who is last at the repo's head differs from round to round.
         if (number + shards) % 2:
-            repo = HubRepo(REPO, token=WRITE, endpoint=hub.url)
-            assert sync(StagingArea(staging), repo, SyncOptions()).n_failed == 0
+            assert sync(StagingArea(staging), open_hub(hub), SyncOptions()).n_failed == 0
         else:
             answers = peer.ask(SYNC, folder / f"synced{number}", hub=hub, **told)
             assert answers.value("errors") == []
@@ -231,11 +229,10 @@ def play(peer: Peer, seed: int, n_questions: int) -> tuple[int, int]:
         HubProcess(Path(name) / "hub") as hub,
     ):
         folder = Path(name)
-        hub.create_repo(REPO)
+        hub.create_repo(NAME)
         staging = filled(dice, folder, peer, hub, 24 + seed % 5)
         ours = VulcanReader.from_local(staging)
-        repo = HubRepo(REPO, token=WRITE, endpoint=hub.url)
-        remote = VulcanReader(source=lambda: locate(None, [repo], "repo"))
+        remote = VulcanReader(source=lambda: locate(None, [open_hub(hub)], "repo"))
         everywhere = [
             name
             for name in ours.query().columns
