@@ -4,7 +4,7 @@ import gc
 import sys
 from collections.abc import Sequence
 
-# New objects before Python looks for garbage among them; by itself it does after 700.
+# New objects before Python looks for garbage among them; by itself it does after some hundreds.
 _NEW_OBJECTS = 50_000
 
 

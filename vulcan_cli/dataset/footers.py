@@ -60,7 +60,8 @@ _MOST_DIGITS = 38
 # Files that are read at once, and how many a thread takes at a time.
 _AT_ONCE = 8
 _PART = 32
-# Seconds a file that no memory takes: threads then hide them, and only cost time otherwise.
+# Seconds. A file that takes longer comes from a disk or a server, whose waits threads hide; where
+# all is in memory, they only cost time.
 _SLOW_S = 100e-6
 
 _Tail = tuple[bytes, os.stat_result]
