@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +69,59 @@ def test_batches_and_pieces_do_not_show(
         query(PEERS, Filters()).rows.slice(50, 90).filter(pl.col("tau_im") > 3).collect(),
         WHOLE.slice(50, 90).filter(pl.col("tau_im") > 3),
     )
+
+
+ONE_THREAD = """
+import polars as pl
+from tests.test_dataset_query import PEERS, Filters, query, scan
+
+assert pl.thread_pool_size() == 1
+scan._BATCH_FILES = 1
+everything = query(PEERS, Filters()).rows
+count = pl.len().alias("n")
+
+def inner(_: pl.Series) -> pl.Series:
+    return pl.Series([everything.collect().height])
+
+once = pl.LazyFrame({"key": [1], "n": [0]})
+nested = pl.col("n").map_batches(inner, return_dtype=pl.Int64)
+for engine in ("in-memory", "streaming"):
+    for asked in (
+        everything.select(count),
+        everything.join(everything, on="run_id", how="semi").select(count),
+        pl.concat([everything, everything]).select(count),
+        everything.group_by("h11").agg(count).select("n").sum(),
+        once.select(nested),
+        once.group_by("key").agg(nested.first()).select("n"),
+    ):
+        print(asked.collect(engine=engine).item(), end=" ")
+    print(*(rows.height for rows in pl.collect_all([everything] * 3, engine=engine)))
+print(sum(rows.height for rows in everything.collect_batches()))
+"""
+
+
+def test_batches_that_are_read_at_once_wait_for_no_thread_of_polars() -> None:
+    """With one thread, anything that held it while it waits for a batch would wait for ever."""
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_THREAD],
+        env={**os.environ, "POLARS_MAX_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    n = WHOLE.height
+    line = f"{n} {n} {2 * n} {n} {n} {n} {n} {n} {n}\n"
+    assert done.stdout == f"{line}{line}{n}\n"
+
+
+def test_a_result_may_be_dropped_before_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "_BATCH_FILES", 1)
+    for _ in range(20):
+        for rows in query(PEERS, Filters()).rows.collect_batches(maintain_order=True):
+            assert_frame_equal(rows, WHOLE.head(rows.height))
+            break
 
 
 @pytest.mark.parametrize(

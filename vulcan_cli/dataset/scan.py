@@ -6,8 +6,11 @@ out and noted; so nothing that stands in one file can fail a query.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +26,9 @@ from vulcan_cli.errors import BadShard, UsageError
 _BATCH_FILES = 512
 _BATCH_ROWS = 100_000
 _FIRST_BROUGHT = 8
+# Batches of so few rows are read two at once: they are many small files, which leave cores idle.
+_FEW_ROWS = 50_000
+_BATCHES_AT_ONCE = 2
 # Rows of a larger shard are handed over in pieces of so many: those of a row group of Polars.
 _PIECE_ROWS = 262_144
 
@@ -136,17 +142,38 @@ class _Reader:
         self._unreadable = unreadable
 
     def read_all(self, batches: Iterator[_Batch], n_rows: int | None) -> Iterator[pl.DataFrame]:
-        """Rows of all batches; of the first `n_rows` rows where that is given."""
-        for batch in batches:
-            for frame in self._read(batch, n_rows):
-                if n_rows is None:
-                    yield frame
-                    continue
-                taken = frame.head(n_rows)
-                n_rows -= taken.height
-                yield self._matching(taken.lazy()).collect()
-                if not n_rows:
-                    return
+        """Rows of all batches, in order; of the first `n_rows` rows where that is given."""
+        if n_rows is None:
+            yield from self._read_several(batches)
+            return
+        for frame in chain.from_iterable(self._read(batch, n_rows) for batch in batches):
+            taken = frame.head(n_rows)
+            n_rows -= taken.height
+            yield self._matching(taken.lazy()).collect()
+            if not n_rows:
+                return
+
+    def _read_several(self, batches: Iterator[_Batch]) -> Iterator[pl.DataFrame]:
+        """Rows of all batches, in order; those of few rows are read some at once."""
+        coming: deque[Future[list[pl.DataFrame]]] = deque()
+        pool = ThreadPoolExecutor(_BATCHES_AT_ONCE)
+        try:
+            for batch in batches:
+                is_small = batch.n_rows <= _FEW_ROWS
+                while len(coming) > (_BATCHES_AT_ONCE if is_small else 0):
+                    yield from coming.popleft().result()
+                if is_small:
+                    coming.append(pool.submit(self._read_whole, batch))
+                else:
+                    yield from self._read(batch, None)
+            while coming:
+                yield from coming.popleft().result()
+        finally:
+            # Who drops an unfinished result may be one of these threads, so nobody waits for them.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _read_whole(self, batch: _Batch) -> list[pl.DataFrame]:
+        return list(self._read(batch, None))
 
     def _read(self, batch: _Batch, n_rows: int | None) -> Iterator[pl.DataFrame]:
         begun = False
