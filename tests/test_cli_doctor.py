@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -228,25 +227,25 @@ def test_file_systems(found: Mount, verdict: str, text: str) -> None:
 def test_what_else_can_be_wrong(area: StagingArea) -> None:
     well = examine(area)
     root = area.root
-    alone = replace(well, writable=("pending",))
+    alone = well._replace(writable=("pending",))
     assert (
         checks._writable(root, alone).text
         == f"{root}: this account can stage; another account syncs"
     )
-    assert checks._writable(root, replace(well, writable=())) == Check(
+    assert checks._writable(root, well._replace(writable=())) == Check(
         "staging directory",
         "fail",
         f"this account may not write to {root}/pending",
         f"ask its owner for `vulcan init {root} --group GROUP`",
     )
-    moved = checks._writable(root, replace(well, elsewhere=(area.synced,)))
+    moved = checks._writable(root, well._replace(elsewhere=(area.synced,)))
     assert (moved.verdict, moved.exit_code) == ("fail", 6)
-    without = replace(well, has_links=False, has_locks=False)
+    without = well._replace(has_links=False, has_locks=False)
     assert [(check.name, check.verdict) for check in checks._abilities(without)] == [
         ("hard links", "warn"),
         ("locks", "warn"),
     ]
-    assert list(checks._abilities(replace(well, has_links=None, has_locks=None))) == []
+    assert list(checks._abilities(well._replace(has_links=None, has_locks=None))) == []
     area.synced.chmod(0o777)
     assert checks._permissions(root, examine(area)) == Check(
         "permissions",

@@ -8,7 +8,6 @@ import pty
 import signal
 import subprocess
 from collections.abc import Iterator
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +31,7 @@ def area(tmp_path: Path) -> StagingArea:
 @pytest.fixture
 def far(area: StagingArea) -> Owner:
     """A holder on another node."""
-    owner = replace(Owner.myself(SINCE), boot_id="another", host="node17", pid=4242)
+    owner = Owner.myself(SINCE)._replace(boot_id="another", host="node17", pid=4242)
     leave(area, owner)
     return owner
 
@@ -49,7 +48,7 @@ def holder(area: StagingArea) -> Iterator[subprocess.Popen[str]]:
 
 
 def leave(area: StagingArea, owner: Owner) -> None:
-    (area.private / "sync.lease").write_text(json.dumps({"beat": 0, **asdict(owner)}))
+    (area.private / "sync.lease").write_text(json.dumps({"beat": 0, **owner._asdict()}))
 
 
 def described(owner: Owner) -> str:
@@ -162,7 +161,7 @@ def test_garbage_is_taken_away_only_when_it_is_forced(
 
 def test_p16_a_hostile_lease_reaches_no_terminal(tmp_path: Path, area: StagingArea) -> None:
     token = "hf_" + "Q" * 30
-    owner = replace(Owner.myself(8e14), boot_id="another", host=f"\x1b[2J\n{token}")
+    owner = Owner.myself(8e14)._replace(boot_id="another", host=f"\x1b[2J\n{token}")
     leave(area, owner)
     code, seen = answered(area, b"n\n", tmp_path)
     assert (code, token in seen, "\x1b[2J" in seen) == (7, False, False)

@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -362,7 +362,7 @@ def test_a_file_of_our_own_takes_the_place_of_its_predecessor(place: Place, tmp_
     old = addition(tmp_path / "in", path, b"old")
     shard = addition(tmp_path / "in", "run_a", b"a")
     landed(repo.commit(commit_of(repo, old)))
-    new = replace(addition(tmp_path / "in", path, b"new"), replaces=old.sha256)
+    new = addition(tmp_path / "in", path, b"new")._replace(replaces=old.sha256)
     stale = repo.head()
 
     landed(repo.commit(commit_of(repo, shard, new)))
@@ -372,7 +372,7 @@ def test_a_file_of_our_own_takes_the_place_of_its_predecessor(place: Place, tmp_
         shard.path_in_repo: shard.sha256,
     }
     assert repo.fetch(path).read_bytes() == b"new"
-    again = replace(addition(tmp_path / "in", path, b"again"), replaces=new.sha256)
+    again = addition(tmp_path / "in", path, b"again")._replace(replaces=new.sha256)
     assert repo.commit(commit_of(repo, again, parent=stale)) == Stale()
     assert repo.fetch(path).read_bytes() == b"new"
     landed(repo.commit(commit_of(repo, again)))

@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -501,12 +500,12 @@ def test_a_file_is_replaced_only_by_who_knows_what_it_is(
     (repo.root / "_vulcan/head").write_bytes(b"a person's")
 
     for replaces in (None, old.sha256):
-        outcome = repo.commit(commit_of(repo, replace(new, replaces=replaces)))
+        outcome = repo.commit(commit_of(repo, new._replace(replaces=replaces)))
         assert outcome == Refused(
             "the path holds other content, which is never replaced", ("_vulcan/head",)
         )
     assert (repo.root / "_vulcan/head").read_bytes() == b"a person's"
-    knowing = replace(new, replaces=sha256(b"a person's"))
+    knowing = new._replace(replaces=sha256(b"a person's"))
     assert isinstance(repo.commit(commit_of(repo, knowing)), Landed)
     assert (repo.root / "_vulcan/head").read_bytes() == b"new"
 
@@ -518,7 +517,7 @@ def test_of_a_replaced_file_only_the_newest_content_is_kept(
     first = repo.commit(commit_of(repo, old))
     assert isinstance(first, Landed)
     assert repo.fetch(old.path_in_repo, first.commit_id).read_bytes() == b"old"
-    new = replace(addition(tmp_path / "in", "_vulcan/head", b"new"), replaces=old.sha256)
+    new = addition(tmp_path / "in", "_vulcan/head", b"new")._replace(replaces=old.sha256)
     repo.commit(commit_of(repo, new))
 
     assert repo.look_up([old.path_in_repo], first.commit_id) == {}
@@ -535,11 +534,11 @@ def test_a_file_is_taken_out_only_by_who_knows_what_it_is(
     assert isinstance(first, Landed)
     new = addition(tmp_path / "in", "part/c", b"c")
 
-    strange = replace(commit_of(repo, new), removals=(Removal("part/a", "0" * 64),))
+    strange = commit_of(repo, new)._replace(removals=(Removal("part/a", "0" * 64),))
     why = "the path holds other content, which is never replaced"
     assert repo.commit(strange) == Refused(why, ("part/a",))
     known = [Removal("part/a", files[0].sha256), Removal("part/never", "0" * 64)]
-    assert isinstance(repo.commit(replace(commit_of(repo, new), removals=tuple(known))), Landed)
+    assert isinstance(repo.commit(commit_of(repo, new)._replace(removals=tuple(known))), Landed)
 
     assert sorted(path.name for path in (repo.root / "part").iterdir()) == ["b", "c"]
     assert [file.path for file in repo.files()] == ["part/b", "part/c"]
@@ -560,7 +559,7 @@ def test_who_may_only_read_does_not_see_what_is_taken_out(
 
     monkeypatch.setattr("vulcan_cli.hub.directory.give_places", may_not)
     removals = (Removal("part/a", old.sha256),)
-    assert isinstance(repo.commit(replace(commit_of(repo, new), removals=removals)), Landed)
+    assert isinstance(repo.commit(commit_of(repo, new)._replace(removals=removals)), Landed)
 
     assert (repo.root / "part/a").exists()
     assert contents(repo, "part/a", "part/b") == {"part/b": new.sha256}

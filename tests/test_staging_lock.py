@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -49,7 +48,7 @@ def lease(area: StagingArea) -> Path:
 
 def leave(area: StagingArea, owner: Owner, beat: int = 0) -> None:
     area.private.mkdir(exist_ok=True)
-    lease(area).write_text(json.dumps({"beat": beat, **asdict(owner)}))
+    lease(area).write_text(json.dumps({"beat": beat, **owner._asdict()}))
 
 
 def ended() -> int:
@@ -62,7 +61,7 @@ def ended() -> int:
 @pytest.fixture
 def elsewhere() -> Owner:
     """A holder on another boot, under our host name and with our process id."""
-    return replace(Owner.myself(1.0), boot_id="another boot")
+    return Owner.myself(1.0)._replace(boot_id="another boot")
 
 
 def test_p11_the_lock_is_held_by_one_and_given_back(area: StagingArea) -> None:
@@ -128,14 +127,14 @@ def test_p11_a_killed_holder_that_nobody_waited_for_is_dead_too(area: StagingAre
 
 def test_p11_a_reused_process_id_is_another_process(area: StagingArea) -> None:
     myself = Owner.myself(1.0)
-    leave(area, replace(myself, started=myself.started - 1))
+    leave(area, myself._replace(started=myself.started - 1))
     watch = Watch()
     with lock(area, watch):
         assert watch.now == 0
 
 
 def test_p11_a_dead_process_on_this_boot_is_followed_at_once(area: StagingArea) -> None:
-    leave(area, replace(Owner.myself(1.0), pid=ended()))
+    leave(area, Owner.myself(1.0)._replace(pid=ended()))
     watch = Watch()
     with lock(area, watch):
         assert watch.now == 0
@@ -148,7 +147,7 @@ def test_p11_elsewhere_a_dead_one_is_watched_for_all_our_patience(
 ) -> None:
     owner = Owner.myself(1.0)
     changes = {field: value}
-    leave(area, replace(owner, pid=ended(), **changes))  # type: ignore[arg-type]
+    leave(area, owner._replace(pid=ended(), **changes))  # type: ignore[arg-type]
     watch = Watch()
     with lock(area, watch):
         assert 300 <= watch.now < 302
@@ -248,7 +247,7 @@ def test_p11_a_broken_lease_stops_its_holder(area: StagingArea) -> None:
 
 def test_p11_giving_back_takes_no_lease_of_another(area: StagingArea, elsewhere: Owner) -> None:
     with lock(area):
-        leave(area, replace(elsewhere, token="another"))
+        leave(area, elsewhere._replace(token="another"))
     owner = read_owner(area)
     assert owner is not None
     assert owner.token == "another"
@@ -265,7 +264,7 @@ def test_p11_a_lease_taken_by_mistake_is_put_back(area: StagingArea) -> None:
 
 
 def test_who_holds_it_is_printable(elsewhere: Owner) -> None:
-    hostile = replace(elsewhere, host="node\n\x1b[31m", pid=7)
+    hostile = elsewhere._replace(host="node\n\x1b[31m", pid=7)
     assert str(hostile) == "process 7 on node??[31m"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,7 +180,7 @@ def test_p11_a_lost_lease_ends_the_moves_at_once(
 def test_records_of_other_repos_are_not_touched(area: StagingArea, place: Place) -> None:
     staged = put_many(area, 1)
     record = in_flight(area, place, staged)
-    Journal(area).open(replace(record, repo="another"))
+    Journal(area).open(record._replace(repo="another"))
     made, report = settler(area, place)
     made.recover()
     assert [each.repo for each in Journal(area).pending()] == ["another"]

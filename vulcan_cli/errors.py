@@ -8,9 +8,8 @@ What is safe, and which command to type next, is added where a person reads it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 
 class VulcanError(Exception):
@@ -42,8 +41,7 @@ class UnknownColumn(UsageError, KeyError):
     __str__ = Exception.__str__
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing wrong with an input: where it stands and what is wrong with it.
 
     Attributes:

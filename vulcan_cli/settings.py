@@ -10,9 +10,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from vulcan_cli import credentials
 from vulcan_cli.credentials import Secret
@@ -27,8 +26,7 @@ _options_alone = ContextVar("options_alone", default=False)
 Kind = Literal["option", "environment", "file", "default"]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a value comes from.
 
     Attributes:
@@ -43,8 +41,7 @@ class Origin:
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The settings that count.
 
     Attributes:
@@ -175,8 +172,7 @@ def read_xet_cache(environ: Mapping[str, str] | None = None) -> Path:
     return credentials.xet_cache(os.environ if environ is None else environ)
 
 
-@dataclass(frozen=True, slots=True)
-class Shell:
+class Shell(NamedTuple):
     """The shell of this account, and where it looks for what users install.
 
     Attributes:
@@ -207,8 +203,7 @@ def read_shell(environ: Mapping[str, str] | None = None) -> Shell:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Display:
+class Display(NamedTuple):
     """What the environment says of how to talk.
 
     Attributes:

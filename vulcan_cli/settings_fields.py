@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from vulcan_cli.credentials import Secret
 from vulcan_cli.quantities import parse_duration
@@ -15,8 +15,7 @@ PREFIXES = ("VULCAN_", "STRINGFORGE_VULCAN_")
 """What the names of our variables and of the peer's begin with; ours win."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """A setting.
 
     Attributes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from vulcan_cli.errors import DiskTrouble, NotSetUp, UsageError
 from vulcan_cli.files import Folder
@@ -17,8 +17,7 @@ FILE_NAME = "vulcan.toml"
 _LIMIT = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsFile:
+class SettingsFile(NamedTuple):
     """A settings file that was read.
 
     Attributes:
@@ -30,8 +29,7 @@ class SettingsFile:
     values: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """The settings files that count, and what a person should know of others.
 
     Attributes:

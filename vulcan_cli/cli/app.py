@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, cast
@@ -280,7 +279,7 @@ def _complete(out: Output, shell: str | None, *, install: bool) -> None:
     from vulcan_cli.settings import read_shell  # noqa: PLC0415
 
     here = read_shell()
-    here = here if shell is None else replace(here, name=shell)
+    here = here if shell is None else here._replace(name=shell)
     if not install:
         out.lines(installing.script(here.name).splitlines())
         return

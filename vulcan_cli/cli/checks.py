@@ -6,9 +6,8 @@ import platform
 import shlex
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vulcan_cli.cli.explain import explain
 from vulcan_cli.errors import VulcanError
@@ -34,8 +33,7 @@ _LITTLE_BYTES = 10 * 1000**3
 _LITTLE = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """One thing that was looked at.
 
     Attributes:

@@ -10,10 +10,10 @@ import errno
 import os
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vulcan_cli import errors
 from vulcan_cli.errors import VulcanError
@@ -81,8 +81,7 @@ class Explanation:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Advice:
+class _Advice(NamedTuple):
     safe: str
     next: tuple[str, ...]
 
@@ -388,7 +387,7 @@ def _facts(error: VulcanError) -> dict[str, object]:
 
 def _plain(value: object) -> object:
     if isinstance(value, errors.Problem):
-        return asdict(value)
+        return value._asdict()
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     return value if isinstance(value, int | float | str | None) else str(value)

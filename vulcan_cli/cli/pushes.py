@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vulcan_cli.cli.repos import open_one
 from vulcan_cli.errors import UsageError
@@ -45,8 +44,7 @@ def options_of(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SplitPush:
+class SplitPush(NamedTuple):
     """Where the files of splits are to be pushed, and how.
 
     Attributes:

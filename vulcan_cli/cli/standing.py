@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vulcan_cli.quantities import counted, format_duration, format_size
 from vulcan_cli.settings import Settings, read_endpoint
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from vulcan_cli.staging.survey import Survey
 
 
-@dataclass(frozen=True, slots=True)
-class Slots:
+class Slots(NamedTuple):
     """The commit budget of the first repo.
 
     Attributes:
@@ -49,8 +47,7 @@ class Slots:
         return f"{self.remaining} of {self.limit} commits left in {window}{wait}, to {self.repo}"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """How things stand.
 
     Attributes:

@@ -180,7 +180,7 @@ class Streaming:
     def _without_known_doubts(self, intake: Intake) -> Intake:
         doubts = tuple(each for each in intake.doubts if str(each) not in self._doubted)
         self._doubted |= {str(each) for each in doubts}
-        return replace(intake, doubts=doubts)
+        return intake._replace(doubts=doubts)
 
     def _refusal(self, more: Sequence[Problem]) -> RowsRefused:
         return RowsRefused(

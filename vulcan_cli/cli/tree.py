@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
@@ -20,8 +19,7 @@ GENERAL = "Options"
 _ALWAYS = (0, 1, 2, 130)
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(NamedTuple):
     """A command line to learn from, and what it does.
 
     Attributes:
@@ -33,8 +31,7 @@ class Example:
     command: str
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """An argument or option.
 
     Attributes:
@@ -46,8 +43,7 @@ class Parameter:
     help: str
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """All that is to say of a command.
 
     Attributes:
@@ -71,8 +67,7 @@ class Page:
     exit_statuses: tuple[tuple[int, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A part of a topic; what is between backticks is code.
 
     Attributes:
@@ -88,8 +83,7 @@ class Part:
     lines: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
+class Topic(NamedTuple):
     """What is to know of a subject that is no command.
 
     Attributes:

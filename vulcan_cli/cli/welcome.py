@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import vulcan_cli
 from vulcan_cli.cli.output import Output
@@ -23,8 +22,7 @@ JSON_FORMAT = 1
 _NONE = "not set"
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     """What can be told quickly, and what is in the way of the rest."""
 
     pending: Counts | None = None

@@ -14,8 +14,7 @@ import re
 import struct
 import zipfile
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 import polars as pl
 
@@ -118,8 +117,7 @@ def _name_problem(name: str, file_format: str) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Array:
+class _Array(NamedTuple):
     """A column as an array: its shape, and its values one after the other."""
 
     shape: tuple[int, ...]

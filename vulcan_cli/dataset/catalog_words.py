@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
 from vulcan_cli.staging.area import PRIVATE, StagingArea, State
@@ -22,8 +22,7 @@ FOLDER = "catalog"
 _LARGEST = 1 << 28
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(NamedTuple):
     """What a state folder held when its catalog was stored.
 
     Attributes:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Set
-from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
 from threading import Lock
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 import polars as pl
 
@@ -42,8 +41,7 @@ _ENDINGS = {
 _NO_NAN = ("ndjson", "json")
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """What was written.
 
     Attributes:

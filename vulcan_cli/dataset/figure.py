@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(NamedTuple):
     """An axis.
 
     Attributes:
@@ -33,24 +33,21 @@ class Points:
     y: pl.Series
 
 
-@dataclass(frozen=True, slots=True)
-class Bars:
+class Bars(NamedTuple):
     """Counts of vacua: one more edge than counts."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Steps:
+class Steps(NamedTuple):
     """A count that grows: from each x on it is y."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line that helps to read the picture: straight from each point to the next."""
 
     label: str
@@ -58,8 +55,7 @@ class Line:
     y: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(NamedTuple):
     """A picture, before it is drawn.
 
     Attributes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import polars as pl
 
@@ -26,8 +26,7 @@ _STEPS = 2000
 _FAR, _TOO_FAR = 0.01, 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of picture.
 
     Attributes:
@@ -65,8 +64,8 @@ def figure(kind: str, rows: pl.LazyFrame, wish: Wish) -> Figure:
     without = frame.height - whole.height
     if without:
         lack = f"{counted(without, 'row')} without {' or '.join(of.columns)} left out"
-        made = replace(made, notes=(*made.notes, lack))
-    return replace(made, notes=(_vacua(whole.height), *made.notes))
+        made = made._replace(notes=(*made.notes, lack))
+    return made._replace(notes=(_vacua(whole.height), *made.notes))
 
 
 def _tau(rows: pl.DataFrame, wish: Wish) -> Figure:
@@ -75,15 +74,15 @@ def _tau(rows: pl.DataFrame, wish: Wish) -> Figure:
     arc = [math.pi * (60 + step) / 180 for step in range(0, 61, 2)]
     figure = _scatter("Axio-dilaton τ = C₀ + i/g_s", ("Re τ", re), ("Im τ", im), wish)
     x, y = figure.x, figure.y
-    x = replace(x, low=min(x.low, -0.6), high=max(x.high, 0.6))
-    y = replace(y, low=0.0, high=max(y.high, 2.0))
+    x = x._replace(low=min(x.low, -0.6), high=max(x.high, 0.6))
+    y = y._replace(low=0.0, high=max(y.high, 2.0))
     domain = Line(
         "fundamental domain: |τ| ≥ 1, |Re τ| ≤ 1/2",
         (0.5, *(math.cos(each) for each in arc), -0.5),
         (y.high, *(math.sin(each) for each in arc), y.high),
     )
     note = f"{outside:,} outside the fundamental domain of SL(2, Z)"
-    return replace(figure, x=x, y=y, lines=(domain,), notes=(note, *figure.notes))
+    return figure._replace(x=x, y=y, lines=(domain,), notes=(note, *figure.notes))
 
 
 def _w0(rows: pl.DataFrame, _: Wish) -> Figure:
@@ -94,7 +93,7 @@ def _w0(rows: pl.DataFrame, _: Wish) -> Figure:
 def _w0_plane(rows: pl.DataFrame, wish: Wish) -> Figure:
     parts = ("Re W₀", rows["W_re"]), ("Im W₀", rows["W_im"])
     figure = _scatter("Flux superpotential W₀", *parts, wish)
-    return replace(figure, notes=(*figure.notes, _GAUGE), is_to_scale=True)
+    return figure._replace(notes=(*figure.notes, _GAUGE), is_to_scale=True)
 
 
 def _gs(rows: pl.DataFrame, wish: Wish) -> Figure:
@@ -109,7 +108,7 @@ def _gs(rows: pl.DataFrame, wish: Wish) -> Figure:
     figure = _scatter("|W₀| and the string coupling", *parts, wish)
     zeros = _zeros(together.height - positive.height)
     notes = (*figure.notes, *zeros, "g_s = 1/Im τ where no column says it", _GAUGE)
-    return replace(figure, notes=notes)
+    return figure._replace(notes=notes)
 
 
 def _tadpole(rows: pl.DataFrame, wish: Wish) -> Figure:
@@ -150,7 +149,7 @@ def _modulus(rows: pl.DataFrame, wish: Wish) -> Figure:
     notes = (f"{counted(fewer, 'row')} with fewer moduli left out",) if fewer else ()
     title = f"Complex-structure modulus {name}"
     figure = _scatter(title, (f"Re {name}", re), (f"Im {name}", im), wish)
-    return replace(figure, notes=(*notes, *figure.notes))
+    return figure._replace(notes=(*notes, *figure.notes))
 
 
 def _growth(rows: pl.DataFrame, _: Wish) -> Figure:
@@ -269,7 +268,7 @@ def _histogram(
     margin = _MARGIN * (x.high - x.low)
     y = Axis("vacua", 0.0, 1.05 * max(counts))
     lines = tuple(Line(name, (at, at), (0.0, y.high)) for name, at in marks)
-    x = replace(x, low=x.low - margin, high=x.high + margin)
+    x = x._replace(low=x.low - margin, high=x.high + margin)
     return Figure(title, x, y, Bars(edges, counts), lines, tuple(notes))
 
 

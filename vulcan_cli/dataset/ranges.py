@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -15,8 +16,7 @@ FIRST_GUESS = 16 << 10
 """Bytes in which most footers fit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """A shard as the repo lists it; `sha256` is None where the repo does not tell."""
 
     path: str

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import polars as pl
 
@@ -22,8 +21,7 @@ what stands in the repo. `auto`: `synced`, with what `trim-synced` removed read 
 repo alone where there is no staging directory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """The shards that a question is about.
 
     Attributes:

@@ -11,10 +11,9 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -45,8 +44,7 @@ _GUESSED_BYTES = 100
 _NAME = re.compile(r"\w+(\.\w+)*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class SplitFiles:
+class SplitFiles(NamedTuple):
     """What was written.
 
     Attributes:
@@ -119,8 +117,7 @@ def check_files(view: SplitView, file_format: str) -> None:
             raise UsageError(f"{name!r} is no part of a file name: letters, digits, _ and .")
 
 
-@dataclass(frozen=True, slots=True)
-class _Writer:
+class _Writer(NamedTuple):
     """Writes one folder."""
 
     folder: Path

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import accumulate
+from typing import NamedTuple
 
 import polars as pl
 
@@ -119,8 +120,7 @@ def assignments(shards: pl.DataFrame, splits: Splits) -> pl.DataFrame:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """What one split received.
 
     Attributes:

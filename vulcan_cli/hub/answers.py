@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
 from vulcan_cli.errors import Denied, RepoMissing, RepoRefuses, VulcanError
 from vulcan_cli.hub.repo import Addition, Later, Refused, Stale, Trouble, Unknown
@@ -35,8 +35,7 @@ _NOT_SHOWN = re.compile(r"<(style|script|title)\b.*?</\1>", re.DOTALL | re.IGNOR
 _RATE_LIMIT = re.compile(r'"\w+"\s*;\s*r\s*=\s*(\d+)\s*;\s*t\s*=\s*(\d+)')
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """An answer of the Hub that is no success.
 
     Attributes:

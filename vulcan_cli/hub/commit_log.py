@@ -12,8 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from vulcan_cli.files import Folder
 from vulcan_cli.hub.repo import NO_COMMIT, Landed, Stale, Trouble, Unknown
@@ -26,8 +25,7 @@ LARGEST = 64 * 1024 * 1024
 """Bytes of a record: 25,000 files need 5 MB."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedFile:
+class RecordedFile(NamedTuple):
     """One file that a commit adds; `part` is its name in the incoming folder until it is placed.
 
     `replaces` is the SHA-256 of the content that it takes the place of, None where it is new.
@@ -40,16 +38,14 @@ class RecordedFile:
     replaces: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RemovedFile:
+class RemovedFile(NamedTuple):
     """One file that a commit takes out, with the content that it had."""
 
     path: str
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One commit.
 
     Attributes:
@@ -87,9 +83,11 @@ class Record:
         return f'{{"id": "{self.id}", {self._text()[1:]}\n'.encode()
 
     def _text(self) -> str:
-        fields = asdict(self)
+        fields = self._asdict()
+        fields["files"] = [file._asdict() for file in self.files]
+        fields["removed"] = [file._asdict() for file in self.removed]
         # Left out where it says nothing: older records have no such field, and keep their id.
-        if not fields["removed"]:
+        if not self.removed:
             del fields["removed"]
         for file in fields["files"]:
             if file["replaces"] is None:

@@ -19,8 +19,8 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from vulcan_cli.errors import BadShard, Denied, DiskTrouble, RepoMissing, UsageError
 from vulcan_cli.files import Folder, fsync_dir, sha256_of
@@ -65,8 +65,7 @@ from vulcan_cli.hub.tree import is_free, open_file, read_file, walk
 _MAY_NOT_WRITE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-@dataclass(frozen=True, slots=True)
-class _Incoming:
+class _Incoming(NamedTuple):
     """Content that came ahead of its commit: the folder it waits in, and the part of each file."""
 
     name: str

@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from huggingface_hub import constants
@@ -48,8 +47,7 @@ PROBE = "h12_0/h11_0/bucket_0/run_probe.parquet"
 """A path as shards have it, to ask about and never to write."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """Who the Hub takes us for.
 
     Attributes:

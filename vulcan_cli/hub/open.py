@@ -40,7 +40,7 @@ class Login:
     say: Callable[[str], None] = lambda _: None
 
     def __repr__(self) -> str:
-        # The token must not appear where somebody prints this.
+        # The token must not appear where somebody prints this; nor is it a tuple to walk through.
         return f"Login(endpoint={self.endpoint!r})"
 
 

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from vulcan_cli.errors import RateLimited, ServerTrouble, TryLater, Unreachable
 
@@ -34,8 +34,7 @@ LOOK_UP_LIMIT = 1000
 """Most paths that one question may name; `look_up` itself takes any number and asks in parts."""
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteFile:
+class RemoteFile(NamedTuple):
     """A file that a repo holds.
 
     Attributes:
@@ -49,8 +48,7 @@ class RemoteFile:
     sha256: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Addition:
+class Addition(NamedTuple):
     """A file to put into the repo.
 
     Attributes:
@@ -72,8 +70,7 @@ class Addition:
     replaces: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(NamedTuple):
     """A file of our own to take out of the repo: published splits that are fewer than before.
 
     Attributes:
@@ -86,8 +83,7 @@ class Removal:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """A commit to make.
 
     Attributes:
@@ -105,8 +101,7 @@ class Commit:
     removals: tuple[Removal, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedCommit:
+class LoggedCommit(NamedTuple):
     """A commit that a repo remembers; `time` in unix seconds."""
 
     id: str
@@ -115,8 +110,7 @@ class LoggedCommit:
     time: float
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A revision that is being read: all of it is read at this commit.
 
     Attributes:
@@ -131,8 +125,7 @@ class Snapshot:
     is_cached: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A stretch of a file; `size` is that of the whole file, bytes."""
 
     data: bytes
@@ -147,8 +140,7 @@ class PullRequestStatus(enum.Enum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class PullRequest:
+class PullRequest(NamedTuple):
     """A pull request of the repo; a draft counts as open."""
 
     number: int
@@ -181,8 +173,7 @@ class Ready:
     """The content is with the repo; `commit` needs to send nothing but names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Landed:
+class Landed(NamedTuple):
     """The repo says it took the commit.
 
     Attributes:
@@ -195,8 +186,7 @@ class Landed:
     pull_request: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(NamedTuple):
     """Local bytes are not what was checked, or cannot be read. Nothing was committed.
 
     Attributes:
@@ -206,8 +196,7 @@ class Changed:
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """The repo will not take this content, now or later. Nothing was committed.
 
     Attributes:
@@ -226,8 +215,7 @@ class Stale:
     """The head is no longer the parent (412). Nothing was committed; look again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
+class Later(NamedTuple):
     """Not now, for a reason that is no shard's fault. Nothing was committed.
 
     Attributes:
@@ -253,8 +241,7 @@ class Later:
         return kind(f"{repo} {what}: {self.reason}{status}", retry_at=self.retry_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(NamedTuple):
     """The answer was lost: the commit may have landed, or may land yet. Ask the repo.
 
     Attributes:

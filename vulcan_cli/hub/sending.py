@@ -7,8 +7,8 @@ that the repo's `.gitignore` names, so `shouldIgnore` is looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import httpx2
@@ -47,8 +47,7 @@ _NEVER_SENT = (
 _NO_SUCH_SERVICE = {404, 405, 501}
 
 
-@dataclass(frozen=True, slots=True)
-class _Ahead:
+class _Ahead(NamedTuple):
     """Operations whose content is with the Hub, each for one commit and no more."""
 
     revision: str

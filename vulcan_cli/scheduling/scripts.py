@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vulcan_cli.errors import UsageError
 
@@ -16,8 +16,7 @@ GRACE_S = 120
 """How long before the end of its time Slurm tells a task."""
 
 
-@dataclass(frozen=True, slots=True)
-class Array:
+class Array(NamedTuple):
     """A job array.
 
     Attributes:

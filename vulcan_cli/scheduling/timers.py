@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from vulcan_cli.errors import UsageError
 from vulcan_cli.quantities import format_duration
@@ -16,8 +16,7 @@ UNIT = "vulcan-sync"
 """What systemd and Slurm call it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """A command to run again and again.
 
     Attributes:

@@ -12,9 +12,8 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp, StagingMissing
 from vulcan_cli.files import Folder, is_temporary
@@ -54,8 +53,7 @@ SHARED_MODES: Mapping[str, int] = {
 _GONE = {errno.ENOENT, errno.ESTALE}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A name in a state folder that should be a shard's.
 
     Attributes:
@@ -86,8 +84,7 @@ class Entry:
         return self.folder / f"{self.name}{SIDECAR_SUFFIX}"
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """The names in a state folder at one moment.
 
     Attributes:
@@ -101,8 +98,7 @@ class Listing:
     temporaries: int
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """How much stands in a state folder.
 
     Attributes:
@@ -122,8 +118,7 @@ class Counts:
     folders: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Sidecar:
+class Sidecar(NamedTuple):
     """What stands in the `.meta.json` beside a shard; the last four only where we wrote it."""
 
     path_in_repo: str

@@ -14,9 +14,8 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
 from vulcan_cli.files import Folder, Identity, kind_of, path_of, sha256_of, write_all
@@ -44,8 +43,7 @@ _TOGETHER = 100
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Aside:
+class Aside(NamedTuple):
     """An entry that was set aside. All texts are as hostile as what they came from.
 
     Attributes:
@@ -67,8 +65,7 @@ class Aside:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Unwanted:
+class Unwanted(NamedTuple):
     """An entry to set aside.
 
     Attributes:
@@ -175,7 +172,7 @@ def _explained(here: Folder, there: Folder, made: Aside) -> Aside | DiskTrouble:
         there.replace_unsynced(f"{id_}{_WHY_SUFFIX}", record)
     except OSError as error:
         return DiskTrouble(here.path / made.name, error)
-    return replace(made, id=id_, path=there.path / id_)
+    return made._replace(id=id_, path=there.path / id_)
 
 
 def _taken(here: Folder, there: Folder, made: Aside) -> Aside | DiskTrouble:

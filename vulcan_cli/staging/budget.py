@@ -24,7 +24,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp, TryLater
 from vulcan_cli.files import Folder
@@ -50,8 +50,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
 _THREADS = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True)
-class _History:
+class _History(NamedTuple):
     stamps: tuple[float, ...]
     budget: int | None
     window_s: float | None
@@ -60,8 +59,7 @@ class _History:
     gone: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Union:
+class _Union(NamedTuple):
     """Both histories as one: all stamps, sorted; whether something is to repair; what was heard.
 
     `gone` are stamps that still stand in the peer's file, though others in ours took their place.
@@ -145,7 +143,7 @@ class Budget:
         """
         with self._held() as (folder, now, union):
             heard = Heard(now, commits_per_hour, closed_until)
-            self._save(folder, replace(union, heard=heard), now)
+            self._save(folder, union._replace(heard=heard), now)
 
     def spent_at(self) -> tuple[float, ...]:
         """When the slots were taken that are not free again, oldest first. Writes nothing."""
@@ -167,7 +165,7 @@ class Budget:
                 if union.damaged:
                     self._save(folder, union, now)
                 raise self._used_up(self._limit(union, now), self._next(union, now))
-            self._save(folder, replace(union, stamps=(*union.stamps, now)), now)
+            self._save(folder, union._replace(stamps=(*union.stamps, now)), now)
         return now
 
     @contextmanager
@@ -197,7 +195,7 @@ class Budget:
             if others.total() < len(union.stamps):
                 later = max(stamp, min(at, now))
                 stamps = tuple(sorted((*others.elements(), later)))
-                self._save(folder, replace(union, stamps=stamps, gone=(*union.gone, stamp)), now)
+                self._save(folder, union._replace(stamps=stamps, gone=(*union.gone, stamp)), now)
 
     def repair(self) -> None:
         """Save the repair of a damaged history, so that it counts as full for one window only.

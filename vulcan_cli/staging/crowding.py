@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.ledger import Ledger
@@ -19,8 +19,7 @@ NEAR = 0.9
 """The share of a limit from which on people are told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Crowd:
+class Crowd(NamedTuple):
     """A repo or a folder of it that is near its limit, or beyond it.
 
     Attributes:

@@ -7,8 +7,8 @@ import fcntl
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from vulcan_cli.files import Folder
 from vulcan_cli.mounts import Mount, mount_of
@@ -17,8 +17,7 @@ from vulcan_cli.staging.area import STATES, StagingArea, disk_trouble
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
-@dataclass(frozen=True, slots=True)
-class Space:
+class Space(NamedTuple):
     """Room on a file system: bytes and inodes, free to this account and in all.
 
     A file system that counts no inodes has 0 of them in all.
@@ -30,8 +29,7 @@ class Space:
     inodes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(NamedTuple):
     """What a staging directory can do.
 
     Attributes:

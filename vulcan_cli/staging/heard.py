@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from vulcan_cli.staging.records import RecordError, seconds_of, whole_of
 
@@ -11,8 +11,7 @@ HOUR_S = 3600.0
 """The window of the repo's own limit, and so how long what it said of it is believed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(NamedTuple):
     """What a refusal for too many commits said.
 
     Attributes:
@@ -41,7 +40,7 @@ class Heard:
 
     def as_record(self) -> dict[str, object]:
         """The inverse of `parse_heard`."""
-        return asdict(self)
+        return self._asdict()
 
 
 def parse_heard(record: Mapping[str, object], now: float) -> Heard | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import polars as pl
 
@@ -49,8 +49,7 @@ class StagedShard:
     where: str = "pending"
 
 
-@dataclass(frozen=True, slots=True)
-class Intake:
+class Intake(NamedTuple):
     """What became of a call.
 
     Attributes:
@@ -118,8 +117,7 @@ def validate(
     return validated.intake([_would_be(area, shard) for shard in validated.shards])
 
 
-@dataclass(frozen=True, slots=True)
-class _Validated:
+class _Validated(NamedTuple):
     """Inputs of which nothing is wrong."""
 
     shards: tuple[Shard, ...]
@@ -164,7 +162,7 @@ def _prepared(found: pl.DataFrame | Given, run: Run, now: datetime) -> Prepared:
 
 
 def _of(name: str, problem: Problem) -> Problem:
-    return replace(problem, source=problem.source or name)
+    return problem._replace(source=problem.source or name)
 
 
 def _staged(area: StagingArea, shard: Shard, published: Published) -> StagedShard:

@@ -6,7 +6,7 @@ A sync that finds one asks the repo what became of it.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from vulcan_cli.errors import BadShard, NotSetUp
 from vulcan_cli.files import is_temporary
@@ -27,8 +27,7 @@ _LIMIT = 1 << 26
 _BATCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class JournalShard:
+class JournalShard(NamedTuple):
     """A shard of a batch.
 
     Attributes:
@@ -48,8 +47,7 @@ class JournalShard:
     geometry_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRecord:
+class BatchRecord(NamedTuple):
     """A commit in flight.
 
     Attributes:
@@ -96,7 +94,9 @@ class Journal:
             self._area.folder(PRIVATE, self._folder, create=True) as folder,
             disk_trouble(folder.path),
         ):
-            folder.replace(f"{record.batch}.json", render_record(asdict(record)))
+            shards = [shard._asdict() for shard in record.shards]
+            told = render_record({**record._asdict(), "shards": shards})
+            folder.replace(f"{record.batch}.json", told)
 
     def pending(self) -> list[BatchRecord]:
         """The records of commits that nobody settled, oldest first.

@@ -11,9 +11,8 @@ import os
 import secrets
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
 from vulcan_cli.files import Folder
@@ -25,8 +24,7 @@ LEASE_NAME = "sync.lease"
 _LIMIT = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """Who holds the lock, as its lease says; the texts are as hostile as any file's.
 
     Attributes:
@@ -94,8 +92,7 @@ class Owner:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """A lease as it was read.
 
     Attributes:

@@ -7,7 +7,7 @@ import mmap
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from vulcan_cli.errors import BadShard, NotSetUp
 from vulcan_cli.staging.area import PRIVATE, StagingArea, disk_trouble
@@ -31,8 +31,7 @@ _PLACE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
+class LedgerEntry(NamedTuple):
     """A shard that the repo named with this SHA-256 when it was asked.
 
     Attributes:
@@ -72,7 +71,7 @@ class Ledger:
         Raises:
             DiskTrouble: They cannot be written. A part of them may stand there.
         """
-        lines = b"".join(json.dumps(asdict(entry)).encode() + b"\n" for entry in entries)
+        lines = b"".join(json.dumps(entry._asdict()).encode() + b"\n" for entry in entries)
         with self._area.folder(PRIVATE, create=True) as folder, disk_trouble(folder.path):
             if lines:
                 folder.append(LEDGER_NAME, lines)

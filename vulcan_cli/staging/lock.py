@@ -15,7 +15,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Self
 
 from vulcan_cli.errors import LeaseLost, SyncAtWork
@@ -191,7 +190,7 @@ class SyncLock:
 
     def _text(self, beat: int) -> bytes:
         # Of constant length, so that a beat is one write in place and no old tail is left.
-        return render_record({"beat": f"{beat:0{_BEAT_DIGITS}}", **asdict(self._owner)}, indent=1)
+        return render_record({"beat": f"{beat:0{_BEAT_DIGITS}}", **self._owner._asdict()}, indent=1)
 
     def _beat(self) -> None:
         """Change our lease in place. Were it taken, that changes a file nobody reads any more."""

@@ -12,8 +12,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from vulcan_cli.errors import BadShard, DiskTrouble
 from vulcan_cli.files import Folder, Identity, sha256_of
@@ -26,8 +25,7 @@ name is taken there by other content; `gone`: nothing of that name here; `stays`
 refuses. In the last three nothing changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """Which bytes the repo confirmed, and which file they were read from.
 
     Attributes:
@@ -39,8 +37,7 @@ class Sent:
     identity: Identity
 
 
-@dataclass(frozen=True, slots=True)
-class Moving:
+class Moving(NamedTuple):
     """A shard to move.
 
     Attributes:
@@ -52,8 +49,7 @@ class Moving:
     sent: Sent | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(NamedTuple):
     """What became of a shard that was to move.
 
     Attributes:

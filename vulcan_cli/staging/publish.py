@@ -12,9 +12,8 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, Self
+from typing import BinaryIO, Literal, NamedTuple, Self
 
 from vulcan_cli.errors import BadShard, Conflict, DiskTrouble, InputRefused, Problem, TryLater
 from vulcan_cli.files import Folder, Identity, path_of, sha256_of
@@ -49,8 +48,7 @@ DigestOf = Callable[[Path], str | None]
 """Computes a shard's content digest from its rows; None where the file is no shard."""
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(NamedTuple):
     """What became of a shard.
 
     Attributes:
@@ -72,8 +70,7 @@ class Published:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Prepared(NamedTuple):
     path_in_repo: str
     name: str
     digest: str

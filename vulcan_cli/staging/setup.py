@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from vulcan_cli.errors import DiskTrouble, NotSetUp, UsageError
 from vulcan_cli.staging.area import SHARED_MODES, STATES, StagingArea, disk_trouble
@@ -16,8 +16,7 @@ _HARMLESS = {"lost+found", ".snapshot", ".snapshots", ".zfs", "vulcan.toml"}
 _SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(NamedTuple):
     """A folder whose permissions were changed.
 
     Attributes:
@@ -31,8 +30,7 @@ class Changed:
     group: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Founded:
+class Founded(NamedTuple):
     """What was done for a staging directory.
 
     Attributes:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vulcan_cli.errors import InputRefused, Problem
 from vulcan_cli.files import Folder
@@ -25,8 +24,7 @@ Work = Callable[[Sequence[tuple[str, Read]]], Intake]
 """Stages inputs, or only validates them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sorted:
+class Sorted(NamedTuple):
     """What became of a batch.
 
     Attributes:
@@ -57,7 +55,7 @@ def stage_good(rows: Rows, work: Work, name: str) -> Sorted:
             intake = work([(name, partial(rows.frame, good))])
         except InputRefused as refusal:
             named = {each.row - 1 for each in refusal.problems if each.row is not None}
-            found = [replace(each, source=name) for each in refusal.problems]
+            found = [each._replace(source=name) for each in refusal.problems]
             problems += [_in_stream(each, rows, good) for each in found]
         else:
             bad = sorted(set(everything).difference(good))
@@ -93,4 +91,4 @@ def _in_stream(problem: Problem, rows: Rows, good: Sequence[int]) -> Problem:
     """A problem with its row's number in the whole stream."""
     if problem.row is None:
         return problem
-    return replace(problem, row=rows.first + good[problem.row - 1])
+    return problem._replace(row=rows.first + good[problem.row - 1])

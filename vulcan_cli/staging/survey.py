@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from vulcan_cli.staging.area import STATES, Counts, StagingArea, State
 from vulcan_cli.staging.aside import count_aside
 from vulcan_cli.staging.lease import Owner, has_lease, read_owner
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(NamedTuple):
     """How things stand.
 
     Attributes:

@@ -12,9 +12,8 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -50,8 +49,7 @@ _MOST_THREADS = 4
 _FEW = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """A shard that may be published. Close it when it was sent.
 
     Attributes:
@@ -84,8 +82,7 @@ class Checked:
         os.close(self.fd)
 
 
-@dataclass(frozen=True, slots=True)
-class NotChecked:
+class NotChecked(NamedTuple):
     """An entry that is not published in this run.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vulcan_cli.dataset.card import README, About, card
 from vulcan_cli.dataset.repo_catalog import (
@@ -25,8 +25,7 @@ from vulcan_cli.sync.readme import card_to_push
 from vulcan_cli.sync.send import Change, Sent, send
 
 
-@dataclass(frozen=True, slots=True)
-class PushedCard:
+class PushedCard(NamedTuple):
     """What became of a card.
 
     Attributes:

@@ -11,9 +11,8 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vulcan_cli.dataset.card import README, About
 from vulcan_cli.dataset.split_card import split_card
@@ -34,8 +33,7 @@ LARGEST = 16 << 20
 _PART = re.compile(r"\w+(\.\w+)*-\d{5}-of-\d{5}\.parquet", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(NamedTuple):
     """A `split.json`.
 
     Attributes:

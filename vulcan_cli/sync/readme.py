@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from vulcan_cli.dataset.card import README, About, card
@@ -27,8 +27,7 @@ LARGEST = 4 << 20
 _OF_A_CARD = re.compile(r"\breadme\b|\byaml\b|\bcard\b|\bmetadata in\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class CardFile:
+class CardFile(NamedTuple):
     """A card to commit.
 
     Attributes:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from vulcan_cli.dataset.local_catalog import keep
 from vulcan_cli.errors import BadShard, Conflict, DiskTrouble, InputRefused, TemplateError
@@ -25,8 +25,7 @@ from vulcan_cli.vacua.geometry import SHARD_PATH, path_of_file_name
 from vulcan_cli.vacua.shard import digest_of_rows
 
 
-@dataclass(frozen=True, slots=True)
-class Retried:
+class Retried(NamedTuple):
     """A shard that failed, and what became of it.
 
     Attributes:
@@ -160,7 +159,7 @@ def _under_a_new_name(area: StagingArea, aside: Aside) -> Retried:
     with area.folder(PRIVATE, aside.heap) as folder, disk_trouble(aside.path):
         folder.remove(aside.id)
     forget_aside(area, aside)
-    return replace(_told(aside, "moved"), new_path=shard.path_in_repo)
+    return _told(aside, "moved")._replace(new_path=shard.path_in_repo)
 
 
 def _told(aside: Aside, outcome: Outcome | None) -> Retried:

@@ -6,7 +6,6 @@ Each open pull request of ours has a record in `_vulcan/review/`, of the same fo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from vulcan_cli.hub.repo import PullRequestStatus, Repo
 from vulcan_cli.staging.area import StagingArea
@@ -49,14 +48,14 @@ class Reviews:
             created=now,
         )
         others = [each for each in record.shards if each not in set(shards)]
-        self._journal.open(replace(record, shards=(*others, *shards)))
+        self._journal.open(record._replace(shards=(*others, *shards)))
 
     def keep(self, record: BatchRecord, shards: Sequence[JournalShard]) -> None:
         """Let these shards of a record wait on, and no others."""
         if not shards:
             self._journal.close(record.batch)
         elif tuple(shards) != record.shards:
-            self._journal.open(replace(record, shards=tuple(shards)))
+            self._journal.open(record._replace(shards=tuple(shards)))
 
     def is_open(self, record: BatchRecord) -> bool:
         """Whether the pull request may still be merged.

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from vulcan_cli.errors import InputRefused, Problem, RepoRefuses, TryLater
 from vulcan_cli.hub import repo as hub
@@ -20,8 +19,7 @@ from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.timing import Clock
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What a commit is to do.
 
     Attributes:
@@ -35,8 +33,7 @@ class Change:
     bad_input: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """What was done.
 
     Attributes:

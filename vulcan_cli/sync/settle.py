@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vulcan_cli.errors import BadShard, Denied, DiskTrouble, RepoMissing, RepoRefuses
 from vulcan_cli.files import Identity, sha256_of
@@ -26,8 +26,7 @@ _NOWHERE = Identity(0, 0)
 _LOG = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Sorted:
+class Sorted(NamedTuple):
     """Shards by what the repo says of their paths: this content, none, or another."""
 
     landed: tuple[JournalShard, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vulcan_cli.dataset.local_catalog import keep
 from vulcan_cli.errors import DiskTrouble, UsageError
@@ -15,8 +15,7 @@ from vulcan_cli.staging.moves import remove_confirmed
 from vulcan_cli.sync.plan import batches
 
 
-@dataclass(frozen=True, slots=True)
-class Trimmed:
+class Trimmed(NamedTuple):
     """A shard that was due, and what became of it.
 
     Attributes:
@@ -31,8 +30,7 @@ class Trimmed:
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(NamedTuple):
     entry: Entry
     size: int
     confirmed_at: float

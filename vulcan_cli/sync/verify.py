@@ -9,9 +9,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -39,8 +38,7 @@ _GONE = {errno.ENOENT, errno.ESTALE}
 _KEYS = ("geometry_id", "flux")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """Something that is not as it should be.
 
     Attributes:
@@ -56,8 +54,7 @@ class Finding:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """What was found.
 
     Attributes:
@@ -118,8 +115,7 @@ def verify(
     return verifier.result()
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
+class _Content(NamedTuple):
     sha256: str
     size: int
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 
@@ -30,8 +30,7 @@ _FALSE = ("false", "False", "FALSE", "0")
 _BRACKETS = (("[", "]"), ("(", ")"), ("{", "}"))
 
 
-@dataclass(frozen=True, slots=True)
-class Cast:
+class Cast(NamedTuple):
     """A column after its cast.
 
     Attributes:
@@ -73,8 +72,7 @@ def spelt_out(series: pl.Series) -> pl.Series:
     return series if series.dtype == dtype else series.cast(dtype)
 
 
-@dataclass(frozen=True, slots=True)
-class Flat:
+class Flat(NamedTuple):
     """A column of lists and the cells in them.
 
     Attributes:

@@ -173,7 +173,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _of_source(problem: Problem, name: str) -> Problem:
-    return replace(problem, source=name)
+    return problem._replace(source=name)
 
 
 def _given_npz(file: IO[bytes]) -> Given:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from vulcan_cli.vacua.chunks import Chunk, chunks_in
@@ -55,8 +54,7 @@ MOST_PAGES = 1_000_000
 _MOST_LONG_HEADERS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Unpacked:
+class Unpacked(NamedTuple):
     """What a file unpacks to.
 
     Attributes:

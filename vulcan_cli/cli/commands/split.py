@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -355,7 +355,7 @@ def _tell_assignments(view: SplitView, out: Output) -> None:
     assigned = view.assigned()
     found = shares(assigned, view.splits)
     if out.as_json:
-        out.json({"geometries": assigned.to_dicts(), "splits": [asdict(each) for each in found]})
+        out.json({"geometries": assigned.to_dicts(), "splits": [each._asdict() for each in found]})
     else:
         out.line("geometry_id\tsplit\tn_rows")
         out.lines("\t".join(map(str, row)) for row in assigned.iter_rows())

@@ -7,7 +7,6 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from io import UnsupportedOperation
@@ -247,7 +246,7 @@ def _geometry(text: str | None) -> tuple[Geometry | None, tuple[Problem, ...]]:
     if text is None:
         return None, ()
     geometry, problems = attempted(lambda: Geometry.parse(text))
-    return geometry, tuple(replace(problem, source="--geometry") for problem in problems)
+    return geometry, tuple(problem._replace(source="--geometry") for problem in problems)
 
 
 def _format(text: str) -> Format:
