@@ -22,6 +22,7 @@ from tests.sync_support import (
     by_name,
     name_of,
     path_of,
+    put_bytes,
     put_many,
     rows,
     shard_bytes,
@@ -128,6 +129,28 @@ def test_one_shard_of_ours_takes_three_requests_and_no_other_is_touched(
     again = Requests(hub)
     assert collected(ask(hub_place.open(), run_id=("run017",))).height == 3
     assert again.told == OURS_ALONE[:1]
+
+
+ODD = {
+    "exact": pl.Series(["1.50"] * 3).cast(pl.Decimal(20, 2)),
+    "pair": pl.Series([[1.0, 2.0]] * 3, dtype=pl.Array(pl.Float64, 2)),
+    "solver": pl.Series([{"name": "n", "steps": [1, 2]}] * 3),
+}
+"""Columns of types that have types inside, of three rows."""
+
+
+def test_columns_of_any_type_cost_no_further_request(
+    area: StagingArea, hub_place: Place, hub: LocalHub
+) -> None:
+    for number in range(3):
+        name = f"run{number:03d}"
+        put_bytes(area, name_of(name), shard_bytes(name, number, **ODD))
+    assert run(area, hub_place.open()).errors == []
+    requests = Requests(hub)
+    found = ask(hub_place.open(), run_id=("run001",))
+    assert requests.told == OURS_ALONE
+    assert collected(found).select(list(ODD)).equals(pl.DataFrame(ODD))
+    assert requests.told == [*OURS_ALONE, ("GET", "shard", 200)]
 
 
 def test_with_many_shards_a_base_is_kept_beside_the_head(

@@ -15,9 +15,9 @@ from typing import Any
 
 import polars as pl
 
+from vulcan_cli.dataset import dtypes
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog
 from vulcan_cli.dataset.footers import MEASURED
-from vulcan_cli.vacua import arrow_ipc
 from vulcan_cli.vacua.geometry import ABSENT, KEYS, LARGEST_KEY, SHARD_PATH, geometry_id_of
 
 VERSION = 1
@@ -41,17 +41,6 @@ _STORED: dict[str, pl.DataType] = {
     SCHEMA: pl.UInt32(),
 }
 _DIGITS = 6
-
-_SIMPLE: dict[str, pl.DataType] = {
-    str(dtype): dtype
-    for dtype in (
-        *(pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64(), pl.Int128()),
-        *(pl.UInt8(), pl.UInt16(), pl.UInt32(), pl.UInt64()),
-        *(pl.Float32(), pl.Float64(), pl.Boolean(), pl.String(), pl.Binary()),
-        *(pl.Date(), pl.Time(), pl.Null()),
-    )
-}
-_UNITS = {"ms", "us", "ns"}
 
 
 def encode(catalog: Catalog, header: Mapping[str, Any]) -> bytes:
@@ -175,7 +164,7 @@ def _schema_numbers(catalog: Catalog) -> tuple[pl.Series, list[Any]]:
     numbers: list[int | None] = []
     spelled: list[Any] = []
     for number, schema in enumerate(catalog.schemas):
-        words = [[name, _spell(dtype)] for name, dtype in schema.items()]
+        words = [[name, dtypes.spell(dtype)] for name, dtype in schema.items()]
         tellable = number in used and all(word is not None for _, word in words)
         numbers.append(len(spelled) if tellable else None)
         if tellable:
@@ -183,43 +172,8 @@ def _schema_numbers(catalog: Catalog) -> tuple[pl.Series, list[Any]]:
     return pl.Series(numbers, dtype=pl.UInt32), spelled
 
 
-def _spell(dtype: pl.DataType) -> object:
-    """A type as JSON; None for one that we do not spell."""
-    if str(dtype) in _SIMPLE:
-        return str(dtype)
-    if isinstance(dtype, pl.Datetime):
-        return ["Datetime", dtype.time_unit, dtype.time_zone]
-    if isinstance(dtype, pl.Duration):
-        return ["Duration", dtype.time_unit]
-    if isinstance(dtype, pl.List):
-        inner = _spell(arrow_ipc.inner(dtype))
-        return None if inner is None else ["List", inner]
-    return None
-
-
 def _schema(words: Sequence[Any]) -> pl.Schema:
-    pairs = [(name, _dtype(word)) for name, word in words]
+    pairs = [(name, dtypes.read(word)) for name, word in words]
     if any(not isinstance(name, str) for name, _ in pairs) or len(dict(pairs)) < len(pairs):
         raise ValueError("a schema in it cannot be")
     return pl.Schema(pairs)
-
-
-def _dtype(word: Any) -> pl.DataType:  # noqa: ANN401 (JSON of a stranger)
-    """The type that `_spell` spelled.
-
-    Raises:
-        ValueError, TypeError, KeyError: It spelled none.
-    """
-    if isinstance(word, str):
-        return _SIMPLE[word]
-    kind, *more = word
-    if kind == "List":
-        (inner,) = more
-        return pl.List(_dtype(inner))
-    if more[0] not in _UNITS:
-        raise ValueError("a schema in it cannot be")
-    if kind == "Duration":
-        return pl.Duration(more[0])
-    if kind != "Datetime" or not (more[1] is None or isinstance(more[1], str)):
-        raise ValueError("a schema in it cannot be")
-    return pl.Datetime(more[0], more[1])

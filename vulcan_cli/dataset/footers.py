@@ -23,10 +23,11 @@ from typing import NamedTuple
 import polars as pl
 
 from vulcan_cli.dataset.bounds import BoundsReader
+from vulcan_cli.dataset.dtypes import check_held
 from vulcan_cli.dataset.said import Said, quick, thorough
 from vulcan_cli.errors import BadShard
 from vulcan_cli.files import open_regular
-from vulcan_cli.vacua import arrow_ipc, shard
+from vulcan_cli.vacua import shard
 from vulcan_cli.vacua.nesting import check_nesting, end_of_schema
 from vulcan_cli.vacua.schema import DTYPES
 from vulcan_cli.vacua.tail import footer_length as length_in
@@ -53,9 +54,6 @@ CODES: dict[pl.DataType, str] = {pl.Float64(): "d", pl.Int32(): "i", pl.Boolean(
 _TAIL = 32 * 1024
 # What fits the catalog's column.
 _MOST_ROWS = 2**63 - 1
-
-# Digits of a decimal number in Polars.
-_MOST_DIGITS = 38
 
 # Files that are read at once, and how many a thread takes at a time.
 _AT_ONCE = 8
@@ -168,7 +166,7 @@ class FooterReader:
         check_nesting(tail)
         schema = pl.Schema(pl.read_parquet_schema(BytesIO(tail)))
         for dtype in schema.values():
-            _check_held(dtype)
+            check_held(dtype)
         if schema not in self.schemas:
             self.schemas.append(schema)
             self._trusted.append(
@@ -178,19 +176,6 @@ class FooterReader:
             )
         number = self._beginnings[beginning] = self.schemas.index(schema)
         return beginning, number
-
-
-def _check_held(dtype: pl.DataType) -> None:
-    """Raise ValueError for a type that Polars names and cannot hold: it panics at every use."""
-    if isinstance(dtype, pl.Decimal) and dtype.precision > _MOST_DIGITS:
-        raise ValueError("a decimal number of more digits")
-    if isinstance(dtype, pl.List | pl.Array):
-        _check_held(arrow_ipc.inner(dtype))
-    if isinstance(dtype, pl.Struct):
-        if len({field.name for field in dtype.fields}) < len(dtype.fields):
-            raise ValueError("two fields of one name")
-        for field in dtype.fields:
-            _check_held(arrow_ipc.instance(field.dtype))
 
 
 def _tails(paths: Sequence[Path]) -> Iterator[_Tail | BadShard]:
