@@ -125,6 +125,28 @@ def list_bomb(shard: bytes) -> bytes:
     return rewritten(shard, with_column("many", pa.ListArray.from_arrays(offsets, zeros)))
 
 
+def array_bomb(shard: bytes) -> bytes:
+    """Three nulls that each stand for so many numbers, as all arrays of a column are as long."""
+    return rewritten(shard, with_column("many", _nulls(3, 9_000_000)))
+
+
+def array_bomb_in_lists(shard: bytes) -> bytes:
+    """A list of a thousand such nulls."""
+    offsets = pa.array([0, 1000, 1000, 1000], pa.int32())
+    cells = pa.ListArray.from_arrays(offsets, _nulls(1000, 9_000))
+    return rewritten(shard, with_column("many", cells))
+
+
+def _nulls(count: int, size: int) -> pa.Array:
+    """Null arrays of a fixed size."""
+    kind = pa.list_(pa.float64(), size)
+    is_there = pa.py_buffer(bytes(count // 8 + 1))
+    values = pa.nulls(count * size, pa.float64())
+    return pa.FixedSizeListArray.from_buffers(
+        kind, count, [is_there], null_count=count, children=[values]
+    )
+
+
 def negative_page(shard: bytes) -> bytes:
     """A shard of which a page says that it holds -64 values: Polars makes room for 2^64 of them."""
     column = pq.read_metadata(BytesIO(shard)).row_group(0).column(3)

@@ -348,6 +348,25 @@ def test_other_integers_are_refused(text: str) -> None:
         parse_integers([text])
 
 
+def test_arrays_that_a_shard_lacks_are_lists_as_their_nulls_would_take_their_room(
+    tmp_path: Path,
+) -> None:
+    pairs = pl.Series([[1.0, 2.0], [3.0, 4.0]], dtype=pl.Array(pl.Float64, 2))
+    inside = pl.Series([{"pair": [1, 2]}, None], dtype=pl.Struct({"pair": pl.Array(pl.Int8, 2)}))
+    with_them = put(tmp_path, vacua(2, pairs=pairs, inside=inside), "a", h11=3, h12=2)
+    without = put(tmp_path, vacua(1), "b", h11=3, h12=2)
+
+    alone = ask(Catalog.read([with_them])).select("pairs", "inside")
+    both = ask(Catalog.read([with_them, without])).select("pairs", "inside")
+
+    lists = pl.Schema(
+        {"pairs": pl.List(pl.Float64), "inside": pl.Struct({"pair": pl.List(pl.Int8)})}
+    )
+    assert_frame_equal(alone, pl.DataFrame([pairs.alias("pairs"), inside.alias("inside")]))
+    nulls = pl.DataFrame({"pairs": [None], "inside": [None]}, schema=lists)
+    assert_frame_equal(both, pl.concat([alone.cast(lists), nulls]))
+
+
 def test_an_empty_range_is_refused() -> None:
     with pytest.raises(UsageError, match=r"^the range 7\.\.3 is empty: the lower end comes first$"):
         parse_integers(["7..3"])

@@ -21,6 +21,8 @@ import pytest
 
 from tests.hostile_parquet import (
     WIDE,
+    array_bomb,
+    array_bomb_in_lists,
     bomb,
     deep_arrow_schema,
     deep_schema,
@@ -304,6 +306,11 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a bomb of beginnings": (lambda: prefix_bomb(GOOD), "it would unpack to 100656525 bytes"),
     "a bomb in lists": (lambda: list_bomb(GOOD), "it would unpack to 72000587 bytes"),
+    "a bomb of arrays": (lambda: array_bomb(GOOD), "it would unpack to 216000420 bytes"),
+    "a bomb of arrays in lists": (
+        lambda: array_bomb_in_lists(GOOD),
+        "it would unpack to 72144420 bytes",
+    ),
     "a page of a negative length": (
         lambda: negative_page(GOOD),
         "unreadable as parquet: a negative number in the header of a page",
@@ -396,6 +403,26 @@ def test_rows_that_the_peer_takes_are_published(
 ) -> None:
     """`stage` refuses such rows, but another program may have its reasons for them."""
     put_bytes(area, BAD, rewritten(GOOD, with_column(name, cells)))
+    assert isinstance(checked(area), Checked)
+
+
+NESTED = pa.struct(
+    {
+        "arrays": pa.list_(pa.list_(pa.int8(), 3), 2),
+        "lists": pa.list_(pa.struct({"pair": pa.list_(pa.string(), 2)})),
+        "map": pa.map_(pa.string(), pa.float64()),
+    }
+)
+
+
+def test_arrays_lists_and_maps_in_several_row_groups_are_published(area: StagingArea) -> None:
+    cell = {
+        "arrays": [[1, 2, 3], [4, 5, 6]],
+        "lists": [{"pair": ["a", "b"]}],
+        "map": [("a", 1.0)],
+    }
+    change = with_column("more", pa.array([cell, cell, cell], NESTED))
+    put_bytes(area, BAD, rewritten(GOOD, change, row_group_size=1))
     assert isinstance(checked(area), Checked)
 
 

@@ -51,7 +51,8 @@ def unite(
     """As `union`, with the columns that clash told apart.
 
     Numbers of several types become the narrowest that holds all their values exactly; a column of
-    nulls takes any type.
+    nulls takes any type. Arrays that some shard lacks become lists: its nulls would take the room
+    of all their values.
 
     Args:
         schemas: A shard's name to its columns.
@@ -70,12 +71,27 @@ def unite(
                 pairs.setdefault(name, [held, here])
             elif wider != held[0]:
                 found[name] = wider, shard
+    for name, (dtype, shard) in found.items():
+        if not all(name in schema for schema in schemas.values()):
+            found[name] = _listed(dtype), shard
     names = [name for name in in_order(sorted(found)) if name not in pairs]
     clashes = {
         name: ColumnClash(name, [dtype for dtype, _ in pair], [shard for _, shard in pair], names)
         for name, pair in sorted(pairs.items())
     }
     return pl.Schema({name: found[name][0] for name in names}), clashes
+
+
+def _listed(dtype: pl.DataType) -> pl.DataType:
+    """A type with lists in place of arrays."""
+    match dtype:
+        case pl.List() | pl.Array():
+            return pl.List(_listed(arrow_ipc.inner(dtype)))
+        case pl.Struct():
+            inner = {each.name: _listed(arrow_ipc.instance(each.dtype)) for each in dtype.fields}
+            return pl.Struct(inner)
+        case _:
+            return dtype
 
 
 def _wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
 
 import pyarrow as pa
 
 Wanted: TypeAlias = Callable[[pa.DataType], bool]
 """Whether values of a type are looked for."""
+
+
+class Span(NamedTuple):
+    """How many values of a leaf a null stands for: those of an array of a fixed size are all made.
+
+    Attributes:
+        of_row: In a null row, by the arrays above the uppermost list.
+        of_entry: In a null entry of a list, by the arrays below that; 0 where no list is.
+    """
+
+    of_row: int
+    of_entry: int
 
 
 def holds(kind: pa.DataType, wanted: Wanted) -> bool:
@@ -63,3 +76,25 @@ def leaves(cells: pa.Array, wanted: Wanted) -> Iterator[pa.Array]:
         yield from leaves(cells.flatten(), wanted)
     elif wanted(kind):
         yield cells
+
+
+@lru_cache(maxsize=64)
+def spans(serialized: bytes) -> tuple[Span, ...]:
+    """The spans of all leaves of a schema, as Arrow serializes it, in their order."""
+    schema = pa.ipc.read_schema(pa.BufferReader(serialized))
+    return tuple(span for field in schema for span in _spans(field.type, Span(1, 0)))
+
+
+def _spans(kind: pa.DataType, above: Span) -> Iterator[Span]:
+    if isinstance(kind, pa.BaseExtensionType):
+        yield from _spans(kind.storage_type, above)
+        return
+    if pa.types.is_fixed_size_list(kind):
+        of_row = above.of_row if above.of_entry else above.of_row * kind.list_size
+        above = Span(of_row, above.of_entry * kind.list_size)
+    elif pa.types.is_nested(kind) and not pa.types.is_struct(kind):
+        above = above._replace(of_entry=max(1, above.of_entry))
+    if not kind.num_fields:
+        yield above
+    for number in range(kind.num_fields):
+        yield from _spans(kind.field(number).type, above)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from vulcan_cli.vacua.arrow_leaves import spans
 from vulcan_cli.vacua.chunks import Chunk, chunks_in
 from vulcan_cli.vacua.thrift import STRUCT, skip, varint
 
@@ -82,8 +83,8 @@ def unpacked(
     """Look at every page's header.
 
     Args:
-        metadata: The file's footer, parsed; asked for nothing but the schema, because what pyarrow
-            thinks of a column chunk that contradicts the schema ends the process.
+        metadata: The file's footer, parsed; asked for nothing but rows and schema, because what
+            pyarrow thinks of a column chunk that contradicts the schema ends the process.
         footer: Its bytes.
         source: The bytes of the file.
         size: Their number.
@@ -94,18 +95,23 @@ def unpacked(
     """
     walk = _Walk(source, size)
     chunks = chunks_in(footer)
-    if chunks and not metadata.num_columns:
+    above = spans(metadata.schema.to_arrow_schema().remove_metadata().serialize().to_pybytes())
+    if len(above) != metadata.num_columns or (chunks and not above):
         raise ValueError("unreadable as parquet: more columns than its schema has")
+    in_arrays = 0
     for place, chunk in enumerate(chunks):
         # By its place: so readers find it, whatever it calls itself.
-        number = place % metadata.num_columns
+        group, number = divmod(place, metadata.num_columns)
         if columns is not None and not _is_of(metadata.schema.column(number).path, columns):
             continue
         width = _WIDTHS.get(chunk.kind)
         if chunk.kind == _FIXED:
             width = metadata.schema.column(number).length
         walk.chunk(chunk, width)
-    return Unpacked(walk.unpacked, walk.repeated)
+        of_row, of_entry = above[number]
+        most = chunk.values * of_entry or metadata.row_group(group).num_rows * of_row
+        in_arrays += most * (width or _TEXT)
+    return Unpacked(max(walk.unpacked, in_arrays), walk.repeated)
 
 
 def _is_of(path: str, columns: Collection[str]) -> bool:
