@@ -58,10 +58,11 @@ def conform(
 
 def with_constants(frame: pl.DataFrame, values: Mapping[str, object]) -> pl.DataFrame:
     """A frame and more known columns, each with one value in every row; all in their order."""
-    return frame.select_seq(
-        pl.lit(values[name]).cast(DTYPES[name]).alias(name) if name in values else pl.col(name)
-        for name in in_order([*frame.columns, *values])
-    )
+    columns = {series.name: series for series in frame}
+    for name, value in values.items():
+        cell = pl.Series(name, [value], DTYPES[name])
+        columns[name] = cell.new_from_index(0, frame.height)
+    return pl.DataFrame([columns[name] for name in in_order(columns)])
 
 
 def list_lengths(shard: pl.DataFrame) -> pl.DataFrame:
