@@ -27,28 +27,13 @@ _SIMPLE: dict[str, pl.DataType] = {
 }
 
 
-def spell(dtype: pl.DataType) -> object:  # noqa: PLR0911  (a case a type)
-    """A type as JSON; None for one that no file holds."""
-    match dtype:
-        case pl.Datetime():
-            return ["Datetime", dtype.time_unit, dtype.time_zone]
-        case pl.Duration():
-            return ["Duration", dtype.time_unit]
-        case pl.Decimal():
-            return ["Decimal", dtype.precision, dtype.scale]
-        case pl.Enum():
-            return ["Enum", dtype.categories.to_list()]
-        case pl.List():
-            inner = spell(arrow_ipc.inner(dtype))
-            return None if inner is None else ["List", inner]
-        case pl.Array():
-            inner = spell(arrow_ipc.inner(dtype))
-            return None if inner is None else ["Array", inner, dtype.shape[0]]
-        case pl.Struct():
-            fields = [[each.name, spell(arrow_ipc.instance(each.dtype))] for each in dtype.fields]
-            return None if any(word is None for _, word in fields) else ["Struct", fields]
-        case _:
-            return str(dtype) if str(dtype) in _SIMPLE else None
+def spell(dtype: pl.DataType) -> object:
+    """A type as JSON; None for one that `read` would not give back."""
+    word = _word(dtype)
+    try:
+        return word if read(word) == dtype else None
+    except ValueError:
+        return None
 
 
 def read(word: object) -> pl.DataType:
@@ -82,6 +67,27 @@ def check_held(dtype: pl.DataType) -> None:
                 raise ValueError("two fields of one name")
             for field in dtype.fields:
                 check_held(arrow_ipc.instance(field.dtype))
+
+
+def _word(dtype: pl.DataType) -> object:  # noqa: PLR0911  (a case a type)
+    match dtype:
+        case pl.Datetime():
+            return ["Datetime", dtype.time_unit, dtype.time_zone]
+        case pl.Duration():
+            return ["Duration", dtype.time_unit]
+        case pl.Decimal():
+            return ["Decimal", dtype.precision, dtype.scale]
+        case pl.Enum():
+            return ["Enum", dtype.categories.to_list()]
+        case pl.List():
+            return ["List", _word(arrow_ipc.inner(dtype))]
+        case pl.Array():
+            return ["Array", _word(arrow_ipc.inner(dtype)), dtype.shape[0]]
+        case pl.Struct():
+            inner = {each.name: arrow_ipc.instance(each.dtype) for each in dtype.fields}
+            return ["Struct", [[name, _word(of)] for name, of in inner.items()]]
+        case _:
+            return str(dtype)
 
 
 def _read(word: object, levels: int) -> pl.DataType:  # noqa: C901, PLR0911  (a case a type)
