@@ -406,6 +406,22 @@ def test_a_shard_that_fails_while_read_is_left_out_and_told(
         assert asked.bad[0].reason == "it is gone since it was listed"
 
 
+def test_shards_that_fail_are_told_in_their_order_whichever_failed_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "_BATCH_FILES", 1)
+    sources = [put(tmp_path, vacua(1), f"run{n:02}", h11=3, h12=2) for n in range(40)]
+    catalog = Catalog.read(sources)
+    for number, source in enumerate(sources):
+        # A file that is gone fails sooner than one that is damaged.
+        cut(source.file) if number % 2 else source.file.unlink()
+
+    asked = query(catalog, Filters())
+    assert asked.rows.collect().height == 0
+
+    assert [bad.path for bad in asked.bad] == [source.file for source in sources]
+
+
 def test_bad_shards_of_the_catalog_are_told_too(tmp_path: Path) -> None:
     good = put(tmp_path, vacua(1), "a", h11=3, h12=2)
     bad = Source("h12_2/h11_3/bucket_3/run_b.parquet", tmp_path / "b", "synced")

@@ -53,7 +53,9 @@ class Query:
     @property
     def bad(self) -> tuple[BadShard, ...]:
         """Shards left out: at once those of the catalog; after reading, those that failed too."""
-        return (*self.shards.bad, *self._unreadable.values())
+        # Several are read at once, so the first that failed need not be the first in order.
+        failed = [self._unreadable[path] for path in sorted(self._unreadable)]
+        return (*self.shards.bad, *failed)
 
 
 def query(
