@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from vulcan_cli.dataset.catalog import Source
+from vulcan_cli.dataset.catalog import Catalog, Source
+from vulcan_cli.dataset.filters import Filters
+from vulcan_cli.dataset.query import query
 from vulcan_cli.vacua.geometry import Geometry, file_name, path_of_file_name
 from vulcan_cli.vacua.prepare import Run, prepare
 
@@ -57,3 +60,16 @@ def listed(folder: Path, state: str = "synced") -> Iterator[Source]:
 def footer_of(data: bytes) -> bytes:
     """The footer of a parquet file, with its length and magic number."""
     return data[-int.from_bytes(data[-8:-4], "little") - 8 :]
+
+
+PEERS = Catalog.read(
+    source for state in ("pending", "synced") for source in listed(STAGING / state)
+)
+"""Shards that the peer wrote."""
+
+WHOLE = pl.concat((pl.read_parquet(file) for file in PEERS.rows["file"]), how="diagonal")
+"""All their rows, in the order of their paths."""
+
+
+def ask(catalog: Catalog, **filters: Any) -> pl.DataFrame:
+    return query(catalog, Filters(**filters)).rows.collect(engine="streaming")

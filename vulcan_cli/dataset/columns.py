@@ -84,14 +84,9 @@ def unite(
 
 def _listed(dtype: pl.DataType) -> pl.DataType:
     """A type with lists in place of arrays."""
-    match dtype:
-        case pl.List() | pl.Array():
-            return pl.List(_listed(arrow_ipc.inner(dtype)))
-        case pl.Struct():
-            inner = {each.name: _listed(arrow_ipc.instance(each.dtype)) for each in dtype.fields}
-            return pl.Struct(inner)
-        case _:
-            return dtype
+    if isinstance(dtype, pl.Array):
+        dtype = pl.List(dtype.inner)
+    return arrow_ipc.with_inside(dtype, _listed)
 
 
 def _wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:

@@ -11,8 +11,6 @@ import polars as pl
 from vulcan_cli.vacua import arrow_ipc
 from vulcan_cli.vacua.nesting import MOST
 
-# Digits of a decimal number in Polars.
-_MOST_DIGITS = 38
 # An array of more is no column of vacua.
 _MOST_WIDE = 1 << 20
 
@@ -58,7 +56,8 @@ def check_held(dtype: pl.DataType) -> None:
     """
     match dtype:
         case pl.Decimal():
-            if not 0 <= dtype.scale <= dtype.precision <= _MOST_DIGITS or not dtype.precision:
+            precision, scale = dtype.precision, dtype.scale
+            if not precision or not 0 <= scale <= precision <= arrow_ipc.MOST_DIGITS:
                 raise ValueError("a decimal number without digits, or of too many")
         case pl.List() | pl.Array():
             check_held(arrow_ipc.inner(dtype))

@@ -10,12 +10,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vulcan_cli.vacua.arrow_ipc import check_zone
+from vulcan_cli.vacua.arrow_ipc import MOST_DIGITS, check_zone
 from vulcan_cli.vacua.arrow_leaves import holds, is_text, leaves
 from vulcan_cli.vacua.schema import DTYPES, IDENTITY, REQUIRED
-
-MOST_DIGITS = 38
-"""Digits of a decimal number in Polars, which ends in a panic over more."""
 
 _ERA_S = (-62_135_596_800, 253_402_300_799)
 _DAY = 86_400

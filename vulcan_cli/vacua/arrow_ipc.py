@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import polars as pl
@@ -20,6 +20,9 @@ from vulcan_cli.vacua.flatbuffer import Node, Scalar, Table, written
 
 KEY = "ARROW:schema"
 """Where parquet files keep their Arrow schema."""
+
+MOST_DIGITS = 38
+"""Digits of a decimal number in Polars, which ends in a panic over more."""
 
 _CONTINUATION = b"\xff\xff\xff\xff"
 _VERSION_5 = Scalar("h", 4)
@@ -71,6 +74,17 @@ def inner(dtype: pl.List | pl.Array) -> pl.DataType:
 def instance(dtype: PolarsDataType) -> pl.DataType:
     """A type as an instance: inside others, Polars keeps classes too."""
     return dtype() if isinstance(dtype, type) else dtype
+
+
+def with_inside(dtype: pl.DataType, change: Callable[[pl.DataType], pl.DataType]) -> pl.DataType:
+    """A type whose inside is changed: what is in a list or an array, or each field of a struct."""
+    if isinstance(dtype, pl.List):
+        return pl.List(change(inner(dtype)))
+    if isinstance(dtype, pl.Array):
+        return pl.Array(change(inner(dtype)), dtype.size)
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct({part.name: change(instance(part.dtype)) for part in dtype.fields})
+    return dtype
 
 
 @lru_cache(maxsize=64)

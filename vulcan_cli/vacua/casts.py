@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from vulcan_cli.vacua.arrow_ipc import inner, instance
+from vulcan_cli.vacua.arrow_ipc import with_inside
 
 _MOST_DIGITS = 15
 """Decimal text this short has a float of its own: no other text as short shares it."""
@@ -267,11 +267,6 @@ def _never(series: pl.Series) -> pl.Series:
 
 
 def _without_categories(dtype: pl.DataType) -> pl.DataType:
-    if isinstance(dtype, pl.List):
-        return pl.List(_without_categories(inner(dtype)))
-    if isinstance(dtype, pl.Array):
-        return pl.Array(_without_categories(inner(dtype)), dtype.size)
-    if isinstance(dtype, pl.Struct):
-        parts = {part.name: _without_categories(instance(part.dtype)) for part in dtype.fields}
-        return pl.Struct(parts)
-    return pl.String() if dtype in (pl.Categorical, pl.Enum) else dtype
+    if dtype in (pl.Categorical, pl.Enum):
+        return pl.String()
+    return with_inside(dtype, _without_categories)

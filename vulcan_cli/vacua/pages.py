@@ -59,7 +59,8 @@ class Unpacked(NamedTuple):
     """What a file unpacks to.
 
     Attributes:
-        size: Bytes of all values, without text that stands in dictionaries.
+        size: Bytes of all values, without text that stands in dictionaries; or, where that is more,
+            of all that nulls in arrays of a fixed size can stand for.
         repeated: Path of a column to the most that its text out of dictionaries can come to: if
             every row held the longest.
     """
@@ -96,7 +97,9 @@ def unpacked(
     walk = _Walk(source, size)
     chunks = chunks_in(footer)
     above = spans(metadata.schema.to_arrow_schema().remove_metadata().serialize().to_pybytes())
-    if len(above) != metadata.num_columns or (chunks and not above):
+    if len(above) != metadata.num_columns:
+        raise ValueError("unreadable as parquet: other columns in its two schemas")
+    if chunks and not above:
         raise ValueError("unreadable as parquet: more columns than its schema has")
     in_arrays = 0
     for place, chunk in enumerate(chunks):

@@ -1,0 +1,137 @@
+"""Reading many shards as one frame: batches, pieces, several at once, and shards that fail."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from tests.dataset_support import PEERS, WHOLE, ask, put, vacua
+from vulcan_cli.dataset import scan
+from vulcan_cli.dataset.catalog import Catalog
+from vulcan_cli.dataset.filters import Filters
+from vulcan_cli.dataset.query import query
+
+
+@pytest.mark.parametrize(("files", "pieces"), [(1, 1), (1, 3), (2, 3), (3, 10**6)])
+def test_batches_and_pieces_do_not_show(
+    monkeypatch: pytest.MonkeyPatch, files: int, pieces: int
+) -> None:
+    monkeypatch.setattr(scan, "_BATCH_FILES", files)
+    monkeypatch.setattr(scan, "_PIECE_ROWS", pieces)
+    assert_frame_equal(ask(PEERS), WHOLE)
+    assert_frame_equal(ask(PEERS, limit=100), WHOLE.head(100))
+    assert_frame_equal(
+        query(PEERS, Filters()).rows.slice(50, 90).filter(pl.col("tau_im") > 3).collect(),
+        WHOLE.slice(50, 90).filter(pl.col("tau_im") > 3),
+    )
+
+
+ONE_THREAD = """
+import polars as pl
+from tests.dataset_support import PEERS, Filters, query
+from vulcan_cli.dataset import scan
+
+assert pl.thread_pool_size() == 1
+scan._BATCH_FILES = 1
+everything = query(PEERS, Filters()).rows
+count = pl.len().alias("n")
+
+def inner(_: pl.Series) -> pl.Series:
+    return pl.Series([everything.collect().height])
+
+once = pl.LazyFrame({"key": [1], "n": [0]})
+nested = pl.col("n").map_batches(inner, return_dtype=pl.Int64)
+for engine in ("in-memory", "streaming"):
+    for asked in (
+        everything.select(count),
+        everything.join(everything, on="run_id", how="semi").select(count),
+        pl.concat([everything, everything]).select(count),
+        everything.group_by("h11").agg(count).select("n").sum(),
+        once.select(nested),
+        once.group_by("key").agg(nested.first()).select("n"),
+    ):
+        print(asked.collect(engine=engine).item(), end=" ")
+    print(*(rows.height for rows in pl.collect_all([everything] * 3, engine=engine)))
+print(sum(rows.height for rows in everything.collect_batches()))
+"""
+
+
+def test_batches_that_are_read_at_once_wait_for_no_thread_of_polars() -> None:
+    """With one thread, anything that held it while it waits for a batch would wait for ever."""
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_THREAD],
+        env={**os.environ, "POLARS_MAX_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    n = WHOLE.height
+    line = f"{n} {n} {2 * n} {n} {n} {n} {n} {n} {n}\n"
+    assert done.stdout == f"{line}{line}{n}\n"
+
+
+def test_a_result_may_be_dropped_before_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "_BATCH_FILES", 1)
+    for _ in range(20):
+        for rows in query(PEERS, Filters()).rows.collect_batches(maintain_order=True):
+            assert_frame_equal(rows, WHOLE.head(rows.height))
+            break
+
+
+def cut(file: Path) -> None:
+    """Damage the data, not the footer."""
+    data = bytearray(file.read_bytes())
+    data[4:600] = bytes(596)
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("harm", [cut, Path.unlink])
+@pytest.mark.parametrize(("at", "files"), [(0, 256), (4, 256), (9, 256), (4, 1)])
+def test_a_shard_that_fails_while_read_is_left_out_and_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    harm: Callable[[Path], None],
+    at: int,
+    files: int,
+) -> None:
+    """One file at a time is read in pieces, of which none is in the result."""
+    monkeypatch.setattr(scan, "_BATCH_FILES", files)
+    monkeypatch.setattr(scan, "_PIECE_ROWS", 5)
+    sources = [put(tmp_path, vacua(20), f"run{n}", h11=3, h12=2) for n in range(10)]
+    catalog = Catalog.read(sources)
+    harm(sources[at].file)
+
+    asked = query(catalog, Filters(where="tau_im > 10"))
+    rows = asked.rows.collect(engine="streaming")
+
+    good = [source.file for source in sources if source is not sources[at]]
+    wanted = pl.concat(pl.read_parquet(file) for file in good).filter(pl.col("tau_im") > 10)
+    assert_frame_equal(rows, wanted)
+    assert [bad.path for bad in asked.bad] == [sources[at].file]
+    if harm is Path.unlink:
+        assert asked.bad[0].reason == "it is gone since it was listed"
+
+
+def test_shards_that_fail_are_told_in_their_order_whichever_failed_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "_BATCH_FILES", 1)
+    sources = [put(tmp_path, vacua(1), f"run{n:02}", h11=3, h12=2) for n in range(40)]
+    catalog = Catalog.read(sources)
+    for number, source in enumerate(sources):
+        # A file that is gone fails sooner than one that is damaged.
+        cut(source.file) if number % 2 else source.file.unlink()
+
+    asked = query(catalog, Filters())
+    assert asked.rows.collect().height == 0
+
+    assert [bad.path for bad in asked.bad] == [source.file for source in sources]
