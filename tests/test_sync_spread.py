@@ -22,7 +22,8 @@ from vulcan_cli.vacua.geometry import Geometry
 from vulcan_cli.vacua.prepare import Run
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-GEOMETRIES = 12
+# Homes follow from the folders of a run: so many that none of three repos stays without a shard.
+GEOMETRIES = 40
 
 
 def put(area: StagingArea, *, first: int = 0, charge: int = 5) -> None:
