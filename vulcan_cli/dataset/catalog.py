@@ -51,6 +51,8 @@ neither null nor NaN, true as 1; null where nothing is known of them. `file` is 
 `<away>:<path in the repo>` for a shard that is to be brought from one of `Catalog.away`.
 """
 
+_EVERY = pl.lit(value=True)
+
 SCHEMA = "schema"
 """One further column: the number of the shard's schema in `Catalog.schemas`."""
 
@@ -131,13 +133,16 @@ class Catalog:
 
     def where(self, condition: pl.Expr) -> Self:
         """The shards whose catalog rows meet a condition; schemas and bad shards are kept."""
+        # Polars would take 0.1 ms to filter by it.
+        if condition.meta.eq(_EVERY):
+            return self
         return replace(self, rows=self.rows.filter(condition))
 
     def with_columns(self, names: Set[str]) -> Self:
         """The shards that have all these columns."""
-        if not names:
-            return self
         having = [number for number, schema in enumerate(self.schemas) if names <= schema.keys()]
+        if len(having) == len(self.schemas):
+            return self
         return self.where(pl.col(SCHEMA).is_in(pl.Series(having, dtype=pl.UInt32).implode()))
 
     def files(self, wanted: Wanted | None = None) -> list[Path | BadShard]:
@@ -169,11 +174,12 @@ class Catalog:
 
     def examples(self) -> dict[str, pl.Schema]:
         """For each schema among these shards the first shard that has it, by path in the repo."""
-        first = self.rows.unique(SCHEMA, keep="first", maintain_order=True)
-        return {
-            path: self.schemas[number]
-            for path, number in first.select("path_in_repo", SCHEMA).iter_rows()
-        }
+        # For few shards this is faster than a query of Polars, for 100,000 it takes 5 ms.
+        first: dict[int, int] = {}
+        for row, number in enumerate(self.rows[SCHEMA].to_list()):
+            first.setdefault(number, row)
+        paths = self.rows["path_in_repo"]
+        return {paths[row]: self.schemas[number] for number, row in first.items()}
 
 
 def frame_of(rows: Sequence[Sequence[object]]) -> pl.DataFrame:
