@@ -94,7 +94,8 @@ def query(
     for name, clash in clashes.items():
         if name in used or not leave_out_clashes:
             raise clash
-    schema = pl.Schema({**{name: known[name] for name in known if name in used}, **found})
+    lacking = {name: known[name] for name in known if name in used.difference(found)}
+    schema = pl.Schema({**found, **lacking})
     if condition is not None and filters.where is not None:
         check_condition(condition, pl.Schema({**known, **schema}), filters.where)
     unreadable: dict[Path, BadShard] = {}
@@ -203,14 +204,17 @@ def _arranged(
     return rows if limit is None else rows.head(limit)
 
 
-def _known_columns(catalog: Catalog) -> pl.Schema:
+def _known_columns(catalog: Catalog) -> dict[str, pl.DataType]:
     """All columns that can be asked for. Where types clash, any: a result is typed on its own."""
     everywhere = {name: dtype for schema in catalog.schemas for name, dtype in schema.items()}
-    return pl.Schema({**DTYPES, **dict(sorted({**everywhere, **DTYPES}.items()))})
+    return {**DTYPES, **dict(sorted({**everywhere, **DTYPES}.items()))}
 
 
 def _union(
-    shards: Catalog, catalog: Catalog, known: pl.Schema, only: frozenset[str] | None
+    shards: Catalog,
+    catalog: Catalog,
+    known: Mapping[str, pl.DataType],
+    only: frozenset[str] | None,
 ) -> tuple[pl.Schema, dict[str, ColumnClash]]:
     """Columns of the shards; where there are no shards, those of the catalog, or all known."""
     if not shards.rows.is_empty():
