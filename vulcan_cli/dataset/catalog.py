@@ -51,10 +51,10 @@ neither null nor NaN, true as 1; null where nothing is known of them. `file` is 
 `<away>:<path in the repo>` for a shard that is to be brought from one of `Catalog.away`.
 """
 
-_EVERY = pl.lit(value=True)
-
 SCHEMA = "schema"
 """One further column: the number of the shard's schema in `Catalog.schemas`."""
+
+_EVERY = pl.lit(value=True)
 
 
 class Source(NamedTuple):

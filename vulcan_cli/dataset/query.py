@@ -94,7 +94,8 @@ def query(
     for name, clash in clashes.items():
         if name in used or not leave_out_clashes:
             raise clash
-    lacking = {name: known[name] for name in known if name in used.difference(found)}
+    # Found first: shards that are in memory stay as they are where their order is that of `schema`.
+    lacking = {name: known[name] for name in known if name in used and name not in found}
     schema = pl.Schema({**found, **lacking})
     if condition is not None and filters.where is not None:
         check_condition(condition, pl.Schema({**known, **schema}), filters.where)
