@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from vulcan_cli import errors
+from vulcan_cli.cli.advice import advised_errors
 from vulcan_cli.cli.app import COMMANDS, Command, program
-from vulcan_cli.cli.explain import EXIT_STATUSES, advised_errors, explain, interrupted
+from vulcan_cli.cli.explain import EXIT_STATUSES, explain, interrupted
 from vulcan_cli.errors import Problem, VulcanError
 
 ERRORS: tuple[VulcanError, ...] = (
@@ -133,6 +134,36 @@ def test_the_words_for_a_person() -> None:
             errors.DiskTrouble(Path("/no/x.csv"), OSError(2, "No such file or directory")),
             "query -o /no/x.csv",
             "vulcan query -o /no/x.csv",
+        ),
+        (
+            errors.UnknownColumn("there is no column 'flx'"),
+            "query --staging-dir 'a b' --where 'flx > 1' --source=repo --repo ./r --repo ./s",
+            "vulcan query --staging-dir 'a b' --source repo --repo ./r --repo ./s --limit 1 --json",
+        ),
+        (
+            errors.UnknownColumn("there is no column 'h13'"),
+            "catalog --staging-dir s --by h13",
+            "vulcan catalog --staging-dir s --limit 1 --json",
+        ),
+        (
+            errors.UnknownColumn("there is no column 'flx'"),
+            "split --features flx --repo a/b --revision dev -q",
+            "vulcan query --repo a/b --revision dev --limit 1 --json",
+        ),
+        (
+            errors.NothingToDraw("no row matches"),
+            "plot flux --staging-dir s --h11 3",
+            "vulcan query --staging-dir s --limit 1 --json",
+        ),
+        (
+            errors.ColumnClash("odd", ("String", "Int64"), ("a.parquet", "b.parquet"), ()),
+            "query --staging-dir s --columns odd",
+            "vulcan catalog --staging-dir s --columns path_in_repo,columns",
+        ),
+        (
+            errors.BadShard(Path("/s/synced/x.parquet"), "no footer"),
+            "verify --staging-dir /s",
+            "vulcan status --staging-dir /s",
         ),
     ],
 )

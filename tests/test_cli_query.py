@@ -199,6 +199,15 @@ def test_wrong_usage(there: Path, words: list[str], sentence: str) -> None:
     assert tree(there) == before
 
 
+@pytest.mark.parametrize("typed", ["query --columns", "catalog --by", "split train --features"])
+def test_what_to_type_after_a_misspelt_column_reads_the_same_place(there: Path, typed: str) -> None:
+    ran = run(*typed.split(), "wibble", *HERE, "--json", "-q", cwd=there)
+    assert ran.code == 2
+    (command,) = cast("list[str]", ran.error()["next"])
+    again = run(*shlex.split(command)[1:], cwd=there)
+    assert (again.code, again.out.count("\n")) == (0, 1)
+
+
 def test_each_format_to_a_pipe_and_to_a_file_gives_the_rows_back(
     there: Path, tmp_path: Path
 ) -> None:
@@ -219,7 +228,7 @@ def test_each_format_to_a_pipe_and_to_a_file_gives_the_rows_back(
 
 def test_csv_to_a_pipe_and_to_a_file(there: Path, tmp_path: Path) -> None:
     code, piped, err = run_binary("query", *HERE, "--format", "csv", cwd=there)
-    note = "vulcan: 1 numbers that JSON has not were written as null\n"
+    note = "vulcan: 1 number that JSON has not became null\n"
     assert (code, err) == (0, READ + note)
     file = tmp_path / "rows.csv"
     ran = run("query", *HERE, "-o", file, "--quiet", cwd=there)
@@ -266,7 +275,7 @@ def test_json_to_a_pipe_and_to_a_file(there: Path, tmp_path: Path) -> None:
         {name: in_json(value) for name, value in row.items()}
         for row in stored(there).iter_rows(named=True)
     ]
-    note = "vulcan: 3 numbers that JSON has not were written as null\n"
+    note = "vulcan: 3 numbers that JSON has not became null\n"
     lines = run("query", *HERE, "--json", cwd=there)
     assert (lines.code, lines.err) == (0, READ + note)
     assert [json.loads(line) for line in lines.out.splitlines()] == expected
@@ -460,7 +469,7 @@ def test_where_rows_are_read_from(own: Path) -> None:
 
 def numbers_of(ran: Ran) -> tuple[list[float], str]:
     assert ran.code == 0
-    note = "vulcan: 3 numbers that JSON has not were written as null\n"
+    note = "vulcan: 3 numbers that JSON has not became null\n"
     return [json.loads(line)["tau_im"] for line in ran.out.splitlines()], ran.err.replace(note, "")
 
 
@@ -642,7 +651,7 @@ def test_a_strangers_type_is_in_nobodys_way(tmp_path: Path) -> None:
     assert cures == [
         f"{asked} --columns {others.replace(',odd', '')}",
         f"{asked} --run-id RUN_ID",
-        "vulcan catalog --columns path_in_repo,columns",
+        f"vulcan catalog --staging-dir {tmp_path} --columns path_in_repo,columns",
     ]
     cured = run(*shlex.split(cures[0])[1:], cwd=tmp_path)
     assert (cured.code, cured.out.count("\n"), cured.err) == (0, 3, "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vulcan_cli.cli.output import Output
+from vulcan_cli.cli.questions import warn_of_nulls
 from vulcan_cli.errors import UsageError
 from vulcan_cli.quantities import counted
 
@@ -49,8 +50,7 @@ def spread(
         )
     rows, files = counted(written.n_rows, "row"), counted(len(written.files), "file")
     out.say(f"{rows} in {files} to {folder}")
-    if written.not_finite:
-        out.warn(f"{written.not_finite:,} numbers that JSON has not were written as null")
+    warn_of_nulls(written.not_finite, out)
     return written.bad
 
 

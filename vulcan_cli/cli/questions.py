@@ -83,8 +83,13 @@ def _write(
     else:
         written = export.write_file(rows, file, form, complex_columns)
         out.say(f"{counted(written.n_rows, 'row')} to {file}")
-    if written.not_finite:
-        out.warn(f"{written.not_finite:,} numbers that JSON has not were written as null")
+    warn_of_nulls(written.not_finite, out)
+
+
+def warn_of_nulls(not_finite: int, out: Output) -> None:
+    """Warn where NaN and infinite values were written as null."""
+    if not_finite:
+        out.warn(f"{counted(not_finite, 'number')} that JSON has not became null")
 
 
 def _warn_of_ending(out: Output, form: str) -> None:

@@ -1,0 +1,283 @@
+"""What is safe and what to type next, for each class of errors.
+
+Each class in `vulcan_cli.errors` has its entry in `_ADVICE`; a test holds that.
+"""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import os
+import shlex
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vulcan_cli import errors
+from vulcan_cli.errors import VulcanError
+from vulcan_cli.quantities import counted
+from vulcan_cli.settings import token_place
+
+
+class Advice(NamedTuple):
+    """What a person is told after an error.
+
+    Attributes:
+        safe: What is safe, or what was not changed.
+        next: Commands to type next, ready to paste; capitals stand for what only people know.
+    """
+
+    safe: str
+    next: tuple[str, ...]
+
+
+_MOST_KEPT = 5
+_OF_STREAMS = ("--format", "--max-age")
+_UNSAID = ("--healthcheck-url",)
+"""Options whose values are secrets; what is to type next leaves them out."""
+
+_STAGING = "--staging-dir"
+_WHERE = ("--source", "--revision", _STAGING, "--repo")
+"""Options that say where shards are read."""
+
+_GIVES = {
+    "there is no geometry": "--geometry h11=N,h12=N,ks_id=N",
+    "required column is missing, and no value is given": "--tadpole-charge N",
+}
+"""How a finding begins, and the option that answers it."""
+
+_COMMAND = "{command}"
+_NOTHING_CHANGED = "nothing was changed"
+_IN_PENDING = "every shard that is not yet confirmed is still in pending/"
+
+
+def _not_set_up(error: errors.NotSetUp, typed: Sequence[str]) -> Advice:
+    package_cure = str(error).partition(" is not installed: ")[2]
+    if package_cure:
+        return Advice(_NOTHING_CHANGED, (package_cure, _typed(typed) or f"{_COMMAND} --help"))
+    commands = {
+        "staging_dir": (
+            "export VULCAN_STAGING_DIR=/shared/folder",
+            _typed(typed) or "vulcan status",
+        ),
+        "repo": ("export VULCAN_REPO=owner/name", _typed(typed) or "vulcan sync --dry-run"),
+        "token": ("hf auth login", _typed(typed) or "vulcan sync"),
+        "vulcan.toml": ("vulcan help settings",),
+    }
+    return Advice(_NOTHING_CHANGED, commands.get(error.setting, (f"{_COMMAND} --help",)))
+
+
+def _staging_missing(error: errors.StagingMissing, typed: Sequence[str]) -> Advice:
+    make = shlex.join(["vulcan", "init", str(error.root)])
+    return Advice(_NOTHING_CHANGED, (make, _typed(typed) or "vulcan status"))
+
+
+def _later(error: errors.TryLater, typed: Sequence[str]) -> Advice:
+    again = _typed(typed) or "vulcan sync"
+    if error.retry_at is None:
+        return Advice(_IN_PENDING, (again,))
+    moment = datetime.datetime.fromtimestamp(error.retry_at, datetime.UTC)
+    return Advice(_IN_PENDING, (f"{again}  # after {moment:%Y-%m-%d %H:%M:%S} UTC",))
+
+
+def _refused(error: errors.InputRefused, typed: Sequence[str]) -> Advice:
+    if typed and typed[0] in {"card", "split"}:
+        return Advice("nothing was committed", (f"vulcan {typed[0]} --help",))
+    if list(typed[:1]) != ["stage"]:
+        return Advice("nothing was staged", ("vulcan stage INPUT --dry-run",))
+    lacking = {option for problem in error.problems for option in _lacking(problem)}
+    again = _typed(typed, "--dry-run") if not lacking else _typed(typed)
+    return Advice("nothing was staged", (" ".join([again, *sorted(lacking)]),))
+
+
+def _lacking(problem: errors.Problem) -> list[str]:
+    """Options that give what an input has not."""
+    return [option for start, option in _GIVES.items() if problem.message.startswith(start)]
+
+
+def _clash(error: errors.ColumnClash, typed: Sequence[str]) -> Advice:
+    tell = f"{_there('vulcan catalog', typed)} --columns path_in_repo,columns"
+    option = {"query": "--columns", "split": "--features"}.get(next(iter(typed), ""))
+    if option is None or {option, "--sql"} & set(typed):
+        return Advice(_NOTHING_CHANGED, (tell,))
+    without = shlex.join([option, ",".join(error.others)])
+    fewer = f"{_typed(typed)} --run-id RUN_ID"
+    return Advice(_NOTHING_CHANGED, (f"{_typed(typed)} {without}", fewer, tell))
+
+
+def _rows_refused(error: errors.RowsRefused, typed: Sequence[str]) -> Advice:
+    if not error.kept:
+        return Advice("rows already staged stay so", (_typed(typed) or f"{_COMMAND} --help",))
+    names = " ".join(str(path) for path in error.kept[:_MOST_KEPT])
+    more = len(error.kept) - _MOST_KEPT
+    others = f" and {counted(more, 'more file')}" if more > 0 else ""
+    safe = f"rows already staged stay so; the refused ones are kept in {names}{others}"
+    return Advice(safe, (_again_from(error.kept[0], typed),))
+
+
+def _again_from(file: Path, typed: Sequence[str]) -> str:
+    """The command line that checks rows of a stream again, from the file that holds them."""
+    rest = [each for each in _without(typed[1:], _OF_STREAMS) if each not in ("-", "--dry-run")]
+    return shlex.join(["vulcan", "stage", str(file), *rest, "--dry-run"])
+
+
+def _without(words: Sequence[str], options: Collection[str]) -> list[str]:
+    """A command line without some options and what they take."""
+    left: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word in options:
+            next(rest, None)
+        elif word.partition("=")[0] not in options:
+            left.append(word)
+    return left
+
+
+def _repo_missing(error: errors.RepoMissing, typed: Sequence[str]) -> Advice:
+    if error.revision is not None:
+        return Advice(_IN_PENDING, (f"{_COMMAND} --help",))
+    create = f"vulcan sync --repo {shlex.quote(error.repo)} --create-repo"
+    if list(typed[:1]) == ["sync"]:
+        create = _typed(typed, "--create-repo")
+    is_folder = error.repo.startswith("file:")
+    who = _here(f"vulcan doctor --repo {shlex.quote(error.repo)}", typed)
+    return Advice(_IN_PENDING, (create,) if is_folder else (who, create))
+
+
+def _denied(_: errors.Denied, typed: Sequence[str]) -> Advice:
+    return Advice(_IN_PENDING, (_new_token(), _typed(typed) or "vulcan sync"))
+
+
+def _new_token() -> str:
+    """Put another token where the one that was used came from: that place would win again."""
+    place = token_place()
+    if isinstance(place, Path):
+        return f"install -m 600 NEW_TOKEN {shlex.quote(str(place))}"
+    return "hf auth login" if place is None else f"unset {place} && hf auth login"
+
+
+def _repo_refuses(error: errors.RepoRefuses, typed: Sequence[str]) -> Advice:
+    if error.hidden_in is None:
+        return Advice(_IN_PENDING, ("vulcan sync --repo OWNER/NAME",))
+    # Without it nothing is hidden; what else it held can be uploaded again.
+    cure = f"hf repos delete-files {shlex.quote(error.hidden_in)} .gitignore --type dataset"
+    return Advice(_IN_PENDING, (cure, _typed(typed) or "vulcan sync"))
+
+
+def _at_work(_: errors.SyncAtWork, typed: Sequence[str]) -> Advice:
+    status = _here("vulcan status", typed)
+    return Advice("that sync goes on, and so do the workers", (status,))
+
+
+def _lease_lost(_: errors.LeaseLost, typed: Sequence[str]) -> Advice:
+    return Advice(_IN_PENDING, (_here("vulcan status", typed), _typed(typed) or "vulcan sync"))
+
+
+_IN_THE_WAY = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
+"""What is there is not for us, or not what it should be."""
+
+
+def _disk(error: errors.DiskTrouble, typed: Sequence[str]) -> Advice:
+    safe = "what was already staged or confirmed stays so; nothing half-written counts"
+    # Made now, it may not be there; cron was started in another folder.
+    folder = next(path for path in (error.path, *error.path.parents, Path()) if path.is_dir())
+    place = shlex.quote(str(folder))
+    if error.errno == errno.ENOENT and not error.path.parent.exists():
+        make = shlex.join(["mkdir", "-p", str(error.path.parent)])
+        return Advice(safe, (make, _typed(typed) or _here("vulcan status", typed)))
+    if error.errno in _IN_THE_WAY:
+        what = error.path if os.path.lexists(error.path) else folder
+        look = f"ls -ld {shlex.quote(str(what))}"
+        return Advice(safe, (look, _here("vulcan doctor", typed)))
+    return Advice(safe, (f"df -h {place} && df -i {place}", _here("vulcan status", typed)))
+
+
+def _show_one(_: VulcanError, typed: Sequence[str]) -> Advice:
+    """Look at one row, or one line of the catalog: it has every column."""
+    one = "vulcan catalog" if list(typed[:1]) == ["catalog"] else "vulcan query"
+    return Advice(_NOTHING_CHANGED, (f"{_there(one, typed)} --limit 1 --json",))
+
+
+def _bad_shard(_: errors.BadShard, typed: Sequence[str]) -> Advice:
+    safe = "the file is left as it is, and other shards are not concerned"
+    return Advice(safe, (_here("vulcan status", typed),))
+
+
+def _here(command: str, typed: Sequence[str]) -> str:
+    """A command for the staging directory that was typed, if one was."""
+    return shlex.join([*shlex.split(command), *_only(typed, (_STAGING,))])
+
+
+def _there(command: str, typed: Sequence[str]) -> str:
+    """A command that reads shards where the one that was typed reads them."""
+    return shlex.join([*shlex.split(command), *_only(typed, _WHERE)])
+
+
+def _only(words: Sequence[str], options: Collection[str]) -> Iterator[str]:
+    """These options of a command line, each with what it takes."""
+    for word, value in zip_longest(words, words[1:], fillvalue=""):
+        name, is_whole, given = word.partition("=")
+        if name in options and (value or is_whole):
+            yield from (name, given if is_whole else value)
+
+
+def _typed(words: Sequence[str], option: str | None = None) -> str:
+    """A command line as it was typed, or with one option more; empty where nothing is known."""
+    if not words:
+        return ""
+    command, *rest = _without(words, _UNSAID)
+    more = [option] if option is not None and option not in rest else []
+    return shlex.join(["vulcan", command, *more, *rest])
+
+
+_ADVICE: Mapping[type[VulcanError], Advice | Callable[[Any, Sequence[str]], Advice]] = {
+    errors.VulcanError: Advice(
+        "shards already staged are not touched by this", (f"VULCAN_DEBUG=1 {_COMMAND} ...",)
+    ),
+    errors.UsageError: Advice(_NOTHING_CHANGED, (f"{_COMMAND} --help",)),
+    errors.TemplateError: Advice(
+        _NOTHING_CHANGED, ("vulcan stage INPUT --template '{date}_{project}_seed-{seed?}'",)
+    ),
+    errors.MissingTemplateValue: Advice(_NOTHING_CHANGED, ("vulcan stage INPUT --set NAME=VALUE",)),
+    errors.UnknownColumn: _show_one,
+    errors.InputRefused: _refused,
+    errors.ColumnClash: _clash,
+    errors.RowsRefused: _rows_refused,
+    errors.NothingToDraw: _show_one,
+    errors.BadShard: _bad_shard,
+    errors.Conflict: Advice(
+        "the content that was there first is not touched", ("vulcan stage INPUT --run-id NAME",)
+    ),
+    errors.NotSetUp: _not_set_up,
+    errors.StagingMissing: _staging_missing,
+    errors.Denied: _denied,
+    errors.RepoMissing: _repo_missing,
+    errors.RepoRefuses: _repo_refuses,
+    errors.TryLater: _later,
+    errors.Unreachable: _later,
+    errors.RateLimited: _later,
+    errors.ServerTrouble: _later,
+    errors.DiskTrouble: _disk,
+    errors.SyncAtWork: _at_work,
+    errors.LeaseLost: _lease_lost,
+}
+
+
+def advise(error: VulcanError, command: str, typed: Sequence[str]) -> Advice:
+    """What is safe after an error, and what to type next.
+
+    Args:
+        error: What happened.
+        command: The command that was typed, without its options.
+        typed: The whole command line behind `vulcan`, empty where it is not known.
+    """
+    advice = next(_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE)
+    if callable(advice):
+        advice = advice(error, typed)
+    return advice._replace(next=tuple(text.replace(_COMMAND, command) for text in advice.next))
+
+
+def advised_errors() -> frozenset[type[VulcanError]]:
+    """The classes of errors that have advice of their own."""
+    return frozenset(_ADVICE)
