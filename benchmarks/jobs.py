@@ -107,6 +107,13 @@ def read(text: str, data: str) -> tuple[Command, Command]:
     return peer, ours
 
 
+def to_file(data: str) -> tuple[Command, Command]:
+    """All rows into one parquet file."""
+    peer, _ = read("reader.query().to_parquet(sys.argv[2] + '.parquet')", data)
+    where = ("--staging-dir", f"{{data}}/{data}", "--source", "synced")
+    return peer, vulcan("query", *where, "-o", "{scratch}.parquet")
+
+
 _KEPT = ("synced-10000-8/_vulcan/catalog",)
 """Our catalog of what is synced, which later questions begin with."""
 
@@ -120,6 +127,7 @@ _ONE = (
 _CATALOG = read("assert len(reader.catalog()) == 10_000", "synced-10000-8")
 _ALL_SMALL = read("assert len(reader.query()) == 80_000", "synced-10000-8")
 _ALL_LARGE = read("assert len(reader.query()) == 1_000_000", "synced-1000-1000")
+_ALL_LARGE_FILE = to_file("synced-1000-1000")
 _TRAIN = read(
     """
 spec = FeatureSpec(features=["flux", "moduli_re", "moduli_im", "tau_re", "tau_im"],
@@ -280,11 +288,8 @@ vulcan.remaining_budget()
     "all-large-file": Job(
         what="the same, streamed to a parquet file (`vulcan query -o`)",
         needs=(("synced", "1000", "1000"),),
-        peer=read("reader.query().to_parquet(sys.argv[2] + '.parquet')", "synced-1000-1000")[0],
-        ours=vulcan(
-            *("query", "--staging-dir", "{data}/synced-1000-1000", "--source", "synced"),
-            *("-o", "{scratch}.parquet"),
-        ),
+        peer=_ALL_LARGE_FILE[0],
+        ours=_ALL_LARGE_FILE[1],
         faster=8,
         memory=1 / 3,
         slow=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.jobs import Job, read, vulcan
+from benchmarks.jobs import Job, read, to_file, vulcan
 
 # Goals by number of shards: the catalog, one shard once there is a catalog, all rows. Among 1,000 a
 # process spends its time on starting, so that ours is only not to be slower.
@@ -15,6 +15,7 @@ def _jobs(n_shards: int) -> Iterator[tuple[str, Job]]:
     data = f"synced-{n_shards}-8"
     needs = (("synced", str(n_shards), "8"),)
     catalog, one, everything = _GOALS[n_shards]
+    memory = 1 / 10 if n_shards == 100_000 else None
     of = f"of {n_shards:,} shards"
     peer, ours = read(f"assert len(reader.catalog()) == {n_shards}", data)
     yield (
@@ -50,7 +51,20 @@ def _jobs(n_shards: int) -> Iterator[tuple[str, Job]]:
             peer=peer,
             ours=ours,
             faster=everything,
-            memory=1 / 10 if n_shards == 100_000 else None,
+            memory=memory,
+            slow=True,
+        ),
+    )
+    peer, ours = to_file(data)
+    yield (
+        f"all-{n_shards}-file",
+        Job(
+            what=f"all rows {of} of 8 rows, to a parquet file (`vulcan query -o`)",
+            needs=needs,
+            peer=peer,
+            ours=ours,
+            faster=everything,
+            memory=memory,
             slow=True,
         ),
     )

@@ -35,8 +35,8 @@ from tests.sync_support import (
     put_bytes,
     sha256_of_file,
 )
-from vulcan_cli import files
 from vulcan_cli.errors import Conflict, VulcanError
+from vulcan_cli.files import folder, open_files, renaming
 from vulcan_cli.hub.repo import Commit, Trouble, Unknown
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, STATES, StagingArea
 from vulcan_cli.staging.aside import HEAPS, entries_aside
@@ -83,15 +83,16 @@ class _DyingOs:
 @contextmanager
 def dying_after(calls: int) -> Iterator[None]:
     """Kill, as far as one process can play that, whoever changes the disk once more than this."""
-    dying, rename = _DyingOs(calls), files._rename_noreplace
+    dying, rename = _DyingOs(calls), renaming.rename_noreplace
 
     def rename_while_alive(*arguments: Any) -> None:
         dying.spend()
         rename(*arguments)
 
     with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Killed):
-        patch.setattr(files, "os", dying)
-        patch.setattr(files, "_rename_noreplace", rename_while_alive)
+        patch.setattr(folder, "os", dying)
+        patch.setattr(open_files, "os", dying)
+        patch.setattr(folder, "rename_noreplace", rename_while_alive)
         yield
 
 

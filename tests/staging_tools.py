@@ -19,7 +19,7 @@ from typing import BinaryIO
 import pytest
 
 from vulcan_cli.errors import Conflict, DiskTrouble, LeaseLost, SyncAtWork, TryLater
-from vulcan_cli.files import link_exclusive, new_temporary
+from vulcan_cli.files.paths import link_exclusive, new_temporary
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.aside import Unwanted, set_all_aside
 from vulcan_cli.staging.budget import Budget

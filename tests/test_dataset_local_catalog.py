@@ -26,7 +26,7 @@ from vulcan_cli.dataset import catalog_words, local_catalog
 from vulcan_cli.dataset.catalog import SCHEMA, Catalog, Source
 from vulcan_cli.dataset.local_catalog import keep, read_state
 from vulcan_cli.dataset.state_folder import listing_of
-from vulcan_cli.files import Folder
+from vulcan_cli.files.folder import Folder
 from vulcan_cli.staging.area import STATES, StagingArea
 from vulcan_cli.staging.ledger import Ledger, LedgerEntry
 from vulcan_cli.vacua.geometry import path_of_file_name

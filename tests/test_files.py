@@ -11,15 +11,14 @@ import pytest
 
 from tests.staging_tools import inject, names, run
 from vulcan_cli.errors import BadShard
-from vulcan_cli.files import (
-    Folder,
+from vulcan_cli.files.folder import Folder
+from vulcan_cli.files.open_files import open_regular, sha256_of
+from vulcan_cli.files.paths import (
     append_durably,
     link_exclusive,
     new_temporary,
-    open_regular,
     rename_exclusive,
     replace_durably,
-    sha256_of,
 )
 
 

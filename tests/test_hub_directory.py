@@ -17,7 +17,7 @@ import pytest
 
 from tests.hub_support import SHARDS, addition, commit_of, contents, sha256
 from vulcan_cli.errors import DiskTrouble, RepoMissing, UsageError
-from vulcan_cli.files import Folder
+from vulcan_cli.files.folder import Folder
 from vulcan_cli.hub.commit_log import Record, RecordedFile, parse_record
 from vulcan_cli.hub.directory import DirectoryRepo
 from vulcan_cli.hub.incoming import tidy

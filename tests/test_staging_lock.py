@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.staging_tools import inject, names, start
 from vulcan_cli.errors import LeaseLost, NotSetUp, SyncAtWork
-from vulcan_cli.files import Folder
+from vulcan_cli.files.folder import Folder
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.lease import Owner, break_lease, has_lease, read_in, read_owner
 from vulcan_cli.staging.lock import SyncLock

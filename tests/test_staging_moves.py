@@ -22,7 +22,7 @@ from tests.staging_tools import (
     tree,
 )
 from vulcan_cli.errors import DiskTrouble, LeaseLost, NotSetUp
-from vulcan_cli.files import Identity
+from vulcan_cli.files.open_files import Identity
 from vulcan_cli.staging.area import StagingArea, State
 from vulcan_cli.staging.aside import (
     Aside,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vulcan_cli.errors import DiskTrouble, NotSetUp, UsageError
-from vulcan_cli.files import Folder
+from vulcan_cli.files.folder import Folder
 from vulcan_cli.vacua.secrets import looks_secret
 
 FILE_NAME = "vulcan.toml"

@@ -14,7 +14,7 @@ import xxhash
 
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA
 from vulcan_cli.errors import BadShard
-from vulcan_cli.files import Folder
+from vulcan_cli.files.folder import Folder
 
 IDENTITY = ("name", "bytes", "mtime_ns", "inode")
 """What makes a file the one whose footer was read. No device: nodes number those differently."""

@@ -21,7 +21,8 @@ from vulcan_cli.dataset.export import write_file
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.query import query
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp, TryLater, UsageError
-from vulcan_cli.files import Folder, fsync_dir
+from vulcan_cli.files.folder import Folder
+from vulcan_cli.files.paths import fsync_dir
 
 PARTS_PER_THREAD = 4
 """Slices for each thread of the cluster, so that a slow one holds up little."""

@@ -16,7 +16,7 @@ import polars as pl
 
 from vulcan_cli.dataset import array_files
 from vulcan_cli.errors import DiskTrouble, UsageError
-from vulcan_cli.files import Folder
+from vulcan_cli.files.folder import Folder
 from vulcan_cli.vacua import arrow_ipc
 
 FORMATS = ("parquet", "csv", "ndjson", "arrow", "json")

@@ -26,7 +26,7 @@ from vulcan_cli.dataset.bounds import BoundsReader
 from vulcan_cli.dataset.dtypes import check_held
 from vulcan_cli.dataset.said import Said, quick, thorough
 from vulcan_cli.errors import BadShard
-from vulcan_cli.files import open_regular
+from vulcan_cli.files.open_files import open_regular
 from vulcan_cli.vacua import shard
 from vulcan_cli.vacua.nesting import check_nesting, end_of_schema
 from vulcan_cli.vacua.schema import DTYPES

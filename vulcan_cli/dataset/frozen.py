@@ -15,7 +15,7 @@ import polars as pl
 from vulcan_cli.dataset.groups import GroupBy, group_ids
 from vulcan_cli.dataset.splits import Splits
 from vulcan_cli.errors import DiskTrouble, UsageError
-from vulcan_cli.files import replace_durably
+from vulcan_cli.files.paths import replace_durably
 
 _KEYS = {
     "splits": list,

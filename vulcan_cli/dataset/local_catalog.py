@@ -31,7 +31,7 @@ from vulcan_cli.dataset.catalog_store import (
 )
 from vulcan_cli.dataset.state_folder import listing_of, set_stamp, stamp_of
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
-from vulcan_cli.files import DAY, Folder, is_temporary
+from vulcan_cli.files.folder import DAY, Folder, is_temporary
 from vulcan_cli.staging.area import (
     PRIVATE,
     STATES,

@@ -23,7 +23,8 @@ from vulcan_cli.dataset.footers import CODES, MEASURED
 from vulcan_cli.dataset.ranges import Listed, Wanted, read_footer
 from vulcan_cli.dataset.structs import Listing, Struct, read_struct, write_struct
 from vulcan_cli.errors import BadShard
-from vulcan_cli.files import Folder, replace_durably
+from vulcan_cli.files.folder import Folder
+from vulcan_cli.files.paths import replace_durably
 from vulcan_cli.hub.repo import Repo
 from vulcan_cli.vacua.schema import DTYPES
 from vulcan_cli.vacua.thrift import I64, LIST, STRUCT

@@ -39,7 +39,7 @@ from vulcan_cli.dataset.catalog_text import decode, encode
 from vulcan_cli.dataset.footers import FooterReader, Seen
 from vulcan_cli.dataset.ranges import FIRST_GUESS, Listed, read_footer
 from vulcan_cli.errors import BadShard, TryLater, VulcanError
-from vulcan_cli.files import replace_durably
+from vulcan_cli.files.paths import replace_durably
 from vulcan_cli.hub.repo import MAIN, RemoteFile, Repo, Snapshot
 from vulcan_cli.vacua.geometry import SHARD_PATH
 

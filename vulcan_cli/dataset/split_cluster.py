@@ -18,7 +18,7 @@ from vulcan_cli.dataset.query import query
 from vulcan_cli.dataset.split_files import DESCRIPTION, SplitFiles, check_files, described
 from vulcan_cli.dataset.split_view import SplitView
 from vulcan_cli.errors import BadShard
-from vulcan_cli.files import sha256_of
+from vulcan_cli.files.open_files import sha256_of
 
 
 class _Done(NamedTuple):

@@ -24,7 +24,9 @@ from vulcan_cli.dataset.features import take_flags
 from vulcan_cli.dataset.shuffle import files_for, shuffled
 from vulcan_cli.dataset.split_view import SplitView
 from vulcan_cli.errors import DiskTrouble, UsageError
-from vulcan_cli.files import DAY, Folder, fsync_dir, sha256_of
+from vulcan_cli.files.folder import DAY, Folder
+from vulcan_cli.files.open_files import sha256_of
+from vulcan_cli.files.paths import fsync_dir
 from vulcan_cli.vacua import arrow_ipc
 
 DESCRIPTION = "split.json"

@@ -8,7 +8,7 @@ import secrets
 import polars as pl
 
 from vulcan_cli.dataset.catalog_store import IDENTITY, ROWS
-from vulcan_cli.files import Folder
+from vulcan_cli.files.folder import Folder
 from vulcan_cli.staging.area import SHARD_SUFFIX
 
 _SECOND_NS = 10**9

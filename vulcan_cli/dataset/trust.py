@@ -14,7 +14,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from vulcan_cli.errors import BadShard
-from vulcan_cli.files import append_durably, open_regular, sha256_of
+from vulcan_cli.files.open_files import open_regular, sha256_of
+from vulcan_cli.files.paths import append_durably
 
 SOUND = "sound"
 """The file in `Repo.notes` that names content found sound, one a line."""

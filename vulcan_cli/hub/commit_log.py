@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-from vulcan_cli.files import Folder
+from vulcan_cli.files.folder import Folder
 from vulcan_cli.hub.repo import NO_COMMIT, Landed, Stale, Trouble, Unknown
 
 HIDDEN = ".vulcan"

@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vulcan_cli.errors import BadShard, Denied, DiskTrouble, RepoMissing, UsageError
-from vulcan_cli.files import Folder, fsync_dir, sha256_of
+from vulcan_cli.files.folder import Folder
+from vulcan_cli.files.open_files import sha256_of
+from vulcan_cli.files.paths import fsync_dir
 from vulcan_cli.hub.commit_log import (
     HIDDEN,
     Record,

@@ -15,7 +15,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vulcan_cli.errors import BadShard
-from vulcan_cli.files import Folder, open_regular, replace_durably, sha256_of
+from vulcan_cli.files.folder import Folder
+from vulcan_cli.files.open_files import open_regular, sha256_of
+from vulcan_cli.files.paths import replace_durably
 
 SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 COMMIT_ID = re.compile(r"[0-9a-f]{40}", re.ASCII)

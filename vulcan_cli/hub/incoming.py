@@ -7,7 +7,8 @@ import hashlib
 import os
 from contextlib import ExitStack
 
-from vulcan_cli.files import DAY, Folder, write_all
+from vulcan_cli.files.folder import DAY, Folder
+from vulcan_cli.files.open_files import write_all
 from vulcan_cli.hub.commit_log import Record, RecordedFile, RemovedFile
 from vulcan_cli.hub.paths import parents
 from vulcan_cli.hub.repo import Addition

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
 from vulcan_cli.errors import BadShard
-from vulcan_cli.files import Folder, sha256_of
+from vulcan_cli.files.folder import Folder
+from vulcan_cli.files.open_files import sha256_of
 from vulcan_cli.hub.repo import RemoteFile
 
 NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp, StagingMissing
-from vulcan_cli.files import Folder, is_temporary
+from vulcan_cli.files.folder import Folder, is_temporary
 from vulcan_cli.staging.records import (
     RECORD_LIMIT,
     RecordError,

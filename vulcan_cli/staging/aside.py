@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
-from vulcan_cli.files import Folder, Identity, kind_of, path_of, sha256_of, write_all
+from vulcan_cli.files.folder import Folder
+from vulcan_cli.files.open_files import Identity, kind_of, path_of, sha256_of, write_all
 from vulcan_cli.staging.area import PRIVATE, SIDECAR_SUFFIX, StagingArea, State, disk_trouble
 from vulcan_cli.staging.records import (
     RECORD_LIMIT,

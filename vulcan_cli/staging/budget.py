@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp, TryLater
-from vulcan_cli.files import Folder
+from vulcan_cli.files.folder import Folder
 from vulcan_cli.staging.area import PRIVATE, StagingArea, disk_trouble
 from vulcan_cli.staging.heard import Heard, parse_heard
 from vulcan_cli.staging.records import (

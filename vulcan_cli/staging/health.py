@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from vulcan_cli.files import Folder
+from vulcan_cli.files.folder import Folder
 from vulcan_cli.mounts import Mount, mount_of
 from vulcan_cli.staging.area import STATES, StagingArea, disk_trouble
 

@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple
 
 from vulcan_cli.errors import BadShard, NotSetUp
-from vulcan_cli.files import is_temporary
+from vulcan_cli.files.folder import is_temporary
 from vulcan_cli.staging.area import PRIVATE, StagingArea, disk_trouble
 from vulcan_cli.staging.records import (
     RecordError,

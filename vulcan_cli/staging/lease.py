@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
-from vulcan_cli.files import Folder
+from vulcan_cli.files.folder import Folder
 from vulcan_cli.staging.area import PRIVATE, StagingArea, disk_trouble
 from vulcan_cli.staging.records import RecordError, parse_record, seconds_of, text_of, whole_of
 

@@ -18,7 +18,8 @@ from collections.abc import Callable
 from typing import Self
 
 from vulcan_cli.errors import LeaseLost, SyncAtWork
-from vulcan_cli.files import Folder, write_all
+from vulcan_cli.files.folder import Folder
+from vulcan_cli.files.open_files import write_all
 from vulcan_cli.staging.area import PRIVATE, StagingArea, disk_trouble
 from vulcan_cli.staging.lease import LEASE_NAME, Lease, Owner, read_in, take_away
 from vulcan_cli.staging.records import render_record

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from vulcan_cli.errors import BadShard, DiskTrouble
-from vulcan_cli.files import Folder, Identity, sha256_of
+from vulcan_cli.files.folder import Folder
+from vulcan_cli.files.open_files import Identity, sha256_of
 from vulcan_cli.staging.area import PRIVATE, SIDECAR_SUFFIX, StagingArea, State, disk_trouble
 from vulcan_cli.staging.aside import Aside, carry, forget_aside, forget_reason, set_aside
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, Self
 
 from vulcan_cli.errors import BadShard, Conflict, DiskTrouble, InputRefused, Problem, TryLater
-from vulcan_cli.files import Folder, Identity, path_of, sha256_of
+from vulcan_cli.files.folder import Folder
+from vulcan_cli.files.open_files import Identity, path_of, sha256_of
 from vulcan_cli.staging.area import (
     LONGEST_NAME,
     PRIVATE,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vulcan_cli.errors import InputRefused, Problem
-from vulcan_cli.files import Folder
+from vulcan_cli.files.folder import Folder
 from vulcan_cli.staging.intake import Intake, Read
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
-from vulcan_cli.files import DAY, Folder, is_temporary, path_of, sha256_of
+from vulcan_cli.files.folder import DAY, Folder, is_temporary
+from vulcan_cli.files.open_files import path_of, sha256_of
 from vulcan_cli.staging.area import (
     PRIVATE,
     SIDECAR_SUFFIX,

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 import pyarrow as pa
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
-from vulcan_cli.files import Folder
+from vulcan_cli.files.folder import Folder
 from vulcan_cli.staging.area import Entry, StagingArea
 from vulcan_cli.sync.contents import check_contents
 from vulcan_cli.vacua.shard import Footer

@@ -18,7 +18,8 @@ from typing import Literal, NamedTuple
 import pyarrow as pa
 
 from vulcan_cli.errors import BadShard, DiskTrouble
-from vulcan_cli.files import Folder, Identity, path_of, sha256_of
+from vulcan_cli.files.folder import Folder
+from vulcan_cli.files.open_files import Identity, path_of, sha256_of
 from vulcan_cli.staging.area import (
     SIDECAR_SUFFIX,
     Entry,

@@ -6,7 +6,7 @@ import hashlib
 import os
 from contextlib import ExitStack
 
-from vulcan_cli.files import path_of, write_all
+from vulcan_cli.files.open_files import path_of, write_all
 from vulcan_cli.hub.repo import Addition
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from vulcan_cli.errors import BadShard, Denied, DiskTrouble, RepoMissing, RepoRefuses
-from vulcan_cli.files import Identity, sha256_of
+from vulcan_cli.files.open_files import Identity, sha256_of
 from vulcan_cli.hub.repo import MAIN, Landed, RemoteFile, Repo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.aside import set_aside

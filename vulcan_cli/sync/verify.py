@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from vulcan_cli.errors import BadShard, DiskTrouble
-from vulcan_cli.files import open_regular, path_of, sha256_of
+from vulcan_cli.files.open_files import open_regular, path_of, sha256_of
 from vulcan_cli.hub.repo import MAIN, Repo
 from vulcan_cli.staging.area import STATES, Entry, Listing, StagingArea, State
 from vulcan_cli.staging.ledger import Ledger, LedgerEntry

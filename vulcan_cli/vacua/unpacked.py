@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vulcan_cli.errors import BadShard
-from vulcan_cli.files import open_regular, path_of
+from vulcan_cli.files.open_files import open_regular, path_of
 from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.arrow_leaves import is_text, leaves
 from vulcan_cli.vacua.pages import unpacked

@@ -138,7 +138,7 @@ def _ending(file: Path) -> str:
 
 
 def _save(figure: Figure, file: Path, ending: str) -> None:
-    from vulcan_cli.files import replace_durably  # noqa: PLC0415
+    from vulcan_cli.files.paths import replace_durably  # noqa: PLC0415
     from vulcan_cli.pictures.image import picture  # noqa: PLC0415
 
     replace_durably(file, picture(figure, ending))

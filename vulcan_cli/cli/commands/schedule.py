@@ -124,7 +124,7 @@ def _systemd(run: Run, folder: Path | None, out: Output) -> None:
 
 
 def _written(folder: Path, units: Mapping[str, str]) -> list[Path]:
-    from vulcan_cli.files import replace_durably  # noqa: PLC0415
+    from vulcan_cli.files.paths import replace_durably  # noqa: PLC0415
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in units.items():

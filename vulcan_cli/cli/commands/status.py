@@ -132,7 +132,7 @@ def _stop(*_: object) -> NoReturn:
 def _measure(standing: Standing, file: Path, out: Output) -> None:
     from vulcan_cli.cli.metrics import render  # noqa: PLC0415
     from vulcan_cli.errors import DiskTrouble  # noqa: PLC0415
-    from vulcan_cli.files import replace_durably  # noqa: PLC0415
+    from vulcan_cli.files.paths import replace_durably  # noqa: PLC0415
 
     text = render(standing)
     if file == Path("-"):

@@ -1,10 +1,4 @@
-"""Durable file operations for folders that many processes and nodes share.
-
-The only caller of `os.link`, `os.rename`, `os.replace`, `os.fsync` and `os.unlink` on shared files.
-`Folder` holds a folder open and looks every name up in it, never through a symbolic link; the
-functions below it do the same for whole paths, whose parent folders may be links. Everything here
-raises `OSError`; rooms turn that into `DiskTrouble` at their edge.
-"""
+"""A folder held open, and what is done to the names in it."""
 
 from __future__ import annotations
 
@@ -16,11 +10,18 @@ import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 from vulcan_cli.errors import BadShard
+from vulcan_cli.files.open_files import (
+    Identity,
+    must_be_regular,
+    open_regular,
+    read_at_most,
+    write_all,
+)
+from vulcan_cli.files.renaming import rename_noreplace
 
 TEMPORARY_PREFIX = ".v"
 TEMPORARY_SUFFIX = ".tmp"
@@ -30,7 +31,6 @@ DAY = 86_400.0
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 # What file systems say that have no hard links, or not between these two folders.
@@ -41,35 +41,7 @@ _NO_NOREPLACE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 # To list a folder and to pass through it, for those who do not own it.
 _LOOK = 0o055
 
-_RENAME_NOREPLACE = 1
-_CHUNK = 1 << 20
-_LEAST_READ = 1 << 14
 _INTERRUPTIONS = 20
-_KINDS = {
-    stat.S_IFLNK: "a symbolic link",
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
-
-
-class Identity(NamedTuple):
-    """What makes a file this one and no other, whatever it is called."""
-
-    device: int
-    inode: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Self:
-        """The identity in what `stat` returned."""
-        return cls(status.st_dev, status.st_ino)
-
-
-def kind_of(mode: int) -> str:
-    """What a directory entry is, in words: `a regular file`, `a FIFO`."""
-    return _KINDS.get(stat.S_IFMT(mode), "a regular file")
 
 
 def is_temporary(name: str) -> bool:
@@ -78,7 +50,9 @@ def is_temporary(name: str) -> bool:
 
 
 class Folder:
-    """A folder held open; use it in a `with` block. Names are single, never followed.
+    """A folder held open; use it in a `with` block.
+
+    Names are single, and looked up in this folder, never through a symbolic link.
 
     Attributes:
         fd: The descriptor of the folder.
@@ -196,7 +170,7 @@ class Folder:
             BadShard: It is a link, a folder, a FIFO, a socket or a device.
             OSError: It is not there or cannot be read.
         """
-        return _open_regular(_plain(name), self.path / name, self.fd)
+        return open_regular(self.path / _plain(name), self.fd)
 
     def read(self, name: str, limit: int) -> bytes:
         """The bytes of a regular file of at most `limit` bytes.
@@ -206,16 +180,11 @@ class Folder:
             OSError: It is not there or cannot be read.
         """
         fd = self.open_regular(name)
-        parts, left = [], limit + 1
         try:
-            room = _room(fd)
-            while left and (part := os.read(fd, min(left, room))):
-                parts.append(part)
-                left -= len(part)
+            data = read_at_most(fd, limit)
         finally:
             os.close(fd)
-        data = b"".join(parts)
-        if len(data) > limit:
+        if data is None:
             raise BadShard(self.path / name, f"larger than {limit} bytes")
         return data
 
@@ -282,7 +251,7 @@ class Folder:
         """
         source = self._must_be(name)
         try:
-            _again(lambda: _rename_noreplace(self.fd, name, into.fd, _plain(new_name)))
+            _again(lambda: rename_noreplace(self.fd, name, into.fd, _plain(new_name)))
         except OSError as error:
             if self.identity(name) is None and into.identity(new_name) == source:
                 return True
@@ -378,7 +347,7 @@ class Folder:
             fd, new = os.open(name, _APPEND | os.O_CREAT | os.O_EXCL, mode, dir_fd=self.fd), True
         try:
             status = os.fstat(fd)
-            _must_be_regular(status, self.path / name)
+            must_be_regular(status, self.path / name)
             if new:
                 os.fchmod(fd, mode)
             torn = status.st_size > 0 and os.pread(fd, 1, status.st_size - 1) != b"\n"
@@ -407,110 +376,6 @@ class Folder:
         return Identity.of(status)
 
 
-def fsync_dir(path: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    with Folder.open(path) as folder:
-        folder.sync()
-
-
-def new_temporary(directory: Path) -> tuple[int, Path]:
-    """As `Folder.new_temporary`: (descriptor, path) of a new hidden file, mode 0600."""
-    with Folder.open(directory) as folder:
-        fd, name = folder.new_temporary()
-    return fd, directory / name
-
-
-def link_exclusive(source: Path, target: Path) -> bool:
-    """As `Folder.link_exclusive`, for paths."""
-    with Folder.open(source.parent) as here, Folder.open(target.parent) as there:
-        return here.link_exclusive(source.name, there, target.name)
-
-
-def rename_exclusive(source: Path, target: Path) -> bool:
-    """As `Folder.rename_exclusive`, for paths."""
-    with Folder.open(source.parent) as here, Folder.open(target.parent) as there:
-        return here.rename_exclusive(source.name, there, target.name)
-
-
-def replace_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """As `Folder.replace`, for a path; a link under that name is replaced, not followed."""
-    with Folder.open(path.parent) as folder:
-        folder.replace(path.name, data, mode)
-
-
-def append_durably(path: Path, lines: bytes, mode: int = 0o644) -> None:
-    """As `Folder.append`, for a path."""
-    with Folder.open(path.parent) as folder:
-        folder.append(path.name, lines, mode)
-
-
-def remove(path: Path) -> bool:
-    """As `Folder.remove`, for a path."""
-    with Folder.open(path.parent) as folder:
-        return folder.remove(path.name)
-
-
-def open_regular(path: Path) -> int:
-    """As `Folder.open_regular`, for a path."""
-    return _open_regular(str(path), path, None)
-
-
-def sha256_of(fd: int, *, limit: int | None = None) -> tuple[str, int]:
-    """SHA-256 (hex) and size in bytes of an open file, from its start; its offset stays.
-
-    Raises:
-        OSError: It cannot be read, or holds more than `limit` bytes (EFBIG).
-    """
-    digest, size, buffer = hashlib.sha256(), 0, bytearray(min(_CHUNK, _room(fd)))
-    view = memoryview(buffer)
-    while count := os.preadv(fd, [buffer], size):
-        digest.update(view[:count])
-        size += count
-        if limit is not None and size > limit:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-    return digest.hexdigest(), size
-
-
-def _room(fd: int) -> int:
-    """Bytes to make room for before reading: what is there, as most files are small."""
-    # A size may be stale on NFS; whoever reads goes on until nothing comes.
-    return max(os.fstat(fd).st_size + 1, _LEAST_READ)
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Write all the bytes, however many calls that takes."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def path_of(fd: int) -> Path:
-    """A path that opens what this descriptor holds, whatever happens to its name."""
-    return Path(f"/proc/self/fd/{fd}")
-
-
-def _open_regular(name: str, path: Path, dir_fd: int | None) -> int:
-    # Looked at first: to open a device can be an act of its own.
-    _must_be_regular(os.stat(name, dir_fd=dir_fd, follow_symlinks=False), path)
-    try:
-        fd = os.open(name, _READ, dir_fd=dir_fd)
-    except OSError as error:
-        if error.errno in {errno.ELOOP, errno.ENXIO}:
-            raise BadShard(path, "not a regular file") from error
-        raise
-    try:
-        _must_be_regular(os.fstat(fd), path)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _must_be_regular(status: os.stat_result, path: Path) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise BadShard(path, f"{kind_of(status.st_mode)}, not a regular file")
-
-
 def _mode(fd: int) -> int:
     return stat.S_IMODE(os.fstat(fd).st_mode)
 
@@ -528,36 +393,3 @@ def _again(call: Callable[[], None]) -> None:
         with contextlib.suppress(InterruptedError):
             return call()
     return call()
-
-
-def _rename_noreplace(source_dir: int, source: str, target_dir: int, target: str) -> None:
-    renameat2 = _renameat2()
-    if renameat2 is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    failed = renameat2(source_dir, os.fsencode(source), target_dir, os.fsencode(target))
-    if failed:
-        raise OSError(failed, os.strerror(failed), source, None, target)
-
-
-@cache
-def _renameat2() -> Callable[[int, bytes, int, bytes], int] | None:
-    """The C library's renameat2 with `RENAME_NOREPLACE`, returning an errno; None where missing."""
-    import ctypes  # noqa: PLC0415 - workers that only stage never need it
-
-    function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if function is None:
-        return None
-    function.argtypes = (
-        ctypes.c_int,
-        ctypes.c_char_p,
-        ctypes.c_int,
-        ctypes.c_char_p,
-        ctypes.c_uint,
-    )
-
-    def call(source_dir: int, source: bytes, target_dir: int, target: bytes) -> int:
-        if function(source_dir, source, target_dir, target, _RENAME_NOREPLACE) == 0:
-            return 0
-        return ctypes.get_errno()
-
-    return call
