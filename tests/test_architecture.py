@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Lower rooms know nothing of higher ones; rooms of one floor know nothing of each other.
 FLOORS = (
     {"errors", "demo"},
-    {"files", "mounts", "quantities", "extras"},
+    {"files", "mounts", "quantities", "extras", "interrupts"},
     {"vacua", "scheduling"},
     {"settings", "staging", "hub"},
     {"dataset"},

@@ -250,6 +250,19 @@ def test_interrupted(tmp_path: Path, spool: Path) -> None:
     )
 
 
+def test_interrupted_while_rust_calls_python(tmp_path: Path, spool: Path) -> None:
+    early = tmp_path / "polars"
+    early.mkdir()
+    (early / "__init__.py").write_text(
+        "class PanicException(BaseException): pass\n"
+        'raise PanicException("called `Result::unwrap()` on an `Err` value: "\n'
+        "    \"PyErr { type: <class 'KeyboardInterrupt'>, value: KeyboardInterrupt() }\")\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(CHECKOUT)])
+    ran = vulcan("catalog", "--staging-dir", spool, home=tmp_path, env={"PYTHONPATH": path})
+    assert (ran.code, ran.out, ran.err.splitlines()[0]) == (130, "", "vulcan: interrupted")
+
+
 def test_interrupted_before_it_has_begun(tmp_path: Path) -> None:
     early = tmp_path / "typer"
     early.mkdir()

@@ -620,6 +620,24 @@ def test_an_interrupt(tmp_path: Path) -> None:
     assert (process.returncode, err.splitlines()[0]) == (130, "vulcan: interrupted")
 
 
+def test_an_interrupt_leaves_nothing_of_a_file(tmp_path: Path) -> None:
+    staged(tmp_path, "r", pl.concat([rows(1_000)] * 300))
+    (tmp_path / "out").mkdir()
+    process = subprocess.Popen(
+        [*VULCAN, "query", *HERE, "--source", "staged", "-q", "-o", "out/vacua.ndjson"],
+        env=clean(tmp_path),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not any(each.stat().st_size for each in (tmp_path / "out").iterdir()):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.splitlines()[0]) == (130, "vulcan: interrupted")
+    assert tree(tmp_path / "out") == {}
+
+
 def test_a_query_loads_only_what_it_needs(there: Path) -> None:
     loaded = modules_after(["query", *HERE, "--count"], there)
     heavy = {"pyarrow", "numpy", "pandas", "huggingface_hub", "httpx", "rich", "pydantic"}

@@ -1,11 +1,14 @@
 """What `vulcan` and `python -m vulcan_cli` run."""
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 
 # New objects before Python looks for garbage among them; by itself it does after some hundreds.
 _NEW_OBJECTS = 50_000
+
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,8 +19,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from vulcan_cli.cli.app import main as run  # noqa: PLC0415
     except KeyboardInterrupt:
         # Stopped before anything had begun: there is nothing to say.
-        return 130
+        return _INTERRUPTED
     code = run(arguments)
+    if code == _INTERRUPTED:
+        # Threads of Polars may still be at work, and crash a Python that ends as usual.
+        os._exit(code)
     # When the process ends, all of it is: not worth a search.
     gc.freeze()
     return code

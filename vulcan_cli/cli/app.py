@@ -21,6 +21,7 @@ from vulcan_cli.cli.suggest import did_you_mean, one_of
 from vulcan_cli.cli.topics import TOPICS
 from vulcan_cli.cli.values import read_plainly
 from vulcan_cli.errors import DiskTrouble, UsageError
+from vulcan_cli.interrupts import interrupted_once, is_interrupt
 from vulcan_cli.settings import completion_request, read_display
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_streams()
     output = Output(as_json=_asks_for_json(words))
     try:
-        code = _run(words)
+        code = interrupted_once(lambda: _run(words))
     except BaseException as error:
         code = _caught(error, output, words)
     try:
@@ -233,7 +234,7 @@ def _caught(error: BaseException, output: Output, words: list[str]) -> int:
             # Whoever read our output has read enough.
             output.lost_reader()
             return 0
-        case KeyboardInterrupt():
+        case _ if is_interrupt(error):
             explanation = explain.interrupted()
         case typer.TyperException():
             explanation = explain.usage(_usage_sentence(error), command)

@@ -17,6 +17,7 @@ import polars as pl
 from vulcan_cli.dataset import array_files
 from vulcan_cli.errors import DiskTrouble, UsageError
 from vulcan_cli.files.folder import Folder
+from vulcan_cli.interrupts import interrupted_once
 from vulcan_cli.vacua import arrow_ipc
 
 FORMATS = ("parquet", "csv", "ndjson", "arrow", "json")
@@ -142,7 +143,7 @@ def write_stream(
     """
     if file_format in array_files.FORMATS:
         out = _Stream(stream)
-        frame = rows.collect(engine="streaming")
+        frame = interrupted_once(lambda: rows.collect(engine="streaming"))
         array_files.write_arrays(frame, cast("IO[bytes]", out), file_format, complex_columns)
         out.finish()
         return Written(frame.height, out.n_bytes, 0)
@@ -154,7 +155,8 @@ def write_stream(
     counted = rows.map_batches(tally, streamable=True)
     out = _JsonArray(stream) if file_format == "json" else _Stream(stream)
     try:
-        _SINKS[file_format](counted, schema, cast("IO[bytes]", out))
+        sink = _SINKS[file_format]
+        interrupted_once(lambda: sink(counted, schema, cast("IO[bytes]", out)))
     except Exception:
         # Polars makes its own error of what the stream raised.
         if out.error is not None:
