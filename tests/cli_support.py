@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -76,6 +77,23 @@ def on_terminal(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> tu
         seen += data
     os.close(main)
     return process.wait(timeout=120), seen.decode().replace("\r\n", "\n")
+
+
+def interrupted_at_work(*words: str, home: Path, folder: Path) -> Ran:
+    """Run vulcan, and press Ctrl-C as soon as a file below a folder holds something."""
+    process = subprocess.Popen(
+        [*VULCAN, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean(home),
+        cwd=home,
+    )
+    while not any(path.is_file() and path.stat().st_size for path in folder.rglob("*")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    return Ran(process.returncode, out, err)
 
 
 def modules_after(

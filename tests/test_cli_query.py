@@ -16,7 +16,15 @@ import pytest
 
 from tests.cli_in_process import run, run_binary
 from tests.cli_shards import shard, staged, tree
-from tests.cli_support import VULCAN, Ran, clean, modules_after, on_terminal, vulcan
+from tests.cli_support import (
+    VULCAN,
+    Ran,
+    clean,
+    interrupted_at_work,
+    modules_after,
+    on_terminal,
+    vulcan,
+)
 from tests.dataset_support import put, vacua
 from tests.vacua_support import rows
 from vulcan_cli.vacua.geometry import Geometry, file_name
@@ -622,20 +630,12 @@ def test_an_interrupt(tmp_path: Path) -> None:
 
 def test_an_interrupt_leaves_nothing_of_a_file(tmp_path: Path) -> None:
     staged(tmp_path, "r", pl.concat([rows(1_000)] * 300))
-    (tmp_path / "out").mkdir()
-    process = subprocess.Popen(
-        [*VULCAN, "query", *HERE, "--source", "staged", "-q", "-o", "out/vacua.ndjson"],
-        env=clean(tmp_path),
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not any(each.stat().st_size for each in (tmp_path / "out").iterdir()):
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err.splitlines()[0]) == (130, "vulcan: interrupted")
-    assert tree(tmp_path / "out") == {}
+    folder = tmp_path / "out"
+    folder.mkdir()
+    words = ("query", *HERE, "--source", "staged", "-q", "-o", "out/vacua.ndjson")
+    ran = interrupted_at_work(*words, home=tmp_path, folder=folder)
+    assert (ran.code, ran.out, ran.err.splitlines()[0]) == (130, "", "vulcan: interrupted")
+    assert tree(folder) == {}
 
 
 def test_a_query_loads_only_what_it_needs(there: Path) -> None:

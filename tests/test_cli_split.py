@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.cli_in_process import run, run_binary
-from tests.cli_support import Ran, vulcan
+from tests.cli_support import Ran, interrupted_at_work, vulcan
 from tests.dataset_support import put, vacua
 from vulcan_cli.dataset.splits import Splits
 from vulcan_cli.vacua.geometry import Geometry
@@ -296,3 +296,18 @@ def test_what_cannot_be_is_refused_before_anything_is_done(
     said = [line for line in ran.err.splitlines() if line.startswith("vulcan: ")]
     assert said == [f"vulcan: {sentence}"]
     assert (cwd / "there").read_text() == "{}"
+
+
+def test_an_interrupt_leaves_nothing_of_a_folder(cwd: Path) -> None:
+    keys = {"h11": 3, "h12": 2, "ks_id": 9}
+    put(cwd / "spool/synced", pl.concat([vacua(1_000)] * 300), "large", **keys)
+    (cwd / "out").mkdir()
+    words = ("split", "--staging-dir", "spool", "-q", "--out-dir", "out/ml")
+    ran = interrupted_at_work(*words, home=cwd, folder=cwd / "out")
+    assert (ran.code, ran.out) == (130, "")
+    assert ran.err.splitlines()[-3:] == [
+        "vulcan: interrupted",
+        "  safe: what was done so far stands; the same command goes on from there",
+        "  next: vulcan status",
+    ]
+    assert list((cwd / "out").iterdir()) == []

@@ -27,6 +27,7 @@ from vulcan_cli.errors import DiskTrouble, UsageError
 from vulcan_cli.files.folder import DAY, Folder
 from vulcan_cli.files.open_files import sha256_of
 from vulcan_cli.files.paths import fsync_dir
+from vulcan_cli.interrupts import interrupted_once
 from vulcan_cli.vacua import arrow_ipc
 
 DESCRIPTION = "split.json"
@@ -89,7 +90,7 @@ def write_splits(
     try:
         making.mkdir(parents=True)
         _drop_debris(making, folder)
-        found = writer.write()
+        found = interrupted_once(writer.write)
         (making / DESCRIPTION).write_text(json.dumps(found.description, indent=2) + "\n")
         fsync_dir(making)
         with Folder.open(folder.parent) as parent:
