@@ -13,5 +13,5 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 def test_a_repo_written_half_by_the_peer_answers_as_the_peer_does(peer: Peer) -> None:
-    n_shards, n_rows = play(peer, 1, 30)
+    n_shards, n_rows = play(peer, 1, 15)
     assert (n_shards, n_rows > 0) == (25, True)

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
 )
 
-POINTS = 3
+POINTS = 2
 """So many points of each system call are tried here."""
 
 
