@@ -15,7 +15,6 @@ def _jobs(n_shards: int) -> Iterator[tuple[str, Job]]:
     data = f"synced-{n_shards}-8"
     needs = (("synced", str(n_shards), "8"),)
     catalog, one, everything = _GOALS[n_shards]
-    memory = 1 / 10 if n_shards == 100_000 else None
     of = f"of {n_shards:,} shards"
     peer, ours = read(f"assert len(reader.catalog()) == {n_shards}", data)
     yield (
@@ -42,32 +41,23 @@ def _jobs(n_shards: int) -> Iterator[tuple[str, Job]]:
             slow=True,
         ),
     )
-    peer, ours = read(f"assert len(reader.query()) == {8 * n_shards}", data)
-    yield (
-        f"all-{n_shards}",
-        Job(
-            what=f"all rows {of} of 8 rows",
-            needs=needs,
-            peer=peer,
-            ours=ours,
-            faster=everything,
-            memory=memory,
-            slow=True,
-        ),
-    )
-    peer, ours = to_file(data)
-    yield (
-        f"all-{n_shards}-file",
-        Job(
-            what=f"all rows {of} of 8 rows, to a parquet file (`vulcan query -o`)",
-            needs=needs,
-            peer=peer,
-            ours=ours,
-            faster=everything,
-            memory=memory,
-            slow=True,
-        ),
-    )
+    in_memory = read(f"assert len(reader.query()) == {8 * n_shards}", data)
+    for ending, where_to, (peer, ours) in (
+        ("", "", in_memory),
+        ("-file", ", to a parquet file (`vulcan query -o`)", to_file(data)),
+    ):
+        yield (
+            f"all-{n_shards}{ending}",
+            Job(
+                what=f"all rows {of} of 8 rows{where_to}",
+                needs=needs,
+                peer=peer,
+                ours=ours,
+                faster=everything,
+                memory=1 / 10 if n_shards == 100_000 else None,
+                slow=True,
+            ),
+        )
 
 
 SIZES: dict[str, Job] = {name: job for size in _GOALS for name, job in _jobs(size)}

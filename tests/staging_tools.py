@@ -19,7 +19,7 @@ from typing import BinaryIO
 import pytest
 
 from vulcan_cli.errors import Conflict, DiskTrouble, LeaseLost, SyncAtWork, TryLater
-from vulcan_cli.files.paths import link_exclusive, new_temporary
+from vulcan_cli.files.folder import Folder
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.aside import Unwanted, set_all_aside
 from vulcan_cli.staging.budget import Budget
@@ -30,6 +30,25 @@ from vulcan_cli.staging.publish import Publication, Published, publish
 from vulcan_cli.vacua.geometry import file_name
 
 CHECKOUT = Path(__file__).parents[1]
+
+
+def new_temporary(directory: Path) -> tuple[int, Path]:
+    """As `Folder.new_temporary`: (descriptor, path) of a new hidden file, mode 0600."""
+    with Folder.open(directory) as folder:
+        fd, name = folder.new_temporary()
+    return fd, directory / name
+
+
+def link_exclusive(source: Path, target: Path) -> bool:
+    """As `Folder.link_exclusive`, for paths."""
+    with Folder.open(source.parent) as here, Folder.open(target.parent) as there:
+        return here.link_exclusive(source.name, there, target.name)
+
+
+def rename_exclusive(source: Path, target: Path) -> bool:
+    """As `Folder.rename_exclusive`, for paths."""
+    with Folder.open(source.parent) as here, Folder.open(target.parent) as there:
+        return here.rename_exclusive(source.name, there, target.name)
 
 
 def path_in_repo(run: str) -> str:

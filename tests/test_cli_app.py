@@ -251,14 +251,19 @@ def test_interrupted(tmp_path: Path, spool: Path) -> None:
     )
 
 
-def test_interrupted_while_rust_calls_python(tmp_path: Path, spool: Path) -> None:
+IN_RUST = """\
+class PanicException(BaseException): pass
+raise PanicException("PyErr { type: <class 'KeyboardInterrupt'>, value: KeyboardInterrupt() }")
+"""
+IN_TEXT = 'exec("raise KeyboardInterrupt")\n'
+"""After this, Python would end by the signal, whoever catches the exception."""
+
+
+@pytest.mark.parametrize("text", [IN_RUST, IN_TEXT], ids=["in Rust", "in text run as code"])
+def test_interrupted_while_polars_loads(tmp_path: Path, spool: Path, text: str) -> None:
     early = tmp_path / "polars"
     early.mkdir()
-    (early / "__init__.py").write_text(
-        "class PanicException(BaseException): pass\n"
-        'raise PanicException("called `Result::unwrap()` on an `Err` value: "\n'
-        "    \"PyErr { type: <class 'KeyboardInterrupt'>, value: KeyboardInterrupt() }\")\n"
-    )
+    (early / "__init__.py").write_text(text)
     path = os.pathsep.join([str(tmp_path), str(CHECKOUT)])
     ran = vulcan("catalog", "--staging-dir", spool, home=tmp_path, env={"PYTHONPATH": path})
     assert (ran.code, ran.out, ran.err.splitlines()[0]) == (130, "", "vulcan: interrupted")

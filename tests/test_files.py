@@ -9,17 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.staging_tools import inject, names, run
+from tests.staging_tools import inject, link_exclusive, names, new_temporary, rename_exclusive, run
 from vulcan_cli.errors import BadShard
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.files.open_files import open_regular, sha256_of
-from vulcan_cli.files.paths import (
-    append_durably,
-    link_exclusive,
-    new_temporary,
-    rename_exclusive,
-    replace_durably,
-)
+from vulcan_cli.files.paths import append_durably, replace_durably
 
 
 def test_a_link_is_won_once_and_other_content_stays(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from vulcan_cli.vacua.shard import read_footer
 NOW = datetime(2026, 11, 23, 19, 50, 30, 123456, tzinfo=UTC)
 
 # An example is a staging directory, a repo and a commit: some 60 ms, most of them fsync.
-FEW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def of_part(part: tuple[pl.DataFrame, Geometry]) -> Geometry:

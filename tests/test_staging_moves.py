@@ -442,7 +442,7 @@ def unwanted(*run_ids: str) -> list[Unwanted]:
 
 
 @pytest.mark.parametrize("call", ["fsync", "renameat", "renameat2"])
-@pytest.mark.parametrize("when", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("when", range(1, 8))
 def test_p5_p7_killed_while_setting_many_aside_none_is_lost(
     area: StagingArea, call: str, when: int
 ) -> None:

@@ -170,7 +170,7 @@ def test_p6_a_pull_request_whose_answer_was_lost_is_found(
 
 @pytest.mark.parametrize("method", ["head", "look_up", "upload", "commit"])
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("number", [1, 2, 3])
 def test_p7_a_run_that_died_proposing_is_finished_by_the_next(
     area: StagingArea, hub: LocalHub, method: str, when: str, number: int
 ) -> None:

@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     code = run(arguments)
     if code == _INTERRUPTED:
-        # Threads of Polars may still be at work, and crash a Python that ends as usual.
+        # Threads of Polars may still be at work, and crash a Python that ends as usual; where the
+        # signal came in text that ran as code, such as a record's, that would end by the signal.
         os._exit(code)
     # When the process ends, all of it is: not worth a search.
     gc.freeze()

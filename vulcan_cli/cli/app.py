@@ -21,7 +21,7 @@ from vulcan_cli.cli.suggest import did_you_mean, one_of
 from vulcan_cli.cli.topics import TOPICS
 from vulcan_cli.cli.values import read_plainly
 from vulcan_cli.errors import DiskTrouble, UsageError
-from vulcan_cli.interrupts import interrupted_once, is_interrupt
+from vulcan_cli.interrupts import is_interrupt
 from vulcan_cli.settings import completion_request, read_display
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_streams()
     output = Output(as_json=_asks_for_json(words))
     try:
-        code = interrupted_once(lambda: _run(words))
+        code = _run(words)
     except BaseException as error:
         code = _caught(error, output, words)
     try:

@@ -94,7 +94,9 @@ def write_file(
                 return write_stream(rows, stream, file_format, complex_columns)
         with Folder.open(target.parent) as folder, folder.temporary() as (fd, name):
             with os.fdopen(fd, "wb", closefd=False) as stream:
-                written = write_stream(rows, stream, file_format, complex_columns)
+                written = interrupted_once(
+                    lambda: write_stream(rows, stream, file_format, complex_columns)
+                )
             os.fchmod(fd, 0o666 & ~_umask())
             os.fsync(fd)
             folder.rename_over(name, folder, target.name)
@@ -143,7 +145,7 @@ def write_stream(
     """
     if file_format in array_files.FORMATS:
         out = _Stream(stream)
-        frame = interrupted_once(lambda: rows.collect(engine="streaming"))
+        frame = rows.collect(engine="streaming")
         array_files.write_arrays(frame, cast("IO[bytes]", out), file_format, complex_columns)
         out.finish()
         return Written(frame.height, out.n_bytes, 0)
@@ -155,8 +157,7 @@ def write_stream(
     counted = rows.map_batches(tally, streamable=True)
     out = _JsonArray(stream) if file_format == "json" else _Stream(stream)
     try:
-        sink = _SINKS[file_format]
-        interrupted_once(lambda: sink(counted, schema, cast("IO[bytes]", out)))
+        _SINKS[file_format](counted, schema, cast("IO[bytes]", out))
     except Exception:
         # Polars makes its own error of what the stream raised.
         if out.error is not None:

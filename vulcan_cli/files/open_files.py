@@ -1,4 +1,4 @@
-"""Regular files once they are open: which one it is, its bytes and their sum.
+"""Regular files: to open one, which one it is, its bytes and their sum.
 
 Everything here raises `OSError`, and `BadShard` where a name stands for something else than a file.
 """
