@@ -314,14 +314,14 @@ def test_bad_entries_do_not_hold_up_good_ones(tmp_path: Path, spool: Path) -> No
 def test_settings_come_from_the_environment_and_several_repos_share(
     tmp_path: Path, spool: Path
 ) -> None:
-    keys = ("h11=3,h12=2", "h11=4,h12=2", "h11=5,h12=2", "h11=6,h12=2", "h11=7,h12=2")
-    for number, geometry in enumerate(keys):
+    # Homes hang on the paths of the repos: two in a million runs leave one of them empty.
+    for number, geometry in enumerate(f"h11={h11},h12=2" for h11 in range(3, 23)):
         staged(tmp_path, f"g{number}", rows(2 + number), geometry=geometry)
     env = {"VULCAN_STAGING_DIR": "spool", "VULCAN_REPO": "./one,./two"}
     ran = run("sync", "--create-repo", "--json", cwd=tmp_path, env=env)
-    assert (ran.code, ran.err, ran.document()["committed"]) == (0, "", 10)
+    assert (ran.code, ran.err, ran.document()["committed"]) == (0, "", 25)
     one, two = (set(committed(tmp_path / name)) for name in ("one", "two"))
-    assert (len(one | two), one & two) == (10, set())
+    assert (len(one | two), one & two) == (25, set())
     assert one
     assert two
     assert names(spool / "pending") == []
