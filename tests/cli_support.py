@@ -79,8 +79,10 @@ def on_terminal(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> tu
     return process.wait(timeout=120), seen.decode().replace("\r\n", "\n")
 
 
-def interrupted_at_work(*words: str, home: Path, folder: Path) -> Ran:
-    """Run vulcan, and press Ctrl-C as soon as a file below a folder holds something."""
+def interrupted_at_work(
+    *words: str, home: Path, folder: Path, number: signal.Signals = signal.SIGINT
+) -> Ran:
+    """Run vulcan, and send Ctrl-C or `number` as soon as a file below a folder holds something."""
     process = subprocess.Popen(
         [*VULCAN, *words],
         stdout=subprocess.PIPE,
@@ -91,7 +93,7 @@ def interrupted_at_work(*words: str, home: Path, folder: Path) -> Ran:
     )
     while not any(path.is_file() and path.stat().st_size for path in folder.rglob("*")):
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=120)
     return Ran(process.returncode, out, err)
 

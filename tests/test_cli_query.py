@@ -628,13 +628,16 @@ def test_an_interrupt(tmp_path: Path) -> None:
     assert (process.returncode, err.splitlines()[0]) == (130, "vulcan: interrupted")
 
 
-def test_an_interrupt_leaves_nothing_of_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
+def test_an_interrupt_leaves_nothing_of_a_file(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     staged(tmp_path, "r", pl.concat([rows(1_000)] * 300))
     folder = tmp_path / "out"
     folder.mkdir()
     words = ("query", *HERE, "--source", "staged", "-q", "-o", "out/vacua.ndjson")
-    ran = interrupted_at_work(*words, home=tmp_path, folder=folder)
-    assert (ran.code, ran.out, ran.err.splitlines()[0]) == (130, "", "vulcan: interrupted")
+    ran = interrupted_at_work(*words, home=tmp_path, folder=folder, number=number)
+    assert (ran.code, ran.out, ran.err.splitlines()[0]) == (code, "", "vulcan: interrupted")
     assert tree(folder) == {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import polars as pl
@@ -298,13 +299,16 @@ def test_what_cannot_be_is_refused_before_anything_is_done(
     assert (cwd / "there").read_text() == "{}"
 
 
-def test_an_interrupt_leaves_nothing_of_a_folder(cwd: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
+def test_an_interrupt_leaves_nothing_of_a_folder(
+    cwd: Path, number: signal.Signals, code: int
+) -> None:
     keys = {"h11": 3, "h12": 2, "ks_id": 9}
     put(cwd / "spool/synced", pl.concat([vacua(1_000)] * 300), "large", **keys)
     (cwd / "out").mkdir()
     words = ("split", "--staging-dir", "spool", "-q", "--out-dir", "out/ml")
-    ran = interrupted_at_work(*words, home=cwd, folder=cwd / "out")
-    assert (ran.code, ran.out) == (130, "")
+    ran = interrupted_at_work(*words, home=cwd, folder=cwd / "out", number=number)
+    assert (ran.code, ran.out) == (code, "")
     assert ran.err.splitlines()[-3:] == [
         "vulcan: interrupted",
         "  safe: what was done so far stands; the same command goes on from there",

@@ -1,7 +1,6 @@
 """What `vulcan` and `python -m vulcan_cli` run."""
 
 import gc
-import os
 import sys
 from collections.abc import Sequence
 
@@ -22,9 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     code = run(arguments)
     if code == _INTERRUPTED:
-        # Threads of Polars may still be at work, and crash a Python that ends as usual; where the
-        # signal came in text that ran as code, such as a record's, that would end by the signal.
-        os._exit(code)
+        from vulcan_cli.interrupts import end_interrupted  # noqa: PLC0415
+
+        end_interrupted(code)
     # When the process ends, all of it is: not worth a search.
     gc.freeze()
     return code

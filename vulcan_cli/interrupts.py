@@ -1,11 +1,49 @@
-"""Ctrl-C where Polars is at work."""
+"""Ctrl-C and SIGTERM where Polars is at work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import NoReturn, TypeVar
 
 _Result = TypeVar("_Result")
+
+_asked_to_end = Event()
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM interrupt the block as Ctrl-C does, so that it cleans up.
+
+    Batch systems send it when a job's time is over. Python calls handlers between instructions of
+    its own, and Polars may be at work for minutes: so a thread waits, and sends what Polars heeds.
+    """
+    numbers, woken = os.pipe()
+    os.set_blocking(woken, False)
+    handler = signal.signal(signal.SIGTERM, _left_to_the_thread)
+    before = signal.set_wakeup_fd(woken)
+    Thread(target=_pass_on, args=(numbers,), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        signal.signal(signal.SIGTERM, handler)
+        os.close(woken)
+
+
+def end_interrupted(code: int) -> NoReturn:
+    """End the process at once: by SIGTERM where that interrupted it, else with a status.
+
+    Threads of Polars may still be at work, and crash a Python that ends as usual; where Ctrl-C came
+    in text that ran as code, such as a record's, that would end by the signal.
+    """
+    if _asked_to_end.is_set():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+    os._exit(code)
 
 
 def interrupted_once(call: Callable[[], _Result]) -> _Result:
@@ -28,6 +66,19 @@ def is_interrupt(error: BaseException) -> bool:
     """Whether this is Ctrl-C, also where Polars called Python just then, which makes it panic."""
     in_panic = type(error).__name__ == "PanicException" and "'KeyboardInterrupt'" in str(error)
     return in_panic or isinstance(error, KeyboardInterrupt)
+
+
+def _left_to_the_thread(*_: object) -> None:
+    """Keep Python from ending by the signal."""
+
+
+def _pass_on(numbers: int) -> None:
+    with os.fdopen(numbers, "rb", buffering=0) as stream:
+        while number := stream.read(1):
+            # Once: a second one would interrupt the cleaning up.
+            if number[0] == signal.SIGTERM and not _asked_to_end.is_set():
+                _asked_to_end.set()
+                os.kill(os.getpid(), signal.SIGINT)
 
 
 def _let_signals_come() -> None:

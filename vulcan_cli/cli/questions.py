@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vulcan_cli.cli.output import STDOUT, Output
 from vulcan_cli.errors import DiskTrouble, UsageError
+from vulcan_cli.interrupts import sigterm_interrupts
 from vulcan_cli.quantities import counted
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def _write(
             raise DiskTrouble(STDOUT, error) from error
         _warn_of_ending(out, form)
     else:
-        written = export.write_file(rows, file, form, complex_columns)
+        with sigterm_interrupts():
+            written = export.write_file(rows, file, form, complex_columns)
         out.say(f"{counted(written.n_rows, 'row')} to {file}")
     warn_of_nulls(written.not_finite, out)
 

@@ -45,6 +45,7 @@ from vulcan_cli.cli.questions import BAD_SHARDS, hand_over, tell_bad
 from vulcan_cli.cli.repos import locate_shards
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
+from vulcan_cli.interrupts import sigterm_interrupts
 from vulcan_cli.quantities import counted
 from vulcan_cli.settings import load_settings
 
@@ -230,7 +231,7 @@ class _Files(NamedTuple):
 
         form = self.format or "parquet"
         left_out: Sequence[BadShard] = ()
-        with _folder(self.out_dir) as folder:
+        with sigterm_interrupts(), _folder(self.out_dir) as folder:
             if self.scheduler is not None:
                 written, left_out = spread_splits(self.scheduler, view, folder, out, form)
             else:
