@@ -178,3 +178,16 @@ def append_record(incoming: Folder, commits: Folder, record: Record) -> Landed |
         except OSError as error:
             return Unknown(f"{commits.path}: {error.strerror}", Trouble.SERVER)
     return Landed(record.id) if won else Stale()
+
+
+def paths_left_of(commits: Folder, number: int) -> set[str]:
+    """Paths that a commit had, and whose content no later one took out or replaced."""
+    records = [read_record(commits, each) for each in range(1, last_number(commits) + 1)]
+    paths: set[str] = set()
+    for record in records[:number]:
+        paths |= {file.path for file in record.files}
+        paths -= {file.path for file in record.removed}
+    for record in records[number:]:
+        paths -= {file.path for file in record.removed}
+        paths -= {file.path for file in record.files if file.replaces}
+    return paths

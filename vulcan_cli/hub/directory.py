@@ -30,17 +30,16 @@ from vulcan_cli.hub.commit_log import (
     HIDDEN,
     Record,
     RecordedFile,
-    RemovedFile,
     append_record,
-    last_number,
     newest_first,
     newest_record,
     number_of,
     ours,
     ours_to_read,
+    paths_left_of,
     read_record,
 )
-from vulcan_cli.hub.incoming import give_places, receive, remove_tree, tidy
+from vulcan_cli.hub.incoming import give_places, places_of, receive, remove_tree, tidy
 from vulcan_cli.hub.paths import problem_of, refuse_paths
 from vulcan_cli.hub.repo import (
     MAIN,
@@ -56,13 +55,12 @@ from vulcan_cli.hub.repo import (
     Ready,
     Refused,
     RemoteFile,
-    Removal,
     Snapshot,
     Stale,
     UploadOutcome,
     key_of,
 )
-from vulcan_cli.hub.tree import is_free, open_file, read_file, walk
+from vulcan_cli.hub.tree import open_file, read_file, sort_out, to_remove, walk
 
 _MAY_NOT_WRITE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -322,16 +320,7 @@ class DirectoryRepo:
             last = None if commits is None else number_of(commits, revision)
             if commits is None or last is None:
                 raise RepoMissing(self.name, revision)
-            numbers = range(1, last_number(commits) + 1)
-            records = [read_record(commits, number) for number in numbers]
-        paths: set[str] = set()
-        for number, record in enumerate(records):
-            gone = {file.path for file in record.removed}
-            if number < last:
-                paths = (paths | {file.path for file in record.files}) - gone
-            else:
-                paths -= gone | {file.path for file in record.files if file.replaces}
-        return paths
+            return paths_left_of(commits, last)
 
     def _carry_out(self, root: Folder) -> dict[str, tuple[str, ...]]:
         """Give the files of the newest commit their places, where that is still to do.
@@ -352,7 +341,7 @@ class DirectoryRepo:
                 if error.errno not in _MAY_NOT_WRITE:
                     raise
                 gone = {file.path: () for file in record.removed}
-                return {**gone, **{file.path: _places_of(record, file) for file in record.files}}
+                return {**gone, **{file.path: places_of(record, file) for file in record.files}}
         return {}
 
     def _carry_out_all(self, root: Folder) -> None:
@@ -397,8 +386,8 @@ class DirectoryRepo:
         """Write the record of what is new and try for the number after its parent's."""
         ahead = self._ahead
         assert ahead is not None
-        taken, new = _sort_out(root, commit.additions)
-        altered, gone = _to_remove(root, commit.removals)
+        taken, new = sort_out(root, commit.additions)
+        altered, gone = to_remove(root, commit.removals)
         if taken or altered:
             why = "the path holds other content, which is never replaced"
             return Refused(why, (*taken, *altered))
@@ -435,43 +424,3 @@ class DirectoryRepo:
                 with contextlib.suppress(OSError):
                     give_places(root, incoming, record)
         return outcome
-
-
-def _places_of(record: Record, file: RecordedFile) -> tuple[str, ...]:
-    """Where a file of the newest commit is: in its place, or where it waits; it may be moved."""
-    waiting = f"{HIDDEN}/incoming/{record.incoming}/{file.part}"
-    if file.replaces is not None:
-        # Its predecessor may still stand in its place.
-        return waiting, file.path
-    return file.path, waiting, file.path
-
-
-def _to_remove(
-    root: Folder, removals: Sequence[Removal]
-) -> tuple[tuple[str, ...], tuple[RemovedFile, ...]]:
-    """Paths that hold other content than is to be taken out, and files that are there to be."""
-    altered, gone = [], []
-    for removal in removals:
-        file = read_file(root, {}, removal.path_in_repo)
-        if file is not None and file.sha256 == removal.sha256:
-            gone.append(RemovedFile(removal.path_in_repo, removal.sha256))
-        elif file is not None or not is_free(root, removal.path_in_repo):
-            altered.append(removal.path_in_repo)
-    return tuple(altered), tuple(gone)
-
-
-def _sort_out(
-    root: Folder, additions: Sequence[Addition]
-) -> tuple[tuple[str, ...], list[Addition]]:
-    """Paths that are taken, and additions that are not there yet."""
-    taken, new = [], []
-    for addition in additions:
-        file = read_file(root, {}, addition.path_in_repo)
-        if file is not None and file.sha256 == addition.sha256:
-            continue
-        replaced = file is not None and file.sha256 == addition.replaces
-        if not replaced and (file is not None or not is_free(root, addition.path_in_repo)):
-            taken.append(addition.path_in_repo)
-        else:
-            new.append(addition)
-    return tuple(taken), new

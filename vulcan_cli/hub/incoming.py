@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 from vulcan_cli.files.folder import DAY, Folder
 from vulcan_cli.files.open_files import write_all
-from vulcan_cli.hub.commit_log import Record, RecordedFile, RemovedFile
+from vulcan_cli.hub.commit_log import HIDDEN, Record, RecordedFile, RemovedFile
 from vulcan_cli.hub.paths import parents
 from vulcan_cli.hub.repo import Addition
 from vulcan_cli.hub.tree import NOT_THERE, read_file
@@ -144,3 +144,12 @@ def remove_tree(above: Folder, name: str) -> None:
             for entry in list(folder.scan()):
                 folder.discard(entry.name)
         os.rmdir(name, dir_fd=above.fd)
+
+
+def places_of(record: Record, file: RecordedFile) -> tuple[str, ...]:
+    """Where a file of the newest commit is: in its place, or where it waits; it may be moved."""
+    waiting = f"{HIDDEN}/incoming/{record.incoming}/{file.part}"
+    if file.replaces is not None:
+        # Its predecessor may still stand in its place.
+        return waiting, file.path
+    return file.path, waiting, file.path

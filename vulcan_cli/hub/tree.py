@@ -1,16 +1,17 @@
-"""Reading the tree of a directory repo: what stands where, through no link."""
+"""The tree of a directory repo: what stands where, through no link, and what a commit changes."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 from vulcan_cli.errors import BadShard
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.files.open_files import sha256_of
-from vulcan_cli.hub.repo import RemoteFile
+from vulcan_cli.hub.commit_log import RemovedFile
+from vulcan_cli.hub.repo import Addition, RemoteFile, Removal
 
 NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 """What the system says where no file can be, for want of a folder on the way to it."""
@@ -78,3 +79,32 @@ def walk(folder: Folder, prefix: str) -> Iterator[tuple[str, int]]:
                 yield from walk(below, f"{prefix}{entry.name}/")
         elif entry.is_file(follow_symlinks=False):
             yield prefix + entry.name, entry.stat(follow_symlinks=False).st_size
+
+
+def to_remove(
+    root: Folder, removals: Sequence[Removal]
+) -> tuple[tuple[str, ...], tuple[RemovedFile, ...]]:
+    """Paths that hold other content than is to be taken out, and files that are there to be."""
+    altered, gone = [], []
+    for removal in removals:
+        file = read_file(root, {}, removal.path_in_repo)
+        if file is not None and file.sha256 == removal.sha256:
+            gone.append(RemovedFile(removal.path_in_repo, removal.sha256))
+        elif file is not None or not is_free(root, removal.path_in_repo):
+            altered.append(removal.path_in_repo)
+    return tuple(altered), tuple(gone)
+
+
+def sort_out(root: Folder, additions: Sequence[Addition]) -> tuple[tuple[str, ...], list[Addition]]:
+    """Paths that are taken, and additions that are not there yet."""
+    taken, new = [], []
+    for addition in additions:
+        file = read_file(root, {}, addition.path_in_repo)
+        if file is not None and file.sha256 == addition.sha256:
+            continue
+        replaced = file is not None and file.sha256 == addition.replaces
+        if not replaced and (file is not None or not is_free(root, addition.path_in_repo)):
+            taken.append(addition.path_in_repo)
+        else:
+            new.append(addition)
+    return tuple(taken), new
