@@ -29,8 +29,8 @@ def sigterm_interrupts() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.set_wakeup_fd(before)
         signal.signal(signal.SIGTERM, handler)
+        signal.set_wakeup_fd(before)
         os.close(woken)
 
 

@@ -60,7 +60,7 @@ from vulcan_cli.hub.repo import (
     UploadOutcome,
     key_of,
 )
-from vulcan_cli.hub.tree import open_file, read_file, sort_out, to_remove, walk
+from vulcan_cli.hub.tree import open_file, read_file, to_add, to_remove, walk
 
 _MAY_NOT_WRITE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -386,7 +386,7 @@ class DirectoryRepo:
         """Write the record of what is new and try for the number after its parent's."""
         ahead = self._ahead
         assert ahead is not None
-        taken, new = sort_out(root, commit.additions)
+        taken, new = to_add(root, commit.additions)
         altered, gone = to_remove(root, commit.removals)
         if taken or altered:
             why = "the path holds other content, which is never replaced"

@@ -95,7 +95,7 @@ def to_remove(
     return tuple(altered), tuple(gone)
 
 
-def sort_out(root: Folder, additions: Sequence[Addition]) -> tuple[tuple[str, ...], list[Addition]]:
+def to_add(root: Folder, additions: Sequence[Addition]) -> tuple[tuple[str, ...], list[Addition]]:
     """Paths that are taken, and additions that are not there yet."""
     taken, new = [], []
     for addition in additions:

@@ -1,0 +1,43 @@
+"""SIGTERM where a block is to clean up."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.cli_support import clean
+
+CLEANS_UP = """
+import os
+import signal
+import time
+
+from vulcan_cli.interrupts import end_interrupted, sigterm_interrupts
+
+try:
+    with sigterm_interrupts():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            # Long enough for a thread to see it: whoever sent the first may send another.
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)
+            print("cleaned up", flush=True)
+except KeyboardInterrupt:
+    end_interrupted(130)
+"""
+
+
+def test_a_second_sigterm_lets_it_clean_up(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CLEANS_UP],
+        capture_output=True,
+        text=True,
+        env=clean(tmp_path),
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "cleaned up\n", "")
