@@ -1,5 +1,5 @@
 # The bare call runs what CI runs. `make check` is quicker: it uses the environment you are in.
-.PHONY: ci check test lint docs docs-site test-all
+.PHONY: ci check test lint docs docs-site test-all test-lowest
 
 ci:
 	.ci/run
@@ -31,3 +31,8 @@ test-all:
 	  command -v $$python >/dev/null || { echo "$$python is not installed: skipped"; continue; }; \
 	  PYTHON=$$python ./run-tests || exit 1; \
 	done
+
+# The suite with the lowest versions of packages that pyproject.toml allows.
+test-lowest:
+	@constraints=$$(mktemp) && python3 tools/lowest.py > $$constraints && \
+	  PIP_CONSTRAINT=$$constraints ./run-tests; status=$$?; rm -f $$constraints; exit $$status

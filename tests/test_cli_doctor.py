@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import cast
 import pytest
 
 from tests.cli_in_process import run
-from tests.cli_support import Ran, vulcan
+from tests.cli_support import CHECKOUT, Ran, vulcan
 from tests.hubserver import READ, WRITE, HubThread, LocalHub
 from vulcan_cli.cli import checks
 from vulcan_cli.cli.checks import Check
@@ -105,6 +106,31 @@ def test_where_nothing_is_set(tmp_path: Path) -> None:
     if Path("/usr/share/fish/vendor_completions.d/vulcan.fish").exists():
         del lines[:2]
     assert (ran.code, ran.out.splitlines(), ran.err) == (4, lines, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "wanted"),
+    [
+        ("pyarrow", "25.0.1", "pyarrow>=26"),
+        ("polars", "3.0.0", "polars<3,>=2.1"),
+        # Only an extra asks for it.
+        ("torch", "1.0", "torch>=2.4"),
+    ],
+)
+def test_a_package_of_another_version_than_is_meant(
+    tmp_path: Path, name: str, version: str, wanted: str
+) -> None:
+    told = tmp_path / "first" / f"{name}-{version}.dist-info" / "METADATA"
+    told.parent.mkdir(parents=True)
+    told.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    env = {"PYTHONPATH": f"{tmp_path / 'first'}{os.pathsep}{CHECKOUT}"}
+    ran = vulcan("doctor", *HERE, "--json", home=tmp_path, env=env)
+    verdict, text, cure = verdicts(ran)["packages"]
+    assert (verdict, text.split(";")[0], cure) == (
+        "warn",
+        f"{name} {version} where {wanted} is needed",
+        f"python -m pip install '{wanted}'",
+    )
 
 
 def test_settings_that_are_wrong_end_it(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import platform
 import shlex
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -22,12 +23,15 @@ from vulcan_cli.settings import (
 )
 
 if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
     from vulcan_cli.mounts import Mount
     from vulcan_cli.staging.health import Health, Space
 
 Verdict = Literal["ok", "warn", "fail"]
 
-_PACKAGES = ("vulcan-cli", "polars", "pyarrow", "xxhash", "typer", "rich", "huggingface_hub")
+_OURS = "vulcan-cli"
+_FOR_XET = "hf-xet"
 _SKEW_S = 30.0
 _LITTLE_BYTES = 10 * 1000**3
 _LITTLE = 0.05
@@ -87,24 +91,40 @@ def _python() -> Check:
 
 
 def _packages() -> Check:
+    """Whether each package is there in a version that ours says it works with."""
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
 
-    found, missing = [], []
-    for name in (*_PACKAGES, "hf-xet"):
+    found: dict[str, str] = {}
+    wrong: dict[str, str] = {}
+    for needed in _requirements():
+        name = needed.name
         try:
-            found.append(f"{name} {version(name)}")
+            found[name] = version(name)
         except PackageNotFoundError:
-            missing.append(name)
-    text = ", ".join(found)
-    if missing:
-        return Check(
-            "packages", "warn", f"not installed: {', '.join(missing)}; {text}", _install(missing)
-        )
+            if needed.marker is None:
+                wrong[name] = f"{name} is not installed"
+            continue
+        if not needed.specifier.contains(found[name], prereleases=True):
+            wanted = f"{name}{needed.specifier}"
+            wrong[wanted] = f"{name} {found[name]} where {wanted} is needed"
+    text = ", ".join(f"{name} {have}" for name, have in found.items())
+    if wrong:
+        cure = shlex.join(["python", "-m", "pip", "install", *wrong])
+        return Check("packages", "warn", f"{', '.join(wrong.values())}; {text}", cure)
     return Check("packages", "ok", text)
 
 
-def _install(names: list[str]) -> str:
-    return shlex.join(["python", "-m", "pip", "install", *names])
+def _requirements() -> list[Requirement]:
+    """Our package, what it needs, and what its extras need: those have a marker."""
+    from importlib.metadata import PackageNotFoundError, requires  # noqa: PLC0415
+
+    from packaging.requirements import Requirement  # noqa: PLC0415
+
+    needed: list[str] = []
+    # A checkout that nobody installed says nothing of what it needs.
+    with suppress(PackageNotFoundError):
+        needed = requires(_OURS) or []
+    return [Requirement(each) for each in (_OURS, *needed, _FOR_XET)]
 
 
 def _completion() -> Check:
