@@ -1,0 +1,10 @@
+"""Tests know neither the settings, nor the tokens, nor the proxies of the machine they run on."""
+
+import os
+
+_SETTINGS = ("HF_", "HUGGING_FACE_", "STRINGFORGE_", "VULCAN_")
+
+for _name in [name for name in os.environ if name.startswith(_SETTINGS)]:
+    del os.environ[_name]
+# Their Hub is here, too.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"

@@ -92,7 +92,8 @@ def test_zsh_completes_commands(env: dict[str, str], tmp_path: Path) -> None:
     zsh = need("zsh")
     # What is typed is echoed too: the prompt that says it is ready is not spelled as it shows.
     setup = (
-        f"fpath=({SCRIPTS} $fpath); autoload -Uz compinit; compinit -u; cd {tmp_path}; PS1=rea''dy "
+        f"fpath=('{SCRIPTS}' $fpath); autoload -Uz compinit; compinit -u; cd {tmp_path}; "
+        "PS1=rea''dy "
     )
     code = (
         f"zmodload zsh/zpty; zpty -b z zsh -f; zpty -w z \"{setup}\"; zpty -r z seen '*ready*'; "

@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import shutil
 import signal
 import struct
@@ -130,7 +131,7 @@ def test_real_vacua_from_a_process_and_a_pipe(tmp_path: Path) -> None:
 
 
 def test_a_shell_may_give_a_pipe_for_a_file(tmp_path: Path) -> None:
-    command = f"{' '.join(VULCAN)} stage <(cat {CSV}) {' '.join(HERE)}"
+    command = f"{shlex.join(VULCAN)} stage <(cat {shlex.quote(str(CSV))}) {shlex.join(HERE)}"
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("there is no bash")
