@@ -1,4 +1,4 @@
-"""Tests know neither the settings, nor the tokens, nor the proxies of the machine they run on."""
+"""Tests know neither settings, tokens and proxies of the machine they run on, nor its umask."""
 
 import os
 
@@ -8,3 +8,4 @@ for _name in [name for name in os.environ if name.startswith(_SETTINGS)]:
     del os.environ[_name]
 # Their Hub is here, too.
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+os.umask(0o022)

@@ -126,7 +126,9 @@ def test_p15_bytes_that_are_known_are_still_held_against_name_and_sidecar(
     put_bytes(area, name_of("other"), file.read_bytes())
     lying = put(area, "lying")
     known[sha256_of_file(lying)] = read_footer(lying)
-    lying.with_name(f"{lying.name}.meta.json").write_text("{}")
+    sidecar = lying.with_name(f"{lying.name}.meta.json")
+    sidecar.unlink()
+    sidecar.write_text("{}")
     grow_old(lying)
     results = check_all(area, entries_of(area), now=time.time(), known=known)
     found = {}
