@@ -61,6 +61,7 @@ def test_all_is_well(tmp_path: Path) -> None:
     assert [line for line in steady if line not in unsteady] == [
         "python",
         "packages",
+        "ok    polars: runs on this processor",
         "ok    completion: not for a shell that nobody names",
         "ok    settings: no vulcan.toml",
         "ok    staging directory: spool: this account can stage and sync",
@@ -133,11 +134,33 @@ def test_a_package_of_another_version_than_is_meant(
     )
 
 
+@pytest.mark.parametrize(
+    ("module", "text", "cure"),
+    [
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGILL)",
+            "ends by SIGILL: this processor is older than it is made for",
+            "python -m pip install 'polars[rtcompat]'",
+        ),
+        (
+            "raise ImportError('no shared library')",
+            "ImportError: no shared library",
+            "python -m pip install --force-reinstall polars",
+        ),
+    ],
+)
+def test_polars_that_does_not_run(tmp_path: Path, module: str, text: str, cure: str) -> None:
+    (tmp_path / "polars.py").write_text(module)
+    env = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{CHECKOUT}"}
+    ran = vulcan("doctor", *HERE, "--json", home=tmp_path, env=env)
+    assert (ran.code, verdicts(ran)["polars"]) == (4, ("fail", text, cure))
+
+
 def test_settings_that_are_wrong_end_it(tmp_path: Path) -> None:
     (tmp_path / "vulcan.toml").write_text("budgte = 1\n")
     ran = run("doctor", "--json", cwd=tmp_path)
     assert ran.code == 4
-    assert list(verdicts(ran)) == ["python", "packages", "completion", "settings"]
+    assert list(verdicts(ran)) == ["python", "packages", "polars", "completion", "settings"]
     assert verdicts(ran)["settings"] == (
         "fail",
         f"{tmp_path}/vulcan.toml: there is no setting 'budgte'; did you mean budget?",

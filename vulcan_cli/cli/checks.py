@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import platform
 import shlex
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -32,6 +35,7 @@ Verdict = Literal["ok", "warn", "fail"]
 
 _OURS = "vulcan-cli"
 _FOR_XET = "hf-xet"
+_TRIAL = "import polars; polars.DataFrame({'a': [1]}).filter(polars.col('a') > 0)"
 _SKEW_S = 30.0
 _LITTLE_BYTES = 10 * 1000**3
 _LITTLE = 0.05
@@ -65,6 +69,7 @@ def checks(*, staging_dir: Path | None, repo: list[str] | None, offline: bool) -
     """
     yield _python()
     yield _packages()
+    yield _polars()
     yield _completion()
     try:
         settings = load_settings(staging_dir=staging_dir, repo=repo)
@@ -125,6 +130,20 @@ def _requirements() -> list[Requirement]:
     with suppress(PackageNotFoundError):
         needed = requires(_OURS) or []
     return [Requirement(each) for each in (_OURS, *needed, _FOR_XET)]
+
+
+def _polars() -> Check:
+    """Whether Polars runs: where it does not, it may end the whole process, so a child tries it."""
+    done = subprocess.run(  # noqa: S603 (no word of it comes from outside)
+        [sys.executable, "-c", _TRIAL], capture_output=True, text=True, check=False
+    )
+    if done.returncode == -signal.SIGILL:
+        text = "ends by SIGILL: this processor is older than it is made for"
+        return Check("polars", "fail", text, "python -m pip install 'polars[rtcompat]'")
+    if done.returncode != 0:
+        text = (done.stderr.splitlines() or [f"ends with {done.returncode}"])[-1]
+        return Check("polars", "fail", text, "python -m pip install --force-reinstall polars")
+    return Check("polars", "ok", "runs on this processor")
 
 
 def _completion() -> Check:

@@ -39,9 +39,10 @@ def doctor(
 ) -> int:
     """Look at all that staging and syncing depend on, and say what to do where it is not well.
 
-    Python and packages, completion, settings, the staging directory and its file system, space,
-    permissions and clocks, the token, and whether each repo can be read and written; nothing is
-    changed. Warnings end with 0; of what fails, the exit status is that of the worst.
+    Python and packages, whether Polars runs on this processor, completion, settings, the staging
+    directory and its file system, space, permissions and clocks, the token, and whether each repo
+    can be read and written; nothing is changed. Warnings end with 0; of what fails, the exit status
+    is that of the worst.
     """
     from vulcan_cli.cli.checks import checks  # noqa: PLC0415
 
