@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -465,10 +466,70 @@ def test_a_file_that_is_too_large_is_not_read(
     assert (result.verdict, result.why) == ("rejected", "larger than 1000 bytes")
 
 
-@pytest.mark.parametrize("error", [IndexError, KeyError, RecursionError, MemoryError, OSError])
-def test_p8_whatever_hostile_bytes_raise_is_a_bad_shard(error: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(kind("a header that ends early") for kind in (IndexError, KeyError, RecursionError)),
+        OSError("Unexpected end of stream"),
+        OSError(errno.EINVAL, "an offset that no file has"),
+    ],
+)
+def test_p8_whatever_hostile_bytes_raise_is_a_bad_shard(error: Exception) -> None:
     with pytest.raises(BadShard), opened(pa.BufferReader(GOOD), Path("x")):
-        raise error("a header that ends early")
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "number"),
+    [
+        (OSError(errno.EIO, "Input/output error"), errno.EIO),
+        (pa.ArrowMemoryError("malloc of size 656064 failed"), errno.ENOMEM),
+    ],
+)
+def test_p9_what_the_system_raises_is_not_the_files_fault(error: Exception, number: int) -> None:
+    raised = pytest.raises(OSError, match=os.strerror(number))
+    with raised as found, opened(pa.BufferReader(GOOD), Path("x")):
+        raise error
+    assert found.value.errno == number
+
+
+SHORT_OF_MEMORY = """
+import mmap, resource, sys, time
+from pathlib import Path
+from vulcan_cli.staging.area import StagingArea
+from vulcan_cli.sync.check import check_all
+
+area = StagingArea(Path(sys.argv[1]))
+small, large = sorted(area.scan("pending").entries, key=lambda each: each.parquet.stat().st_size)
+check_all(area, [small], now=time.time())
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+most = pages * mmap.PAGESIZE + (8 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+results = check_all(area, [large, small], now=time.time())
+print([(getattr(each, "verdict", "good"), getattr(each, "why", "")) for each in results])
+"""
+
+
+def test_p9_a_node_short_of_memory_rejects_no_shard(area: StagingArea) -> None:
+    put(area, "good")
+    data = rewritten(
+        shard_bytes("large", count=1),
+        lambda table: with_provenance(n_rows=300_000)(table.take(pa.repeat(0, 300_000))),
+    )
+    grow_old(put_bytes(area, name_of("large"), data))
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_MEMORY, str(area.root)],
+        # Its blocks come from the system one by one, so that the limit meets the large ones.
+        env={**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system"},
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == (
+        "[('unreadable', 'Cannot allocate memory'), ('good', '')]\n",
+        "",
+    )
 
 
 def test_p8_gigabytes_of_nothing_are_not_copied_nor_hashed(area: StagingArea) -> None:

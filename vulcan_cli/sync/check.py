@@ -252,7 +252,7 @@ def read_checked(
 
     Raises:
         BadShard: It is no shard.
-        OSError: It cannot be read.
+        OSError: The system cannot read it, or has too little memory.
     """
     size = os.fstat(fd).st_size
     if size <= _AT_ONCE:

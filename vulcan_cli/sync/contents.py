@@ -42,6 +42,7 @@ def check_contents(source: pa.NativeFile, size: int, path: Path) -> Footer:
 
     Raises:
         BadShard: It is no shard, or none that may be published.
+        OSError: The system cannot read it, or has too little memory.
     """
     with opened(source, path) as parquet:
         return _checked(parquet, source, size, path)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from vulcan_cli.errors import BadShard, DiskTrouble
 from vulcan_cli.files.open_files import open_regular, path_of, sha256_of
 from vulcan_cli.hub.repo import MAIN, Repo
-from vulcan_cli.staging.area import STATES, Entry, Listing, StagingArea, State
+from vulcan_cli.staging.area import STATES, Entry, Listing, StagingArea, State, disk_trouble
 from vulcan_cli.staging.ledger import Ledger, LedgerEntry
 from vulcan_cli.sync.contents import check_contents
 from vulcan_cli.vacua.digest import content_digest
@@ -271,7 +271,8 @@ class _Verifier:
         """Hold the bytes against what they say of themselves."""
         if content.sha256 in self._sound:
             return
-        footer = check_contents(pa.OSFile(str(path_of(fd))), content.size, path)
+        with disk_trouble(path):
+            footer = check_contents(pa.OSFile(str(path_of(fd))), content.size, path)
         if footer.path_in_repo != path_in_repo:
             raise BadShard(path, f"it says of itself that it is {footer.path_in_repo}")
         self._vacua.append(_rows_of(fd, path, footer))

@@ -178,12 +178,12 @@ def digest_of_rows(path: Path) -> str | None:
     None where that cannot be had: no shard, or one of another program.
 
     Raises:
-        OSError: The file cannot be read.
+        OSError: The file cannot be read, or there is too little memory.
     """
     # Polars ends the whole process over some broken pages, and this file may be anyone's.
     import pyarrow as pa  # noqa: PLC0415 - only where a name is taken already
 
-    from vulcan_cli.vacua.unpacked import opened, within_limits  # noqa: PLC0415
+    from vulcan_cli.vacua.unpacked import is_of_the_system, opened, within_limits  # noqa: PLC0415
 
     with path.open("rb") as file:
         try:
@@ -197,8 +197,7 @@ def digest_of_rows(path: Path) -> str | None:
                 # Threads that still start when the process ends would abort it.
                 rows = pl.DataFrame(parquet.read(use_threads=False))
         except (BadShard, *_POLARS) as error:
-            # Broken bytes are reported so too; only the system's own errors carry a number.
-            if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
+            if error.__cause__ is not None and is_of_the_system(error.__cause__):
                 raise error.__cause__ from None
             return None
     return content_digest(rows, footer.geometry, leave_out=footer.circumstances)

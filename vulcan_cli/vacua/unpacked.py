@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -36,15 +37,7 @@ ROWS_AT_ONCE = 1 << 17
 """Rows that are decoded together."""
 
 _LONGEST_REASON = 200
-_UNREADABLE = (
-    pa.ArrowException,
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    RecursionError,
-    MemoryError,
-)
+_UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, RecursionError)
 
 
 def within_limits(
@@ -91,7 +84,8 @@ def opened(source: pa.NativeFile, path: Path) -> Iterator[pq.ParquetFile]:
     """A parquet file whose bytes are not trusted; whatever is wrong with them is a `BadShard`.
 
     Raises:
-        BadShard: It cannot be read.
+        BadShard: It is not what it should be.
+        OSError: The system cannot read it, or has too little memory; that is not its fault.
     """
     try:
         size = source.size()
@@ -99,9 +93,22 @@ def opened(source: pa.NativeFile, path: Path) -> Iterator[pq.ParquetFile]:
         # No page index, no buffering ahead: less for hostile bytes to play with.
         with pq.ParquetFile(source, pre_buffer=False) as parquet:
             yield parquet
+    except MemoryError as error:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), str(path)) from error
     except _UNREADABLE as error:
+        if is_of_the_system(error):
+            raise
         words = (str(error).splitlines() or [type(error).__name__])[0][:_LONGEST_REASON]
         raise BadShard(path, secrets.scrub(words)) from error
+
+
+def is_of_the_system(error: BaseException | None) -> bool:
+    """Whether the system could not read a file, rather than Arrow its bytes.
+
+    Arrow gives no number to what is wrong with bytes, and an offset that they make up is an
+    invalid argument.
+    """
+    return isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}
 
 
 def decoded(
@@ -136,16 +143,16 @@ def check_file(path: Path, columns: Collection[str] | None = None) -> None:
     """
     try:
         fd = open_regular(path)
+        try:
+            source = pa.OSFile(str(path_of(fd)))
+        finally:
+            os.close(fd)
+        with source, opened(source, path) as parquet:
+            repeated = within_limits(parquet.metadata, source, source.size(), columns)
+            for _ in decoded(parquet, source, repeated, columns):
+                pass
     except OSError as error:
         raise BadShard(path, f"unreadable: {error.strerror or error}") from error
-    try:
-        source = pa.OSFile(str(path_of(fd)))
-    finally:
-        os.close(fd)
-    with source, opened(source, path) as parquet:
-        repeated = within_limits(parquet.metadata, source, source.size(), columns)
-        for _ in decoded(parquet, source, repeated, columns):
-            pass
 
 
 def _text_in(metadata: pq.FileMetaData, source: pa.NativeFile, paths: list[str]) -> int:
