@@ -5,6 +5,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -146,6 +147,34 @@ def test_a_shell_may_give_a_pipe_for_a_file(tmp_path: Path) -> None:
     )
     (path,) = (tmp_path / "spool/pending").glob("*.parquet")
     assert (done.returncode, done.stdout) == (0, f"{path.relative_to(tmp_path)}\n")
+
+
+THREADS = """
+import os, sys
+from vulcan_cli.__main__ import main
+main(sys.argv[1:])
+import polars
+print(os.environ["POLARS_MAX_THREADS"], polars.thread_pool_size(), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("env", "threads"),
+    [({}, min(4, len(os.sched_getaffinity(0)))), ({"POLARS_MAX_THREADS": "7"}, 7)],
+)
+def test_a_worker_leaves_processors_to_others(
+    tmp_path: Path, env: dict[str, str], threads: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS, "stage", str(CSV), *HERE, "--quiet"],
+        env=clean(tmp_path, **env),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stderr == f"{threads} {threads}\n"
 
 
 def test_a_terminal_is_no_input(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from vulcan_cli.settings_fields import FIELDS, PREFIXES, Field
 from vulcan_cli.settings_file import FILE_NAME, Found, SettingsFile, find_files, user_file
 from vulcan_cli.vacua.secrets import looks_secret
 
+_WORKER_THREADS = 4
 _options_alone = ContextVar("options_alone", default=False)
 
 Kind = Literal["option", "environment", "file", "default"]
@@ -233,6 +234,16 @@ def read_job(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return job_of(os.environ if environ is None else environ)
 
 
+def spare_processors() -> None:
+    """Let Polars have few threads in this process, unless the environment says how many.
+
+    To be called before Polars is loaded. A worker shares its node with solvers, where an account
+    may have only so many threads, and a shard is too small for more.
+    """
+    threads = min(_WORKER_THREADS, len(os.sched_getaffinity(0)))
+    os.environ.setdefault("POLARS_MAX_THREADS", str(threads))
+
+
 def carried(
     settings: Settings, names: Iterable[str], environ: Mapping[str, str] | None = None
 ) -> dict[str, str]:
@@ -390,6 +401,10 @@ ENVIRONMENT: tuple[tuple[str, str], ...] = (
     ("HF_ENDPOINT", "another Hub than https://huggingface.co"),
     (DESCRIBED, "which job a worker runs in, for the provenance of what it stages"),
     ("VULCAN_DEBUG", "1 shows the traceback of an error"),
+    (
+        "POLARS_MAX_THREADS",
+        f"how many threads Polars has; `vulcan stage` lets it have {_WORKER_THREADS} at most",
+    ),
     ("NO_COLOR", "no colour"),
     ("XDG_CONFIG_HOME", "where the user's own settings file stands, in vulcan/vulcan.toml"),
 )

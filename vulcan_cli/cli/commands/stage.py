@@ -35,7 +35,7 @@ from vulcan_cli.cli.streaming import NAME, Streaming
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import Problem, UsageError
 from vulcan_cli.quantities import parse_duration
-from vulcan_cli.settings import load_settings, read_job
+from vulcan_cli.settings import load_settings, read_job, spare_processors
 
 if TYPE_CHECKING:
     from vulcan_cli.staging.intake import Intake, Read, StagedShard
@@ -103,6 +103,7 @@ def stage(
     is 3 in the end. Only a stream whose first rows are refused for what no row can help, such as a
     missing column, ends at once.
     """
+    spare_processors()
     from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
     from vulcan_cli.staging.intake import stage as stage_inputs  # noqa: PLC0415
     from vulcan_cli.staging.intake import validate  # noqa: PLC0415
