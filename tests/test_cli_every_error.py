@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +157,33 @@ def lease_lost(place: Place) -> Ran:
     return Ran(process.returncode, out, err)
 
 
+NO_MORE_THREADS = """
+import mmap, resource, sys
+from pathlib import Path
+import vulcan_cli.staging.intake
+from vulcan_cli.__main__ import main
+
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+# Room for vacua, but not for the stacks of so many threads.
+most = pages * mmap.PAGESIZE + (64 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def out_of_threads(place: Place) -> Ran:
+    done = subprocess.run(
+        [sys.executable, "-c", NO_MORE_THREADS, *map(str, STAGE), "--json"],
+        env=clean(place.home, POLARS_MAX_THREADS="256"),
+        cwd=place.home,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
 PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {
     errors.VulcanError: fault_of_ours,
     errors.UsageError: lambda place: place.asked_here("status", "--wibble"),
@@ -168,6 +196,7 @@ PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {
     errors.RowsRefused: rows_refused,
     errors.ColumnClash: column_clash,
     errors.Conflict: conflict,
+    errors.OutOfThreads: out_of_threads,
     errors.NotSetUp: lambda place: place.asked_here("status"),
     errors.StagingMissing: lambda place: place.asked_here("status", "--staging-dir", "none"),
     errors.Denied: denied,

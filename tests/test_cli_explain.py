@@ -32,6 +32,7 @@ ERRORS: tuple[VulcanError, ...] = (
     errors.RepoMissing("file:///a/b"),
     errors.RepoRefuses("a/b refuses every shard: too large"),
     errors.TryLater("not now"),
+    errors.OutOfThreads(),
     errors.Unreachable("no answer", retry_at=0.0),
     errors.RateLimited("too many requests"),
     errors.ServerTrouble("status 503"),

@@ -253,6 +253,20 @@ class TryLater(VulcanError):
         super().__init__(message)
 
 
+class OutOfThreads(TryLater):
+    """The system starts no more threads for this account."""
+
+    def __init__(self) -> None:
+        super().__init__("the system starts no more threads for this account on this node")
+
+
+def is_out_of_threads(error: BaseException) -> bool:
+    """Whether it is a panic of Polars over a thread that the system did not start."""
+    words = str(error)
+    is_panic = type(error).__name__ == "PanicException"
+    return is_panic and "spawn" in words and "Resource temporarily unavailable" in words
+
+
 class Unreachable(TryLater):
     """The Hub did not answer."""
 

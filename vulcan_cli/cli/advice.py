@@ -81,6 +81,12 @@ def _later(error: errors.TryLater, typed: Sequence[str]) -> Advice:
     return Advice(_IN_PENDING, (f"{again}  # after {moment:%Y-%m-%d %H:%M:%S} UTC",))
 
 
+def _out_of_threads(_: errors.OutOfThreads, typed: Sequence[str]) -> Advice:
+    return Advice(
+        "what was done so far stands", (f"POLARS_MAX_THREADS=1 {_typed(typed) or _COMMAND}",)
+    )
+
+
 def _refused(error: errors.InputRefused, typed: Sequence[str]) -> Advice:
     if typed and typed[0] in {"card", "split"}:
         return Advice("nothing was committed", (f"vulcan {typed[0]} --help",))
@@ -255,6 +261,7 @@ _ADVICE: Mapping[type[VulcanError], Advice | Callable[[Any, Sequence[str]], Advi
     errors.RepoMissing: _repo_missing,
     errors.RepoRefuses: _repo_refuses,
     errors.TryLater: _later,
+    errors.OutOfThreads: _out_of_threads,
     errors.Unreachable: _later,
     errors.RateLimited: _later,
     errors.ServerTrouble: _later,

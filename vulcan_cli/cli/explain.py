@@ -101,11 +101,13 @@ def explain(
 
 
 def as_ours(error: BaseException) -> VulcanError:
-    """An error of ours for any exception: the disk's for `OSError`, else a fault of ours."""
+    """An error of ours for any exception: the disk's for `OSError`, mostly a fault of ours else."""
     if isinstance(error, VulcanError):
         return error
     if isinstance(error, OSError) and error.errno is not None:
         return errors.DiskTrouble(Path(error.filename or "the system"), error)
+    if errors.is_out_of_threads(error):
+        return errors.OutOfThreads()
     return VulcanError(f"a fault in vulcan: {type(error).__name__}: {error}")
 
 

@@ -12,7 +12,7 @@ from typing import IO, Any, Literal, TypeVar, get_args
 
 import polars as pl
 
-from vulcan_cli.errors import InputRefused, NotSetUp, Problem, UsageError
+from vulcan_cli.errors import InputRefused, NotSetUp, Problem, UsageError, is_out_of_threads
 from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.csv_text import read_csv
 from vulcan_cli.vacua.findings import MOST_ROWS_SHOWN
@@ -164,6 +164,8 @@ def _parsed(read: Callable[[], T], name: str) -> T:
             raise
         raise InputRefused(Problem(f"unreadable: {_first_line(error)}", source=name)) from error
     except _UNREADABLE as error:
+        if is_out_of_threads(error):
+            raise
         raise InputRefused(Problem(_first_line(error), source=name)) from error
 
 
