@@ -182,6 +182,8 @@ def test_the_next_command_is_made_of_the_one_that_was_typed(
         (errors.DiskTrouble(Path("/"), OSError(13, "Permission denied")), "ls -ld /"),
         (errors.DiskTrouble(Path("/no-x"), OSError(1, "Operation not permitted")), "ls -ld /"),
         (errors.DiskTrouble(Path("/"), OSError(28, "No space left")), "df -h / && df -i /"),
+        (errors.DiskTrouble(Path("/"), OSError(24, "Too many open files")), "ulimit -n"),
+        (errors.DiskTrouble(Path("/"), OSError(12, "Cannot allocate memory")), "free -h"),
         (
             errors.NotSetUp("numpy", "numpy is not installed: pip install 'vulcan-cli[numpy]'"),
             "pip install 'vulcan-cli[numpy]'",

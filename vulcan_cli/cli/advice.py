@@ -180,6 +180,9 @@ def _lease_lost(_: errors.LeaseLost, typed: Sequence[str]) -> Advice:
     return Advice(_IN_PENDING, (_here("vulcan status", typed), _typed(typed) or "vulcan sync"))
 
 
+_LACKS = {errno.EMFILE: "ulimit -n", errno.ENOMEM: "free -h"}
+"""What shows how much there is of that which the system has no more of."""
+
 _IN_THE_WAY = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
 """What is there is not for us, or not what it should be."""
 
@@ -192,6 +195,8 @@ def _disk(error: errors.DiskTrouble, typed: Sequence[str]) -> Advice:
     if error.errno == errno.ENOENT and not error.path.parent.exists():
         make = shlex.join(["mkdir", "-p", str(error.path.parent)])
         return Advice(safe, (make, _typed(typed) or _here("vulcan status", typed)))
+    if error.errno in _LACKS:
+        return Advice(safe, (_LACKS[error.errno], _typed(typed) or _here("vulcan status", typed)))
     if error.errno in _IN_THE_WAY:
         what = error.path if os.path.lexists(error.path) else folder
         look = f"ls -ld {shlex.quote(str(what))}"
