@@ -230,6 +230,9 @@ def test_other_exceptions_become_ours() -> None:
     disk = explain(OSError(28, "No space left on device", "/s/pending"))
     assert (disk.kind, disk.exit_code) == ("DiskTrouble", 6)
     assert disk.sentence == "/s/pending: No space left on device"
+    threads = explain(RuntimeError("can't start new thread"), typed=("sync",))
+    assert (threads.kind, threads.exit_code) == ("OutOfThreads", 5)
+    assert threads.next == ("POLARS_MAX_THREADS=1 vulcan sync",)
     fault = explain(ZeroDivisionError("division by zero"), "vulcan sync")
     assert (fault.kind, fault.exit_code) == ("VulcanError", 1)
     assert fault.sentence == "a fault in vulcan: ZeroDivisionError: division by zero"

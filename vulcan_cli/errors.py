@@ -261,8 +261,10 @@ class OutOfThreads(TryLater):
 
 
 def is_out_of_threads(error: BaseException) -> bool:
-    """Whether it is a panic of Polars over a thread that the system did not start."""
+    """Whether Python, or Polars, which panics then, wanted a thread and did not get it."""
     words = str(error)
+    if isinstance(error, RuntimeError):
+        return words == "can't start new thread"
     is_panic = type(error).__name__ == "PanicException"
     return is_panic and "spawn" in words and "Resource temporarily unavailable" in words
 
