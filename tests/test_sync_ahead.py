@@ -57,18 +57,23 @@ def seen(area: StagingArea, entries: Sequence[Entry], wanted: int) -> dict[str, 
         pause *= 2
 
 
+def looking() -> int:
+    """How many threads take a look, or wait to."""
+    return sum(thread.name.partition("_")[0] == THREAD for thread in threading.enumerate())
+
+
 @pytest.fixture(autouse=True)
 def nothing_stays() -> Iterator[None]:
     """No descriptor and no thread is left behind."""
 
-    def held() -> tuple[set[str], set[threading.Thread]]:
+    def held() -> set[str]:
         here = Path("/proc/self/fd")
         files = {str(link.readlink()) for link in here.iterdir() if link.exists()}
-        return {name for name in files if name.startswith("/")}, set(threading.enumerate())
+        return {name for name in files if name.startswith("/")}
 
     before = held()
     yield
-    assert held() == before
+    assert (held(), looking()) == (before, 0)
 
 
 def test_it_learns_which_bytes_are_shards(area: StagingArea) -> None:
@@ -191,8 +196,7 @@ def test_it_is_taken_while_a_batch_is_sent_that_another_follows(
 
     def count(called: str) -> None:
         if called == "upload":
-            names = [thread.name.partition("_")[0] for thread in threading.enumerate()]
-            at_work.append(names.count(THREAD))
+            at_work.append(looking())
 
     repo = Hooked(folder_place.open(), before=count)
     report = sync(area, cast("Repo", repo), SyncOptions(max_batch=2))
