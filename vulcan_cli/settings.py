@@ -403,7 +403,7 @@ ENVIRONMENT: tuple[tuple[str, str], ...] = (
     ("VULCAN_DEBUG", "1 shows the traceback of an error"),
     (
         "POLARS_MAX_THREADS",
-        f"how many threads Polars has; `vulcan stage` lets it have {_WORKER_THREADS} at most",
+        f"how many threads Polars has; where it is not set, {_WORKER_THREADS} at most in `stage`",
     ),
     ("NO_COLOR", "no colour"),
     ("XDG_CONFIG_HOME", "where the user's own settings file stands, in vulcan/vulcan.toml"),
