@@ -1,4 +1,4 @@
-"""Tests know neither settings, tokens and proxies of the machine they run on, nor its umask."""
+"""Tests know no settings, tokens or proxies of the machine they run on, and not its umask."""
 
 import os
 

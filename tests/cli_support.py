@@ -60,6 +60,20 @@ def vulcan(
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
+def python(code: str, *words: str | Path, home: Path, env: Mapping[str, str] | None = None) -> Ran:
+    """Run a program that is given as text, with pipes for stdout and stderr."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)],
+        capture_output=True,
+        text=True,
+        env=clean(home, **(env or {})),
+        cwd=home,
+        check=False,
+        timeout=120,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
 def on_terminal(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> tuple[int, str]:
     """Run a command on a terminal; its exit status and what the terminal got."""
     main, side = pty.openpty()
@@ -108,13 +122,6 @@ def modules_after(
         "main(sys.argv[1:])\n"
         "sys.stderr.write('\\n'.join(sys.modules))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words],
-        capture_output=True,
-        text=True,
-        env=clean(home, **(env or {})),
-        cwd=home,
-        check=True,
-        timeout=120,
-    )
-    return set(done.stderr.splitlines())
+    ran = python(code, *words, home=home, env=env)
+    assert ran.code == 0, ran.err
+    return set(ran.err.splitlines())

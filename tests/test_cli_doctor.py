@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
@@ -11,7 +13,7 @@ from typing import cast
 import pytest
 
 from tests.cli_in_process import run
-from tests.cli_support import CHECKOUT, Ran, vulcan
+from tests.cli_support import CHECKOUT, Ran, clean, vulcan
 from tests.hubserver import READ, WRITE, HubThread, LocalHub
 from vulcan_cli.cli import checks
 from vulcan_cli.cli.checks import Check
@@ -154,6 +156,16 @@ def test_polars_that_does_not_run(tmp_path: Path, module: str, text: str, cure: 
     env = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{CHECKOUT}"}
     ran = vulcan("doctor", *HERE, "--json", home=tmp_path, env=env)
     assert (ran.code, verdicts(ran)["polars"]) == (4, ("fail", text, cure))
+
+
+def test_nothing_of_the_working_directory_is_run(tmp_path: Path) -> None:
+    # Whoever may write to a shared folder could wait there for somebody who asks the doctor.
+    (tmp_path / "polars.py").write_text("open('ran', 'w')")
+    program = Path(sys.executable).with_name("vulcan")
+    subprocess.run(
+        [program, "doctor", *HERE, "-q"], env=clean(tmp_path), cwd=tmp_path, check=False, timeout=60
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["polars.py"]
 
 
 def test_settings_that_are_wrong_end_it(tmp_path: Path) -> None:

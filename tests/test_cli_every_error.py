@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ import pytest
 
 from tests.cli_in_process import run
 from tests.cli_shards import CSV, KEYS, PARQUET, staged
-from tests.cli_support import CHECKOUT, VULCAN, Ran, clean, vulcan
+from tests.cli_support import CHECKOUT, VULCAN, Ran, clean, python, vulcan
 from tests.hubserver import READ, Fault, HubThread, LocalHub
 from tests.vacua_support import rows
 from vulcan_cli import errors
@@ -172,16 +171,8 @@ sys.exit(main(sys.argv[1:]))
 
 
 def out_of_threads(place: Place) -> Ran:
-    done = subprocess.run(
-        [sys.executable, "-c", NO_MORE_THREADS, *map(str, STAGE), "--json"],
-        env=clean(place.home, POLARS_MAX_THREADS="256"),
-        cwd=place.home,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    many = {"POLARS_MAX_THREADS": "256"}
+    return python(NO_MORE_THREADS, *STAGE, "--json", home=place.home, env=many)
 
 
 PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {

@@ -11,7 +11,7 @@ import pytest
 from tests.cli_support import CHECKOUT, clean
 from vulcan_cli.cli.app import COMMANDS, Command, program
 from vulcan_cli.cli.topics import TOPICS, load
-from vulcan_cli.settings import ENVIRONMENT, FILES
+from vulcan_cli.settings_fields import ENVIRONMENT, FILES
 
 MAN = CHECKOUT / "man"
 NAMES = ("vulcan", *(f"vulcan-{name}" for name in COMMANDS))

@@ -11,8 +11,7 @@ from tests.cli_support import VULCAN, Ran, clean, on_terminal
 from vulcan_cli.cli.app import COMMANDS, Command, program
 from vulcan_cli.cli.explain import EXIT_STATUSES
 from vulcan_cli.cli.topics import TOPICS, load
-from vulcan_cli.settings import ENVIRONMENT, FILES
-from vulcan_cli.settings_fields import FIELDS
+from vulcan_cli.settings_fields import ENVIRONMENT, FIELDS, FILES
 from vulcan_cli.vacua.schema import COLUMNS
 
 

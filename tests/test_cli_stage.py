@@ -5,7 +5,6 @@ import shutil
 import signal
 import struct
 import subprocess
-import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 
 from tests.cli_in_process import run
 from tests.cli_shards import CSV, KEYS, PARQUET, shard, staged, tree, written
-from tests.cli_support import VULCAN, Ran, clean, modules_after, on_terminal, vulcan
+from tests.cli_support import VULCAN, Ran, clean, modules_after, on_terminal, python, vulcan
 from tests.vacua_support import GEOMETRY, rows
 from vulcan_cli.errors import BadShard
 from vulcan_cli.staging.area import StagingArea
@@ -165,16 +164,8 @@ print(os.environ["POLARS_MAX_THREADS"], polars.thread_pool_size(), file=sys.stde
 def test_a_worker_leaves_processors_to_others(
     tmp_path: Path, env: dict[str, str], threads: int
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", THREADS, "stage", str(CSV), *HERE, "--quiet"],
-        env=clean(tmp_path, **env),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    assert done.stderr == f"{threads} {threads}\n"
+    ran = python(THREADS, "stage", CSV, *HERE, "--quiet", home=tmp_path, env=env)
+    assert (ran.code, ran.err) == (0, f"{threads} {threads}\n")
 
 
 def test_a_terminal_is_no_input(tmp_path: Path) -> None:

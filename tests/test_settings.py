@@ -7,7 +7,6 @@ import pytest
 
 from vulcan_cli.errors import NotSetUp, UsageError
 from vulcan_cli.settings import (
-    ENVIRONMENT,
     Display,
     Origin,
     Settings,
@@ -16,7 +15,7 @@ from vulcan_cli.settings import (
     read_display,
     read_endpoint,
 )
-from vulcan_cli.settings_fields import FIELDS
+from vulcan_cli.settings_fields import ENVIRONMENT, FIELDS
 from vulcan_cli.sync.drain import SyncOptions
 from vulcan_cli.vacua.run_id import DEFAULT_TEMPLATE
 

@@ -17,7 +17,7 @@ from vulcan_cli.cli.app import COMMANDS, PROGRAM, Command, program
 from vulcan_cli.cli.installing import script
 from vulcan_cli.cli.topics import TOPICS, load
 from vulcan_cli.cli.tree import Example, Page, Part, Topic
-from vulcan_cli.settings import ENVIRONMENT, FILES
+from vulcan_cli.settings_fields import ENVIRONMENT, FILES
 
 # The backslash first: it stands in all the others.
 _ESCAPES = (

@@ -16,12 +16,11 @@ from typing import Any, Literal, NamedTuple, cast
 from vulcan_cli import credentials
 from vulcan_cli.credentials import Secret
 from vulcan_cli.errors import NotSetUp, UsageError
-from vulcan_cli.scheduling.job import DESCRIBED, job_of
-from vulcan_cli.settings_fields import FIELDS, PREFIXES, Field
+from vulcan_cli.scheduling.job import job_of
+from vulcan_cli.settings_fields import ENVIRONMENT, FIELDS, PREFIXES, WORKER_THREADS, Field
 from vulcan_cli.settings_file import FILE_NAME, Found, SettingsFile, find_files, user_file
 from vulcan_cli.vacua.secrets import looks_secret
 
-_WORKER_THREADS = 4
 _options_alone = ContextVar("options_alone", default=False)
 
 Kind = Literal["option", "environment", "file", "default"]
@@ -240,7 +239,7 @@ def spare_processors() -> None:
     To be called before Polars is loaded. A worker shares its node with solvers, where an account
     may have only so many threads, and a shard is too small for more.
     """
-    threads = min(_WORKER_THREADS, len(os.sched_getaffinity(0)))
+    threads = min(WORKER_THREADS, len(os.sched_getaffinity(0)))
     os.environ.setdefault("POLARS_MAX_THREADS", str(threads))
 
 
@@ -390,28 +389,3 @@ def _working_directory() -> Path | None:
     except OSError:
         # Somebody removed it; nothing can be found from here.
         return None
-
-
-ENVIRONMENT: tuple[tuple[str, str], ...] = (
-    *((field.variable, field.described) for field in FIELDS.values()),
-    ("STRINGFORGE_VULCAN_*", "the same, as stringforge.vulcan names them; VULCAN_* wins"),
-    ("VULCAN_TOKEN", "the token for the Hub; then STRINGFORGE_VULCAN_TOKEN"),
-    ("VULCAN_TOKEN_FILE", "a file that holds the token, of mode 0600"),
-    ("HF_TOKEN", "the token where none of these is set; then what `hf auth login` stored"),
-    ("HF_ENDPOINT", "another Hub than https://huggingface.co"),
-    (DESCRIBED, "which job a worker runs in, for the provenance of what it stages"),
-    ("VULCAN_DEBUG", "1 shows the traceback of an error"),
-    (
-        "POLARS_MAX_THREADS",
-        f"how many threads Polars has; where it is not set, {_WORKER_THREADS} at most in `stage`",
-    ),
-    ("NO_COLOR", "no colour"),
-    ("XDG_CONFIG_HOME", "where the user's own settings file stands, in vulcan/vulcan.toml"),
-)
-"""Every variable that vulcan reads, with one line for people."""
-
-FILES: tuple[tuple[str, str], ...] = (
-    ("vulcan.toml", "settings, in the working directory or the nearest folder above"),
-    ("~/.config/vulcan/vulcan.toml", "the user's own settings"),
-)
-"""Every file that settings come from, with one line for people."""

@@ -1,4 +1,7 @@
-"""Each setting: its name, its default, how a value of it is read, and its line in `vulcan.toml`."""
+"""Each setting: its name, its default, how a value of it is read, and its line in `vulcan.toml`.
+
+Also the list of all variables and files that are read, for people.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import NamedTuple
 
 from vulcan_cli.credentials import Secret
 from vulcan_cli.quantities import parse_duration
+from vulcan_cli.scheduling.job import DESCRIBED
 from vulcan_cli.vacua.run_id import DEFAULT_TEMPLATE, template_names
 
 PREFIXES = ("VULCAN_", "STRINGFORGE_VULCAN_")
@@ -170,6 +174,33 @@ def written(values: Mapping[str, object]) -> str:
     """
     return "\n".join([*_HEAD, *(_entry(field, values) for field in FIELDS.values())])
 
+
+WORKER_THREADS = 4
+"""So many threads Polars has at most in a worker, where nobody says otherwise."""
+
+ENVIRONMENT: tuple[tuple[str, str], ...] = (
+    *((field.variable, field.described) for field in FIELDS.values()),
+    ("STRINGFORGE_VULCAN_*", "the same, as stringforge.vulcan names them; VULCAN_* wins"),
+    ("VULCAN_TOKEN", "the token for the Hub; then STRINGFORGE_VULCAN_TOKEN"),
+    ("VULCAN_TOKEN_FILE", "a file that holds the token, of mode 0600"),
+    ("HF_TOKEN", "the token where none of these is set; then what `hf auth login` stored"),
+    ("HF_ENDPOINT", "another Hub than https://huggingface.co"),
+    (DESCRIBED, "which job a worker runs in, for the provenance of what it stages"),
+    ("VULCAN_DEBUG", "1 shows the traceback of an error"),
+    (
+        "POLARS_MAX_THREADS",
+        f"how many threads Polars has; where it is not set, {WORKER_THREADS} at most in `stage`",
+    ),
+    ("NO_COLOR", "no colour"),
+    ("XDG_CONFIG_HOME", "where the user's own settings file stands, in vulcan/vulcan.toml"),
+)
+"""Every variable that vulcan reads, with one line for people."""
+
+FILES: tuple[tuple[str, str], ...] = (
+    ("vulcan.toml", "settings, in the working directory or the nearest folder above"),
+    ("~/.config/vulcan/vulcan.toml", "the user's own settings"),
+)
+"""Every file that settings come from, with one line for people."""
 
 _HEAD = (
     "# Settings of vulcan; take the # away from a line to make it count.",

@@ -134,8 +134,9 @@ def _requirements() -> list[Requirement]:
 
 def _polars() -> Check:
     """Whether Polars runs: where it does not, it may end the whole process, so a child tries it."""
+    # -P: anybody may have put a polars.py into the working directory.
     done = subprocess.run(  # noqa: S603 (no word of it comes from outside)
-        [sys.executable, "-c", _TRIAL], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", _TRIAL], capture_output=True, text=True, check=False
     )
     if done.returncode == -signal.SIGILL:
         text = "ends by SIGILL: this processor is older than it is made for"

@@ -197,7 +197,7 @@ def digest_of_rows(path: Path) -> str | None:
                 # Threads that still start when the process ends would abort it.
                 rows = pl.DataFrame(parquet.read(use_threads=False))
         except (BadShard, *_POLARS) as error:
-            if error.__cause__ is not None and is_of_the_system(error.__cause__):
+            if is_of_the_system(error.__cause__):
                 raise error.__cause__ from None
             return None
     return content_digest(rows, footer.geometry, leave_out=footer.circumstances)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeGuard
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -102,7 +103,7 @@ def opened(source: pa.NativeFile, path: Path) -> Iterator[pq.ParquetFile]:
         raise BadShard(path, secrets.scrub(words)) from error
 
 
-def is_of_the_system(error: BaseException | None) -> bool:
+def is_of_the_system(error: BaseException | None) -> TypeGuard[OSError]:
     """Whether the system could not read a file, rather than Arrow its bytes.
 
     Arrow gives no number to what is wrong with bytes, and an offset that they make up is an

@@ -1,7 +1,7 @@
 """`vulcan help environment`."""
 
 from vulcan_cli.cli.tree import Part, Topic
-from vulcan_cli.settings import ENVIRONMENT, FILES
+from vulcan_cli.settings_fields import ENVIRONMENT, FILES
 
 TOPIC = Topic(
     name="environment",
