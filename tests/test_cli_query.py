@@ -17,6 +17,7 @@ import pytest
 from tests.cli_in_process import run, run_binary
 from tests.cli_shards import shard, staged, tree
 from tests.cli_support import (
+    CHECKOUT,
     VULCAN,
     Ran,
     clean,
@@ -638,6 +639,24 @@ def test_an_interrupt_leaves_nothing_of_a_file(
     words = ("query", *HERE, "--source", "staged", "-q", "-o", "out/vacua.ndjson")
     ran = interrupted_at_work(*words, home=tmp_path, folder=folder, number=number)
     assert (ran.code, ran.out, ran.err.splitlines()[0]) == (code, "", "vulcan: interrupted")
+    assert tree(folder) == {}
+
+
+def test_what_a_killed_query_leaves_goes_by_the_recipe(tmp_path: Path) -> None:
+    staged(tmp_path, "r", pl.concat([rows(1_000)] * 300))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    words = ("query", *HERE, "--source", "staged", "-q", "-o", "out/vacua.ndjson")
+    ran = interrupted_at_work(*words, home=tmp_path, folder=folder, number=signal.SIGKILL)
+    assert ran == Ran(-signal.SIGKILL, "", "")
+    (left,) = folder.iterdir()
+    lines = (CHECKOUT / "docs/recipes.md").read_text().splitlines()
+    (recipe,) = [line for line in lines if line.startswith("find ")]
+    subprocess.run(shlex.split(recipe), cwd=folder, check=True, timeout=60)
+    assert list(folder.iterdir()) == [left]
+    long_ago = left.stat().st_mtime - 25 * 3600
+    os.utime(left, (long_ago, long_ago))
+    subprocess.run(shlex.split(recipe), cwd=folder, check=True, timeout=60)
     assert tree(folder) == {}
 
 

@@ -165,16 +165,6 @@ FIELDS: Mapping[str, Field] = {
 }
 """All settings by name, in the order people read them."""
 
-
-def written(values: Mapping[str, object]) -> str:
-    """A `vulcan.toml` in which every setting is explained.
-
-    Args:
-        values: What it sets, by name; all other lines are comments that show the default.
-    """
-    return "\n".join([*_HEAD, *(_entry(field, values) for field in FIELDS.values())])
-
-
 WORKER_THREADS = 4
 """So many threads Polars has at most in a worker, where nobody says otherwise."""
 
@@ -201,6 +191,16 @@ FILES: tuple[tuple[str, str], ...] = (
     ("~/.config/vulcan/vulcan.toml", "the user's own settings"),
 )
 """Every file that settings come from, with one line for people."""
+
+
+def written(values: Mapping[str, object]) -> str:
+    """A `vulcan.toml` in which every setting is explained.
+
+    Args:
+        values: What it sets, by name; all other lines are comments that show the default.
+    """
+    return "\n".join([*_HEAD, *(_entry(field, values) for field in FIELDS.values())])
+
 
 _HEAD = (
     "# Settings of vulcan; take the # away from a line to make it count.",
