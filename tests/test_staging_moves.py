@@ -292,6 +292,41 @@ def test_p3_what_comes_back_replaces_nothing(area: StagingArea) -> None:
     assert aside.path.read_bytes() == shard_bytes("rows")
 
 
+def test_p8_what_stays_aside_keeps_its_sidecar_from_the_shard_of_that_name(
+    area: StagingArea,
+) -> None:
+    stage(area, "a")
+    aside = set_aside(area, name_of("a"), into="rejected", why="bad")
+    stage(area, "a", rows="other")
+    (area.pending / meta_of("a")).unlink()
+    before = tree(area.root)
+    assert restore(area, aside).outcome == "exists"
+    assert tree(area.root) == before
+
+
+def test_what_comes_back_brings_its_sidecar_over_debris(area: StagingArea) -> None:
+    stage(area, "a")
+    before = tree(area.pending)
+    aside = set_aside(area, name_of("a"), into="rejected", why="bad")
+    (area.pending / meta_of("a")).write_text("debris")
+    assert restore(area, aside).outcome == "moved"
+    assert tree(area.root) == {f"pending/{name}": data for name, data in before.items()}
+
+
+def test_p5_what_was_swapped_while_it_was_sent_leaves_synced_in_the_next_run(
+    area: StagingArea,
+) -> None:
+    stage(area, "a")
+    moving = Moving(name_of("a"), sent(area.pending / name_of("a")))
+    # Swapped by its owner, moved, and killed before the look at what was moved.
+    (area.pending / name_of("a")).unlink()
+    (area.synced / name_of("a")).write_bytes(b"other")
+    (moved,) = move(area, [moving], "pending", "synced")
+    assert moved.outcome == "altered"
+    assert names(area.synced) == []
+    assert (area.pending / name_of("a")).read_bytes() == b"other"
+
+
 @pytest.mark.parametrize("target", ["synced", "failed"])
 def test_p17_a_state_folder_that_is_a_link_is_refused(
     area: StagingArea, tmp_path: Path, target: State

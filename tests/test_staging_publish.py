@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -46,7 +47,7 @@ def is_whole(area: StagingArea, name: str = "a") -> bool:
     assert beside is not None
     data = (area.pending / name_of(name)).read_bytes()
     assert digest_of(area.pending / name_of(name)) == beside.digest
-    return beside.size == len(data)
+    return (beside.size, beside.sha256) == (len(data), hashlib.sha256(data).hexdigest())
 
 
 def test_p1_a_staged_shard_is_whole_with_a_true_sidecar(area: StagingArea) -> None:
@@ -186,6 +187,38 @@ def test_p2_a_folder_in_the_sidecars_place_stands_in_nobodys_way(area: StagingAr
     assert stage(area, "a").status == "staged"
     assert (area.pending / name_of("a")).read_bytes() == shard_bytes("rows")
     assert names(area.pending) == PAIR
+
+
+def test_p2_two_killed_writers_leave_a_shard_that_the_third_makes_whole(area: StagingArea) -> None:
+    # The same rows written by three processes are three files: each tells its process.
+    assert run("stage", area.root, "a=rows", under=inject("linkat", "signal=KILL", 2))[0] == -9
+    assert visible(area.pending) == [meta_of("a")]
+    rename = "rename,renameat,renameat2"
+    killed = ("-e", f"trace={rename}", "-e", f"inject={rename}:signal=KILL")
+    assert run("stage", area.root, "a=rows", under=killed)[0] == -9
+    assert visible(area.pending) == PAIR
+    shard = (area.pending / name_of("a")).read_bytes()
+    assert run("stage", area.root, "a=rows") == (0, "already-staged")
+    assert visible(area.pending) == PAIR
+    assert (area.pending / name_of("a")).read_bytes() == shard
+    assert is_whole(area)
+
+
+def test_p1_what_is_staged_already_gets_the_sidecar_it_lacks(area: StagingArea) -> None:
+    stage(area, "a")
+    (area.pending / meta_of("a")).unlink()
+    assert stage(area, "a", salt="today").status == "already-staged"
+    assert is_whole(area)
+
+
+def test_the_peers_sidecar_beside_the_same_rows_stays(area: StagingArea) -> None:
+    stage(area, "a")
+    beside = area.pending / meta_of("a")
+    beside.unlink()
+    beside.write_text(json.dumps(sidecar("a")))
+    before = tree(area.root)
+    assert stage(area, "a", salt="today").status == "already-staged"
+    assert tree(area.root) == before
 
 
 def to_failed(area: StagingArea) -> None:

@@ -129,19 +129,15 @@ def restore(area: StagingArea, aside: Aside) -> Moved:
         disk_trouble(there.path),
     ):
         try:
-            meta = f"{aside.name}{SIDECAR_SUFFIX}"
-            with contextlib.suppress(FileNotFoundError):
-                carry(here, f"{aside.id}{SIDECAR_SUFFIX}", there, meta, by_link=True)
-            carried = carry(here, aside.id, there, aside.name, by_link=True)
+            outcome = _put_back(here, there, aside)
         except OSError as error:
             gone = error.errno == errno.ENOENT
             return Moved(aside.name, "gone" if gone else "stays", error)
         there.sync()
         here.sync()
-    if carried == "taken":
-        return Moved(aside.name, "exists")
-    forget_aside(area, aside)
-    return Moved(aside.name, "moved")
+    if outcome == "moved":
+        forget_aside(area, aside)
+    return Moved(aside.name, outcome)
 
 
 def remove_confirmed(area: StagingArea, name: str, sha256: str) -> bool:
@@ -181,8 +177,9 @@ def _move_on(here: Folder, there: Folder, shard: Moving) -> Outcome:
     outcome = _move_parquet(here, there, shard, back=False)
     if outcome == "moved":
         # A sidecar that stays behind makes a split pair, and `tidy` finishes those.
+        meta = f"{shard.name}{SIDECAR_SUFFIX}"
         with contextlib.suppress(OSError):
-            _bring_sidecar(here, there, f"{shard.name}{SIDECAR_SUFFIX}")
+            _bring_sidecar(here, meta, there, meta)
     return outcome
 
 
@@ -192,15 +189,38 @@ def _move_back(here: Folder, there: Folder, shard: Moving) -> Outcome:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), shard.name)
     if there.status(shard.name) is not None and not _same_bytes(here, there, shard.name):
         return "exists"
-    brought = False
+    return _sidecar_first(
+        here, meta, there, meta, lambda: _move_parquet(here, there, shard, back=True)
+    )
+
+
+def _put_back(here: Folder, there: Folder, aside: Aside) -> Outcome:
+    def parquet() -> Outcome:
+        carried = carry(here, aside.id, there, aside.name, by_link=True)
+        return "exists" if carried == "taken" else "moved"
+
+    if there.status(aside.name) is not None:
+        return "exists"
+    old, new = f"{aside.id}{SIDECAR_SUFFIX}", f"{aside.name}{SIDECAR_SUFFIX}"
+    return _sidecar_first(here, old, there, new, parquet)
+
+
+def _sidecar_first(
+    here: Folder, name: str, there: Folder, new_name: str, parquet: Callable[[], Outcome]
+) -> Outcome:
+    """Move a sidecar, then its parquet; where that does not move, the sidecar goes back."""
+    brought = moved = False
     with contextlib.suppress(OSError):
-        brought = carry(here, meta, there, meta, by_link=True) != "taken"
-    outcome = _move_parquet(here, there, shard, back=True)
-    with contextlib.suppress(OSError):
-        if outcome == "moved":
-            _bring_sidecar(here, there, meta)
-        elif brought:
-            carry(there, meta, here, meta)
+        brought = carry(here, name, there, new_name, by_link=True) != "taken"
+    try:
+        outcome = parquet()
+        moved = outcome == "moved"
+    finally:
+        with contextlib.suppress(OSError):
+            if moved:
+                _bring_sidecar(here, name, there, new_name)
+            elif brought:
+                carry(there, new_name, here, name)
     return outcome
 
 
@@ -209,10 +229,11 @@ def _move_parquet(here: Folder, there: Folder, shard: Moving, *, back: bool) -> 
     try:
         carried = carry(here, name, there, name, by_link=back)
     except FileNotFoundError:
-        # Moved by a run that died before its sidecar.
-        if shard.sent is not None and _sha256_in(there, name) == shard.sent.sha256:
-            return "moved"
-        raise
+        # Moved by a run that died before its sidecar, or before it looked at what had moved.
+        found = None if shard.sent is None else _sha256_in(there, name)
+        if shard.sent is None or found is None:
+            raise
+        return "moved" if found == shard.sent.sha256 else "altered"
     if carried != "taken":
         same_file = carried == "renamed"
         return "moved" if _is_what_was_sent(there, shard, same_file=same_file) else "altered"
@@ -231,13 +252,13 @@ def _is_what_was_sent(there: Folder, shard: Moving, *, same_file: bool) -> bool:
     return _sha256_in(there, shard.name) == shard.sent.sha256
 
 
-def _bring_sidecar(here: Folder, there: Folder, meta: str) -> None:
+def _bring_sidecar(here: Folder, name: str, there: Folder, new_name: str) -> None:
     """Move the sidecar to its parquet, over debris of that name: the parquet's name is ours."""
-    status = here.status(meta)
+    status = here.status(name)
     if status is None or not stat.S_ISREG(status.st_mode):
         return
-    if carry(here, meta, there, meta) == "taken":
-        here.rename_over(meta, there, meta)
+    if carry(here, name, there, new_name) == "taken":
+        here.rename_over(name, there, new_name)
 
 
 def _same_bytes(here: Folder, there: Folder, name: str, sent: Sent | None = None) -> bool:

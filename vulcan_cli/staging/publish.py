@@ -25,10 +25,11 @@ from vulcan_cli.staging.area import (
     StagingArea,
     State,
     disk_trouble,
+    parse_sidecar,
 )
 from vulcan_cli.staging.aside import HEAPS, entries_aside
 from vulcan_cli.staging.ledger import Ledger
-from vulcan_cli.staging.records import RECORD_LIMIT, render_record
+from vulcan_cli.staging.records import RECORD_LIMIT, RecordError, parse_record, render_record
 from vulcan_cli.vacua.geometry import file_name, path_of_file_name
 
 SHARD_MODE = 0o440
@@ -314,6 +315,20 @@ class Publication:
             if error.errno not in _IN_THE_WAY:
                 raise
 
+    def _mend_sidecar(self, shard: _Prepared) -> None:
+        """Put a true sidecar beside the same rows, where writers died before they had done so."""
+        pending, meta = self._pending, f"{shard.name}{SIDECAR_SUFFIX}"
+        with contextlib.suppress(OSError, BadShard):
+            fd = pending.open_regular(shard.name)
+            try:
+                sha256, size = sha256_of(fd)
+            finally:
+                os.close(fd)
+            if not _is_true(pending, meta, shard, sha256):
+                ours = parse_record(pending.read(shard.sidecar, RECORD_LIMIT))
+                data = render_record({**ours, "sha256": sha256, "size": size}, indent=2)
+                pending.replace(meta, data, SHARD_MODE)
+
     def _take_back(self, meta: str, ours: Identity | None) -> None:
         """Drop our sidecar beside a parquet that is not ours, and no other sidecar."""
         pending = self._pending
@@ -337,6 +352,8 @@ class Publication:
             return None
         if digest != shard.digest:
             return Conflict(shard.path_in_repo, f"{state}/")
+        if state == "pending":
+            self._mend_sidecar(shard)
         return _already(shard, state, folder.path / shard.name)
 
     def _digest_in(self, folder: Folder, name: str) -> str | None:
@@ -353,6 +370,15 @@ class Publication:
             return None
         finally:
             os.close(fd)
+
+
+def _is_true(pending: Folder, meta: str, shard: _Prepared, sha256: str) -> bool:
+    """Whether a sidecar is of these bytes; the peer's names none."""
+    try:
+        beside = parse_sidecar(pending.read(meta, RECORD_LIMIT))
+    except (FileNotFoundError, BadShard, RecordError):
+        return False
+    return beside.path_in_repo == shard.path_in_repo and beside.sha256 in {None, sha256}
 
 
 @contextmanager
