@@ -28,15 +28,17 @@ from tests.sync_support import (
     shard_bytes,
     shards_in,
 )
-from vulcan_cli.errors import RepoMissing, RepoRefuses, TryLater, UsageError
+from vulcan_cli.errors import DiskTrouble, RepoMissing, RepoRefuses, TryLater, UsageError
 from vulcan_cli.hub.repo import Commit, Landed, Repo
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.aside import entries_aside
 from vulcan_cli.staging.budget import PEER_BUDGET, Budget
 from vulcan_cli.staging.journal import Journal
 from vulcan_cli.staging.lease import break_lease
+from vulcan_cli.staging.ledger import LEDGER_NAME
 from vulcan_cli.sync.drain import SyncOptions, rehearse, sync
 from vulcan_cli.sync.report import SyncReport
+from vulcan_cli.vacua.geometry import file_name
 
 # The client's own upload makes httpx2 warn.
 pytestmark = pytest.mark.filterwarnings(
@@ -122,6 +124,26 @@ def test_what_the_repo_has_needs_no_commit_and_no_slot(area: StagingArea, place:
     assert (len(place.commits()), left_of(area, place.open())) == (1, 90)
     assert shards_in(area.synced) == by_name(staged)
     assert len(ledger_of(area)) == 3
+
+
+def test_p7_what_the_repo_had_is_written_down_by_the_run_after_a_full_disk(
+    area: StagingArea, place: Place, tmp_path: Path
+) -> None:
+    staged = put_many(area, 2)
+    for path in staged:
+        data = (area.pending / file_name(path)).read_bytes()
+        somebody_pushes(place.open(), tmp_path / "in", path, data)
+    ledger = area.private / LEDGER_NAME
+    ledger.mkdir(parents=True)
+    report = run(area, place.open(), budget=1)
+    assert type(report.stopped) is DiskTrouble
+    assert shards_in(area.synced) == by_name(staged)
+
+    ledger.rmdir()
+    report = run(area, place.open(), budget=1)
+    assert (report.stopped, report.errors, report.n_commits) == (None, [], 0)
+    assert ledger_of(area) == [(p, s, place.open().key, "main") for p, s in staged.items()]
+    assert (Journal(area).pending(), left_of(area, place.open())) == ([], 90)
 
 
 def test_p3_what_the_repo_has_otherwise_is_set_aside(

@@ -300,7 +300,7 @@ class _Drain:
                 refuse_splits(self._repo, head)
             found = sort([journaled(shard) for shard in shards], remote)
             identities = {shard.entry.name: shard.identity for shard in shards}
-            self._settler.confirm(found.landed, head, revision, identities)
+            self._settler.adopt(found.landed, head, revision, identities)
             self._settler.in_conflict(found.taken)
             absent = {shard.name for shard in found.absent}
             if absent:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import uuid
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -143,6 +144,24 @@ class Settler:
                 self._report.commit_oids.append(commit)
         Journal(self._area).close(record.batch)
         return found
+
+    def adopt(
+        self,
+        shards: Sequence[JournalShard],
+        head: str,
+        revision: str,
+        identities: dict[str, Identity],
+    ) -> None:
+        """As `confirm`, for what the repo had before anything was sent.
+
+        If this run dies in it, the journal tells the next one.
+        """
+        if shards:
+            batch = uuid.uuid4().hex
+            record = BatchRecord(batch, self._repo.key, revision, head, tuple(shards), self._now())
+            Journal(self._area).open(record)
+            self.confirm(shards, head, revision, identities)
+            Journal(self._area).close(batch)
 
     def confirm(
         self,
