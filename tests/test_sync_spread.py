@@ -13,9 +13,11 @@ from vulcan_cli.errors import RepoMissing, SyncAtWork, UsageError
 from vulcan_cli.hub.directory import DirectoryRepo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.intake import stage
+from vulcan_cli.staging.ledger import Ledger
 from vulcan_cli.sync.drain import SyncOptions
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.sync.rounds import rounds, until
+from vulcan_cli.sync.share import shares
 from vulcan_cli.sync.spread import rehearse_all, sync_all
 from vulcan_cli.sync.timing import Clock
 from vulcan_cli.vacua.geometry import Geometry
@@ -113,6 +115,58 @@ def test_a_repo_that_fails_does_not_stop_the_other(area: StagingArea, tmp_path: 
     assert isinstance(report.stopped, RepoMissing)
     assert (report.exit_code, report.n_committed) == (4, len(held(repos[1])))
     assert report.n_remaining == GEOMETRIES - report.n_committed > 0
+
+
+def held_by_geometry(repo: DirectoryRepo) -> set[str]:
+    return set(locate(None, [repo], "repo").catalog.rows["geometry_id"])
+
+
+def test_a_geometry_goes_home_also_where_its_shard_is_staged_later(
+    area: StagingArea, tmp_path: Path
+) -> None:
+    repos = repos_in(tmp_path, "ab")
+    sync_all(area, repos, options())
+    homes = [held_by_geometry(repo) for repo in repos]
+    first, second = shares(area, [repo.key for repo in repos])
+    put(area, charge=6)
+    entries = area.scan("pending").entries
+    taken = [[share.takes(entry) for entry in entries] for share in (first, second)]
+    assert list(map(sum, taken)) == [len(held) for held in homes]
+    assert [not one for one in taken[0]] == taken[1]
+
+
+def test_a_shard_that_could_not_be_read_when_it_was_listed_goes_home(
+    area: StagingArea, tmp_path: Path
+) -> None:
+    repos = repos_in(tmp_path, "ab")
+    sync_all(area, repos, options())
+    homes = [held_by_geometry(repo) for repo in repos]
+    put(area, charge=6)
+    whole = {path: path.read_bytes() for path in area.pending.glob("*.parquet")}
+    for path in whole:
+        path.chmod(0o640)
+        path.write_bytes(b"half")
+
+    def arrive(_report: SyncReport, _left: int) -> None:
+        for path, data in whole.items():
+            if path.exists():
+                path.write_bytes(data)
+
+    report = sync_all(area, repos, options(), progress=arrive)
+    assert (report.n_committed, report.n_remaining, report.errors) == (GEOMETRIES, 0, [])
+    assert [held_by_geometry(repo) for repo in repos] == homes
+
+
+def test_the_first_home_of_a_geometry_in_two_repos_counts(
+    area: StagingArea, tmp_path: Path
+) -> None:
+    repos = repos_in(tmp_path, "ab")
+    keys = [repo.key for repo in repos]
+    sync_all(area, repos, options())
+    geometry_id = min(held_by_geometry(repos[0]))
+    stray = next(e for e in Ledger(area).entries() if e.geometry_id == geometry_id)
+    Ledger(area).append([stray._replace(repo=keys[1])])
+    assert [share.is_home_of(geometry_id) for share in shares(area, keys)] == [True, False]
 
 
 def test_a_repo_named_twice_is_refused(area: StagingArea, tmp_path: Path) -> None:

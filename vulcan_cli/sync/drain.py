@@ -30,6 +30,7 @@ from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moving, move
 from vulcan_cli.staging.tidy import tidy
 from vulcan_cli.sync.announce import Announcer
+from vulcan_cli.sync.check import Checked
 from vulcan_cli.sync.commit import (
     ChangedMeanwhileError,
     Committer,
@@ -51,6 +52,7 @@ from vulcan_cli.sync.readme import CardKeeper, about_of
 from vulcan_cli.sync.rehearse import rehearse
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.sync.settle import Settler, sort
+from vulcan_cli.sync.share import Share
 from vulcan_cli.sync.sift import Sieve
 from vulcan_cli.sync.timing import Clock
 from vulcan_cli.sync.waiting import Waiting
@@ -80,7 +82,7 @@ def sync(
     options: SyncOptions,
     *,
     clock: Clock | None = None,
-    wanted: Callable[[Entry], bool] = lambda _: True,
+    share: Share | None = None,
     stopping: Callable[[], bool] = lambda: False,
     progress: Callable[[SyncReport, int], None] = lambda *_: None,
 ) -> SyncReport:
@@ -91,7 +93,7 @@ def sync(
         repo: Where shards go.
         options: How.
         clock: Time.
-        wanted: Which entries of `pending/` this run is about.
+        share: Which entries of `pending/` this run is about; None for all.
         stopping: Asked between commits and while waiting; True ends the run in good order.
         progress: Told the report so far and how many entries are still to look at.
 
@@ -106,19 +108,21 @@ def sync(
     if options.create_pr and not repo.is_remote:
         raise UsageError(f"{repo.name} is a folder, which has no pull requests")
     report = SyncReport()
+    share = share or Share()
     with SyncLock(area) as lock:
         if lock.warning is not None:
             report.errors.append(lock.warning)
+        clock = clock or Clock()
         drain = _Drain(
-            area, repo, options, clock or Clock(), lock=lock, stopping=stopping, report=report
+            area, repo, share, options, clock, lock=lock, stopping=stopping, report=report
         )
         try:
-            drain.run(wanted, progress)
+            drain.run(progress)
         except VulcanError as error:
             report.stopped = error
             report.errors.append(str(error))
         listed = area.scan("pending").entries
-        left = {entry.name for entry in listed if entry.has_parquet and wanted(entry)}
+        left = {entry.name for entry in listed if entry.has_parquet and share.takes(entry)}
         if not isinstance(report.stopped, LeaseLost):
             keep(area)
     report.n_remaining = len(left)
@@ -171,6 +175,7 @@ class _Drain:
         self,
         area: StagingArea,
         repo: hub.Repo,
+        share: Share,
         options: SyncOptions,
         clock: Clock,
         *,
@@ -180,6 +185,7 @@ class _Drain:
     ) -> None:
         self._area = area
         self._repo = repo
+        self._share = share
         self._options = options
         self._clock = clock
         self._lock = lock
@@ -217,13 +223,11 @@ class _Drain:
         """File names of shards that wait for a pull request."""
         return self._settler.in_review
 
-    def run(
-        self, wanted: Callable[[Entry], bool], progress: Callable[[SyncReport, int], None]
-    ) -> None:
+    def run(self, progress: Callable[[SyncReport, int], None]) -> None:
         """Recover, tidy, and commit batch after batch."""
         try:
             with contextlib.suppress(StopAskedError, NoSlotError):
-                self._begin(wanted)
+                self._begin()
                 while self._work:
                     self._report.n_slots = self.budget.remaining()
                     self._report.next_slot_at = self.budget.next_slot_at()
@@ -234,7 +238,7 @@ class _Drain:
             self._sieve.close()
         self._fail(self._committer.to_blame(at_the_end=True))
 
-    def _begin(self, wanted: Callable[[Entry], bool]) -> None:
+    def _begin(self) -> None:
         """Finish what others began, and find out whether commits can work at all."""
         self._count_those_in_flight()
         self._waiting.for_an_answer(self._settler.recover)
@@ -244,7 +248,7 @@ class _Drain:
         self._work.add(
             entry
             for entry in listed
-            if entry.has_parquet and wanted(entry) and entry.name not in self.in_review
+            if entry.has_parquet and self._share.takes(entry) and entry.name not in self.in_review
         )
         if self._work:
             options = self._options
@@ -289,7 +293,8 @@ class _Drain:
 
     def _batch(self, entries: Sequence[Entry]) -> None:
         """Publish what may be published out of these entries."""
-        with self._sieve.shards(entries) as shards:
+        with self._sieve.shards(entries) as checked:
+            shards = self._at_home(checked)
             if not shards:
                 return
             self._sieve.look_ahead(self._work.next())
@@ -306,6 +311,12 @@ class _Drain:
             if absent:
                 lacking = [shard for shard in shards if shard.entry.name in absent]
                 self._committer.publish(lacking, head)
+
+    def _at_home(self, checked: Sequence[Checked]) -> list[Checked]:
+        """The shards that belong into this repo: before the check a file may say nothing yet."""
+        shards = [s for s in checked if self._share.is_home_of(s.footer.geometry.geometry_id)]
+        self._work.done |= {s.entry.name for s in checked} - {s.entry.name for s in shards}
+        return shards
 
     def _fail(self, blamed: Sequence[tuple[str, str]]) -> None:
         """Move shards that the repo refuses to `failed/`, with the repo's words."""

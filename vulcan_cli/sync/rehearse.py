@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from vulcan_cli.errors import TryLater
-from vulcan_cli.staging.area import Entry, StagingArea
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.sync.check import Checked, NotChecked, check_all
 from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.plan import batches
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.sync.review import names_in_review
+from vulcan_cli.sync.share import Share
 from vulcan_cli.sync.timing import Clock
 
 
@@ -22,7 +21,7 @@ def rehearse(
     repo_key: str,
     reserve: bool = True,
     clock: Clock | None = None,
-    wanted: Callable[[Entry], bool] = lambda _: True,
+    share: Share | None = None,
 ) -> SyncReport:
     """Count what a sync would commit.
 
@@ -33,15 +32,16 @@ def rehearse(
         reserve: Spend slots as a real run would, so that a rehearsal is conservative; False
             writes nothing at all.
         clock: Time.
-        wanted: Which entries of `pending/` this is about.
+        share: Which entries of `pending/` this is about; None for all.
     """
     report = SyncReport()
+    share = share or Share()
     now = (clock or Clock()).now
     budget = Budget(
         area, repo_key, options.budget, options.window_s, now, with_peer=options.with_peer
     )
     listed = area.scan("pending").entries
-    entries = [entry for entry in listed if entry.has_parquet and wanted(entry)]
+    entries = [entry for entry in listed if entry.has_parquet and share.takes(entry)]
     in_review = names_in_review(area, repo_key)
     due = [entry for entry in entries if entry.name not in in_review]
     left = budget.remaining()

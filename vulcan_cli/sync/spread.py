@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from vulcan_cli.errors import BadShard, DiskTrouble, UsageError
+from vulcan_cli.errors import UsageError
 from vulcan_cli.hub.repo import Repo
-from vulcan_cli.hub.routing import home_of
-from vulcan_cli.staging.area import Entry, StagingArea
-from vulcan_cli.staging.ledger import Ledger
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.sync.drain import SyncOptions, rehearse, sync
 from vulcan_cli.sync.report import SyncReport, together
+from vulcan_cli.sync.share import shares
 from vulcan_cli.sync.timing import Clock
-from vulcan_cli.vacua.shard import footer_of
 
 
 def sync_all(
@@ -49,18 +46,17 @@ def sync_all(
     keys = [repo.key for repo in repos]
     if len(set(keys)) < len(keys):
         raise UsageError("a repo is named twice")
-    homes = _homes(area, keys) if len(repos) > 1 else {}
     reports = [
         sync(
             area,
             repo,
             replace(options, with_peer=options.with_peer and repo.key == (main or keys[0])),
             clock=clock,
-            wanted=_belongs(homes, repo.key, default=keys[0]),
+            share=share,
             stopping=stopping,
             progress=progress,
         )
-        for repo in repos
+        for repo, share in zip(repos, shares(area, keys), strict=True)
     ]
     return together(reports)
 
@@ -87,7 +83,6 @@ def rehearse_all(
     Raises:
         NotSetUp: There is no such staging directory.
     """
-    homes = _homes(area, keys) if len(keys) > 1 else {}
     return together(
         [
             rehearse(
@@ -96,38 +91,8 @@ def rehearse_all(
                 repo_key=key,
                 reserve=reserve,
                 clock=clock,
-                wanted=_belongs(homes, key, default=keys[0]),
+                share=share,
             )
-            for key in keys
+            for key, share in zip(keys, shares(area, keys), strict=True)
         ]
     )
-
-
-def _belongs(homes: Mapping[str, str], key: str, *, default: str) -> Callable[[Entry], bool]:
-    """Whether an entry is for this repo; what nobody can read is for the first one to judge."""
-    return lambda entry: homes.get(entry.name, default) == key
-
-
-def _homes(area: StagingArea, keys: Sequence[str]) -> dict[str, str]:
-    """File name in `pending/` to the key of the repo that it belongs into."""
-    published = {
-        entry.geometry_id: entry.repo
-        for entry in Ledger(area).entries()
-        if entry.geometry_id is not None
-    }
-    homes = {}
-    for entry in area.scan("pending").entries:
-        geometry_id = _geometry_id(area, entry) if entry.has_parquet else None
-        if geometry_id is not None:
-            homes[entry.name] = home_of(geometry_id, keys, published)
-    return homes
-
-
-def _geometry_id(area: StagingArea, entry: Entry) -> str | None:
-    """The geometry that a footer claims; checked when the entry's turn comes."""
-    try:
-        fd = area.open_shard("pending", entry.name)
-        with os.fdopen(fd, "rb") as file:
-            return footer_of(file, entry.parquet).geometry.geometry_id
-    except (BadShard, DiskTrouble):
-        return None
