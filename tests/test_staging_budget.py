@@ -151,7 +151,7 @@ UNREADABLE = {
     "text": b'{"timestamps": ["1"]}',
     "null": b'{"timestamps": [null]}',
     "deep": b"[" * 100_000,
-    "huge": b'{"timestamps": [' + b"1," * (1 << 20) + b"1]}",
+    "huge": b'{"timestamps": [' + b"1," * (1 << 22) + b"1]}",
 }
 
 
@@ -197,6 +197,23 @@ def test_p10_a_folder_in_the_place_of_a_history_is_full_for_one_window(
     assert budget.spend() == NOW + 100
     (moved,) = area.root.glob("_commit_budget.json.*")
     assert names(moved) == ["inside"]
+
+
+@pytest.mark.parametrize("budget", [100_000, 10**9])
+def test_p10_a_large_budget_opens_again_too(area: StagingArea, clock: Clock, budget: int) -> None:
+    ours(area).parent.mkdir(parents=True)
+    ours(area).write_bytes(b"{")
+    slots = Budget(area, "repo", budget, 100.0, clock)
+    with pytest.raises(TryLater) as caught:
+        slots.spend()
+    assert caught.value.retry_at == NOW + 100
+    clock.now = NOW + 100
+    assert slots.spend() == NOW + 100
+
+
+def test_p10_a_long_history_is_read_whole(area: StagingArea, clock: Clock) -> None:
+    write(ours(area), [NOW - 0.5] * 100_000)
+    assert Budget(area, "repo", 100_001, 100.0, clock).remaining() == 1
 
 
 def test_p10_an_unreadable_link_is_full(area: StagingArea, clock: Clock) -> None:

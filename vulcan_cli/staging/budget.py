@@ -31,7 +31,6 @@ from vulcan_cli.files.folder import Folder
 from vulcan_cli.staging.area import PRIVATE, StagingArea, disk_trouble
 from vulcan_cli.staging.heard import Heard, parse_heard
 from vulcan_cli.staging.records import (
-    RECORD_LIMIT,
     RecordError,
     parse_record,
     render_record,
@@ -42,6 +41,9 @@ PEER_BUDGET = "_commit_budget.json"
 """The peer's stamps, at the root of the staging directory: those of its one repo."""
 
 _DAY = 86_400.0
+# No repo takes more in any window, and the stamps of a full one fit the limit of a file.
+_MOST_STAMPS = 200_000
+_LIMIT = 1 << 23
 _PATIENCE_S = 30.0
 _POLL_S = 0.05
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
@@ -90,7 +92,7 @@ class Budget:
         Args:
             area: The staging directory.
             key: The repo's key, a safe file name.
-            budget: Commit requests per window.
+            budget: Commit requests per window; at most 200,000 count.
             window_s: Length of the window, seconds.
             clock: Gives unix seconds.
             with_peer: Whether this is the main repo, to which the peer commits from here: read and
@@ -100,7 +102,7 @@ class Budget:
         self._area = area
         plain = _PLAIN_KEY.fullmatch(key)
         self._name = key if plain else hashlib.sha256(key.encode()).hexdigest()
-        self._budget = budget
+        self._budget = min(budget, _MOST_STAMPS)
         self._window_s = window_s
         self._clock = clock
         self._with_peer = with_peer
@@ -332,11 +334,11 @@ class Budget:
 def _read_twice(folder: Folder, name: str) -> bytes:
     """The bytes of a history: an error that passes, as NFS has them, must not close a window."""
     try:
-        return folder.read(name, RECORD_LIMIT)
+        return folder.read(name, _LIMIT)
     except FileNotFoundError:
         raise
     except OSError:
-        return folder.read(name, RECORD_LIMIT)
+        return folder.read(name, _LIMIT)
 
 
 def _replace(folder: Folder, name: str, data: bytes) -> None:
