@@ -100,6 +100,23 @@ def replace_alike(area: StagingArea, number: int) -> None:
         source.file.replace(there)
 
 
+def rewrite(area: StagingArea, number: int) -> None:
+    """Other rows in the same file, as `cp` over a file leaves them; before, half of them."""
+    there = name_in(area, number)
+    if there.is_file():
+        source = put(area.pending, vacua(5, tau_re=[7.0] * 5), f"r{number}", h11=3, h12=2)
+        data = source.file.read_bytes()
+        source.file.unlink()
+        there.write_bytes(data[: len(data) // 2])
+        read_state(area, "synced")
+        there.write_bytes(data)
+
+
+def truncate(area: StagingArea, number: int) -> None:
+    if name_in(area, number).is_file():
+        os.truncate(name_in(area, number), 3)
+
+
 def spoil(area: StagingArea, number: int) -> None:
     temporary = area.root / "spoiled"
     temporary.write_bytes(b"no parquet" * (number + 1))
@@ -145,6 +162,8 @@ def keep_all(area: StagingArea, _: int) -> None:
 ACTS: list[Callable[[StagingArea, int], None]] = [
     add,
     replace_alike,
+    rewrite,
+    truncate,
     spoil,
     remove,
     foreign,
@@ -185,6 +204,30 @@ def test_what_is_known_is_not_read_again(area: StagingArea) -> None:
 
     assert read_state(area, "synced").catalog.rows["run_id"].to_list() == ["r1", "r2", "r3"]
     assert [bad.path for bad in read_anew(area).bad] == [file]
+
+
+def test_a_shard_that_is_still_copied_counts_once_it_is_there(area: StagingArea) -> None:
+    add(area, 1)
+    add(area, 2)
+    whole = name_in(area, 1).read_bytes()
+    name_in(area, 1).write_bytes(whole[:-100])
+    assert [bad.path for bad in read_state(area, "synced").catalog.bad] == [name_in(area, 1)]
+    name_in(area, 1).write_bytes(whole)
+    assert_same(read_state(area, "synced").catalog, read_anew(area))
+
+
+@pytest.mark.parametrize(("few", "told"), [(2, ["r0", "r2"]), (1, ["r0", "r1", "r2"])])
+def test_of_few_shards_each_is_looked_at_of_many_the_folder(
+    area: StagingArea, monkeypatch: pytest.MonkeyPatch, few: int, told: list[str]
+) -> None:
+    for number in range(3):
+        add(area, number)
+    read_state(area, "synced")
+    os.truncate(name_in(area, 1), 3)
+    monkeypatch.setattr(local_catalog, "_FEW", few)
+    read_state(area, "synced", where=pl.col("run_id") != "r2")
+    monkeypatch.setattr(local_catalog, "_FEW", 0)
+    assert read_state(area, "synced").catalog.rows["run_id"].to_list() == told
 
 
 def test_footers_are_told_of_as_they_are_read(area: StagingArea) -> None:

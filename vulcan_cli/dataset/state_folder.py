@@ -44,9 +44,9 @@ def listing_of(folder: Folder) -> pl.DataFrame:
             try:
                 status = entry.stat(follow_symlinks=False)
             except OSError:
-                found.append((name, -1, -1, 0))
+                found.append(_identity(name, None))
             else:
-                found.append((name, status.st_size, status.st_mtime_ns, status.st_ino))
+                found.append(_identity(name, status))
     columns = zip(*found, strict=True) if found else ([] for _ in _LISTED)
     return pl.DataFrame(
         [
@@ -54,3 +54,20 @@ def listing_of(folder: Folder) -> pl.DataFrame:
             for (name, dtype), values in zip(_LISTED.items(), columns, strict=True)
         ]
     )
+
+
+def are_as_listed(folder: Folder, listed: pl.DataFrame) -> bool:
+    """Whether files are still what they were; columns `IDENTITY`."""
+    try:
+        return all(
+            _identity(row[0], folder.status(row[0])) == row
+            for row in listed.select(IDENTITY).iter_rows()
+        )
+    except OSError:
+        return False
+
+
+def _identity(name: str, status: os.stat_result | None) -> tuple[str, int, int, int]:
+    if status is None:
+        return name, -1, -1, 0
+    return name, status.st_size, status.st_mtime_ns, status.st_ino
