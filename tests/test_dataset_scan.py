@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -17,6 +18,7 @@ from vulcan_cli.dataset import scan
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.query import query
+from vulcan_cli.errors import BadShard
 
 
 @pytest.mark.parametrize(("files", "pieces"), [(1, 1), (1, 3), (2, 3), (3, 10**6)])
@@ -119,6 +121,60 @@ def test_a_shard_that_fails_while_read_is_left_out_and_told(
     assert [bad.path for bad in asked.bad] == [sources[at].file]
     if harm is Path.unlink:
         assert asked.bad[0].reason == "it is gone since it was listed"
+
+
+@pytest.mark.parametrize("when", ["before they are located", "before they are opened"])
+@pytest.mark.parametrize("batch", [1, 256])
+def test_shards_that_sync_moves_meanwhile_are_read_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, batch: int
+) -> None:
+    monkeypatch.setattr(scan, "_BATCH_FILES", batch)
+    pending, synced = tmp_path / "pending", tmp_path / "synced"
+    for folder in (pending, synced):
+        folder.mkdir()
+    sources = [
+        put(pending, vacua(3, tau_re=[number] * 3), f"run{number}", h11=3, h12=2)._replace(
+            state="pending"
+        )
+        for number in range(4)
+    ]
+    catalog = Catalog.read(sources)
+    wanted = pl.concat(pl.read_parquet(source.file) for source in sources)
+
+    def move_on() -> None:
+        for source in sources[1:]:
+            if source.file.exists():
+                source.file.rename(synced / source.file.name)
+
+    if when == "before they are located":
+        move_on()
+    else:
+        located = scan._located
+
+        def then_moved(*asked: Any) -> Iterator[tuple[Path | BadShard, int, int]]:
+            found = list(located(*asked))
+            move_on()
+            return iter(found)
+
+        monkeypatch.setattr(scan, "_located", then_moved)
+    asked = query(catalog, Filters())
+    assert_frame_equal(asked.rows.collect(engine="streaming"), wanted)
+    assert asked.bad == ()
+
+
+@pytest.mark.parametrize("state", ["pending", "synced"])
+def test_a_shard_that_is_gone_from_everywhere_is_said_to_be_gone(
+    tmp_path: Path, state: str
+) -> None:
+    (tmp_path / state).mkdir()
+    source = put(tmp_path / state, vacua(3), "run", h11=3, h12=2)._replace(state=state)
+    catalog = Catalog.read([source])
+    source.file.unlink()
+    asked = query(catalog, Filters())
+    assert asked.rows.collect(engine="streaming").height == 0
+    assert [(bad.path, bad.reason) for bad in asked.bad] == [
+        (source.file, "it is gone since it was listed")
+    ]
 
 
 def test_shards_that_fail_are_told_in_their_order_whichever_failed_first(

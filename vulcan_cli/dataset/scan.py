@@ -20,6 +20,7 @@ from polars.io.plugins import register_io_source
 from vulcan_cli.dataset.catalog import SCHEMA, Catalog, Progress
 from vulcan_cli.dataset.filters import first_line
 from vulcan_cli.dataset.ranges import Wanted
+from vulcan_cli.dataset.trust import moved_on, readable
 from vulcan_cli.errors import BadShard, UsageError
 
 # What one batch holds at most: enough to keep every core busy, little enough to hold in memory.
@@ -211,6 +212,10 @@ class _Reader:
     ) -> Iterator[pl.DataFrame]:
         """Read a shard by its own schema: is it at fault, or the query?"""
         file = Path(batch.files[0])
+        moved = moved_on(file) if isinstance(error, FileNotFoundError) else None
+        if moved is not None:
+            yield from self._read_moved(batch, moved, n_rows)
+            return
         try:
             own = batch._replace(stored=pl.Schema(pl.read_parquet_schema(file)))
             _try_out(self._rows(own))
@@ -221,6 +226,13 @@ class _Reader:
             yield from self._frames(own, n_rows)
         except pl.exceptions.PolarsError as failure:
             raise UsageError(f"the condition fails: {first_line(error)}") from failure
+
+    def _read_moved(self, batch: _Batch, moved: Path, n_rows: int | None) -> Iterator[pl.DataFrame]:
+        found = readable(moved, "synced", None)
+        if isinstance(found, BadShard):
+            self._unreadable[found.path] = found
+        else:
+            yield from self._read(batch._replace(files=[str(found)]), n_rows)
 
     def _leave_out(self, file: Path, error: BaseException) -> None:
         gone = isinstance(error, FileNotFoundError)

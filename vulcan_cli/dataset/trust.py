@@ -22,7 +22,7 @@ SOUND = "sound"
 
 
 def readable(file: Path, state: str, sha256: str | None) -> Path | BadShard:
-    """The file, where Polars may read it; what is wrong with it otherwise.
+    """The file, where it stands now, if Polars may read it; what is wrong with it otherwise.
 
     Args:
         file: A shard in a state folder.
@@ -35,13 +35,23 @@ def readable(file: Path, state: str, sha256: str | None) -> Path | BadShard:
         elif _others_may_change(file):
             _compare(file, sha256)
     except BadShard as error:
-        return error
+        if not isinstance(error.__cause__, FileNotFoundError):
+            return error
     except FileNotFoundError:
-        # Trimmed a moment ago, say: that is for its reader to find.
-        return file
+        pass
     except OSError as error:
         return BadShard(file, f"unreadable: {error.strerror or error}")
-    return file
+    else:
+        return file
+    # Where it was trimmed a moment ago, say, that is for its reader to find.
+    moved = moved_on(file)
+    return file if moved is None else readable(moved, "synced", sha256)
+
+
+def moved_on(file: Path) -> Path | None:
+    """Where sync has moved a shard that was listed in `pending/`; None where it is not there."""
+    there = file.parent.parent / "synced" / file.name
+    return there if file.parent.name == "pending" and there.is_file() else None
 
 
 class Sound:
