@@ -124,9 +124,9 @@ def test_the_words_for_a_person() -> None:
             "vulcan sync --create-repo --repo ./repo -q",
         ),
         (
-            errors.RepoMissing("file:///a/re po"),
-            "query --repo './re po'",
-            "vulcan sync --repo 'file:///a/re po' --create-repo",
+            errors.RepoMissing("a/ml"),
+            "split --push a/ml --freeze f.json",
+            "vulcan split --create-repo --push a/ml --freeze f.json",
         ),
         (errors.Unreachable("no answer"), "query --count", "vulcan query --count"),
         (errors.NotSetUp("repo", "no repo is set"), "sync -q", "vulcan sync -q"),
@@ -199,10 +199,36 @@ def test_what_is_missing_of_a_repo() -> None:
     assert str(here) == "there is no repo file:///a/repo"
     assert str(there) == "there is no repo a/b, or this token may not see it"
     assert str(errors.RepoMissing("a/b", "dev")) == "a/b has no branch or commit dev"
-    assert explain(there).next == (
-        "vulcan doctor --repo a/b",
-        "vulcan sync --repo a/b --create-repo",
-    )
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "query --repo REPO",
+        "plot flux --repo REPO",
+        "card --push --repo REPO",
+        "verify --repo REPO",
+        "split --source repo --repo REPO",
+        "split --source repo --repo REPO --push ./ml",
+    ],
+)
+def test_who_only_reads_is_helped_to_find_the_repo_and_makes_none(
+    tmp_path: Path, typed: str
+) -> None:
+    def told(repo: str) -> tuple[str, tuple[str, ...]]:
+        said = explain(errors.RepoMissing(repo), typed=shlex.split(typed.replace("REPO", repo)))
+        return said.safe, said.next
+
+    safe = "nothing was changed"
+    folder = (tmp_path / "my repo/deep").as_uri()
+    assert told(folder) == (safe, (f"ls {tmp_path}", "vulcan config"))
+    assert told("a/b") == (safe, ("vulcan doctor --repo a/b", "vulcan config"))
+
+
+def test_doctor_does_not_send_to_itself() -> None:
+    said = explain(errors.RepoMissing("a/b"), typed=["doctor", "--repo", "a/b"])
+    assert said.next == ("vulcan config",)
 
 
 def test_a_time_to_come_back_is_told() -> None:

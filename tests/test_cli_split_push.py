@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -154,6 +155,23 @@ def test_files_of_an_earlier_push_go_with_the_commit_that_needs_none_of_them(
             name: (cwd / "second" / name).read_bytes() for name in PARTS.values()
         }
     assert files == {*PARTS.values(), "split.json", "README.md"}
+
+
+def test_a_repo_that_has_to_be_made_is_made_by_the_next_command(cwd: Path) -> None:
+    words = (*SPLIT, "--push", "./ml", "--json", "-q")
+    ran = run(*words, "--out-dir", "out", cwd=cwd, env=env_of())
+    again = shlex.join(["vulcan", "split", "--create-repo", *words[1:]])
+    error = ran.error()
+    assert (ran.code, error["message"], error["safe"], error["next"]) == (
+        4,
+        f"there is no repo file://{cwd}/ml",
+        "nothing was committed",
+        [again],
+    )
+    assert run(*shlex.split(again)[1:], cwd=cwd, env=env_of()).code == 0
+    assert {name: (cwd / "ml" / name).read_bytes() for name in PARTS.values()} == {
+        name: (cwd / "out" / name).read_bytes() for name in PARTS.values()
+    }
 
 
 def test_a_folder_is_loaded_too_and_its_card_says_how(cwd: Path) -> None:

@@ -143,12 +143,35 @@ def _without(words: Sequence[str], options: Collection[str]) -> list[str]:
 def _repo_missing(error: errors.RepoMissing, typed: Sequence[str]) -> Advice:
     if error.revision is not None:
         return Advice(_IN_PENDING, (f"{_COMMAND} --help",))
-    create = f"vulcan sync --repo {shlex.quote(error.repo)} --create-repo"
+    find = _find_repo(error.repo, typed)
     if list(typed[:1]) == ["sync"]:
-        create = _typed(typed, "--create-repo")
-    is_folder = error.repo.startswith("file:")
-    who = _here(f"vulcan doctor --repo {shlex.quote(error.repo)}", typed)
-    return Advice(_IN_PENDING, (create,) if is_folder else (who, create))
+        ask = () if error.repo.startswith("file:") else find
+        return Advice(_IN_PENDING, (*ask, _typed(typed, "--create-repo")))
+    if list(typed[:1]) == ["split"] and _is_pushed_to(error.repo, typed):
+        # What --out-dir asks for is written already, and a second time nothing is written over it.
+        again = [typed[0], *_without(typed[1:], ("--out-dir", "--scheduler"))]
+        return Advice("nothing was committed", (_typed(again, "--create-repo"),))
+    return Advice(_NOTHING_CHANGED, (*find, "vulcan config"))
+
+
+def _is_pushed_to(repo: str, typed: Sequence[str]) -> bool:
+    """Whether a repo is the one that `--push` names."""
+    from vulcan_cli.hub.open import key_without_client  # noqa: PLC0415
+
+    named = list(_only(typed, ("--push",)))[1:]
+    return bool(named) and key_without_client(named[0]) == key_without_client(repo)
+
+
+def _find_repo(repo: str, typed: Sequence[str]) -> tuple[str, ...]:
+    """What shows which repo was meant, and writes nothing; empty where doctor itself asks."""
+    from vulcan_cli.hub.open import folder_of  # noqa: PLC0415
+
+    folder = folder_of(repo)
+    if folder is not None:
+        return (shlex.join(["ls", str(_nearest(folder))]),)
+    if list(typed[:1]) == ["doctor"]:
+        return ()
+    return (_here(f"vulcan doctor --repo {shlex.quote(repo)}", typed),)
 
 
 def _denied(_: errors.Denied, typed: Sequence[str]) -> Advice:
@@ -189,8 +212,7 @@ _IN_THE_WAY = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELO
 
 def _disk(error: errors.DiskTrouble, typed: Sequence[str]) -> Advice:
     safe = "what was already staged or confirmed stays so; nothing half-written counts"
-    # Made now, it may not be there; cron was started in another folder.
-    folder = next(path for path in (error.path, *error.path.parents, Path()) if path.is_dir())
+    folder = _nearest(error.path)
     place = shlex.quote(str(folder))
     if error.errno == errno.ENOENT and not error.path.parent.exists():
         make = shlex.join(["mkdir", "-p", str(error.path.parent)])
@@ -202,6 +224,12 @@ def _disk(error: errors.DiskTrouble, typed: Sequence[str]) -> Advice:
         look = f"ls -ld {shlex.quote(str(what))}"
         return Advice(safe, (look, _here("vulcan doctor", typed)))
     return Advice(safe, (f"df -h {place} && df -i {place}", _here("vulcan status", typed)))
+
+
+def _nearest(path: Path) -> Path:
+    """The nearest folder that is there."""
+    # Made now, it may not be there; cron was started in another folder.
+    return next(each for each in (path, *path.parents, Path()) if each.is_dir())
 
 
 def _show_one(_: VulcanError, typed: Sequence[str]) -> Advice:

@@ -49,6 +49,28 @@ def is_directory(text: str) -> bool:
     return text.startswith(("file:", "/", "./", "../")) or text in {".", ".."}
 
 
+def folder_of(text: str) -> Path | None:
+    """The folder that a repo is; None for one on the Hub.
+
+    Args:
+        text: The repo as a person writes it.
+
+    Raises:
+        UsageError: It begins with `file:` and names no folder.
+    """
+    if not is_directory(text):
+        return None
+    if not text.startswith("file:"):
+        return Path(text)
+    parts = urlsplit(text)
+    path = unquote(parts.path)
+    if parts.netloc not in {"", "localhost"} or not path.startswith("/") or "\0" in path:
+        raise UsageError(f"a folder is written file:///folder, not {scrub(text)!r}")
+    if parts.query or parts.fragment:
+        raise UsageError(f"write ? and # in a folder's name as %3F and %23: {scrub(text)!r}")
+    return Path(path)
+
+
 def open_repo(text: str, login: Login | None = None) -> Repo:
     """Open `owner/name` on the Hub, or `file:///folder`, `/folder`, `./folder`, `../folder`.
 
@@ -61,8 +83,9 @@ def open_repo(text: str, login: Login | None = None) -> Repo:
     Raises:
         UsageError: It is written in no such way.
     """
-    if is_directory(text):
-        return DirectoryRepo(_folder(text))
+    folder = folder_of(text)
+    if folder is not None:
+        return DirectoryRepo(folder)
     _check_hub_name(text)
     # Loads huggingface_hub, which takes longer than all the rest.
     from vulcan_cli.hub.huggingface import HubRepo  # noqa: PLC0415
@@ -88,8 +111,9 @@ def key_without_client(text: str, endpoint: str | None = None) -> str:
     Raises:
         UsageError: It is written in no such way.
     """
-    if is_directory(text):
-        return DirectoryRepo(_folder(text)).key
+    folder = folder_of(text)
+    if folder is not None:
+        return DirectoryRepo(folder).key
     _check_hub_name(text)
     return hub_key(text, endpoint or PUBLIC_HUB)
 
@@ -102,16 +126,3 @@ def _check_hub_name(text: str) -> None:
         raise UsageError(
             f"a repo is written owner/name, file:///folder or ./folder, not {scrub(text)!r}{hint}"
         )
-
-
-def _folder(text: str) -> Path:
-    """The folder of a directory repo."""
-    if not text.startswith("file:"):
-        return Path(text)
-    parts = urlsplit(text)
-    path = unquote(parts.path)
-    if parts.netloc not in {"", "localhost"} or not path.startswith("/") or "\0" in path:
-        raise UsageError(f"a folder is written file:///folder, not {scrub(text)!r}")
-    if parts.query or parts.fragment:
-        raise UsageError(f"write ? and # in a folder's name as %3F and %23: {scrub(text)!r}")
-    return Path(path)
