@@ -263,6 +263,27 @@ def test_no_answer_is_5_and_a_missing_setting_comes_first(tmp_path: Path) -> Non
     assert (asked.code, verdicts(asked)[f"repo {NAME}"]) == (0, ("ok", "not asked: --offline", ""))
 
 
+@pytest.mark.usefixtures("area")
+@pytest.mark.parametrize("options", [(), ("--offline",)], ids=["asked", "offline"])
+def test_a_name_that_no_repo_has_is_2_with_and_without_network(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    words = ("doctor", *HERE, "--repo", "x/y/z", *options)
+    ran = run(*words, "--json", cwd=tmp_path)
+    why = "a repo is written owner/name, file:///folder or ./folder, not 'x/y/z'"
+    assert (ran.code, verdicts(ran)["repo x/y/z"]) == (2, ("fail", why, "vulcan doctor --help"))
+    both = run(*words, "--staging-dir", "none", "-q", cwd=tmp_path)
+    assert both.code == 4
+
+
+@pytest.mark.usefixtures("area")
+def test_an_option_that_cannot_be_is_2(tmp_path: Path) -> None:
+    token = "hf_" + "abcdefghij" * 3
+    ran = run("doctor", *HERE, "--repo", token, "--json", cwd=tmp_path)
+    found = ("fail", "--repo: it looks like a token", "vulcan doctor --help")
+    assert (ran.code, verdicts(ran)["settings"]) == (2, found)
+
+
 def mount(kind: str, *options: str) -> Mount:
     return Mount(Path("/s"), kind, "src", frozenset(options))
 

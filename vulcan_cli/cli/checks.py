@@ -290,14 +290,21 @@ def _token(settings: Settings) -> Iterator[Check]:
 
 def _repo(text: str, *, offline: bool) -> Iterator[Check]:
     """Ask a repo what can be asked without a commit."""
-    from vulcan_cli.hub.open import Login, is_directory, open_repo  # noqa: PLC0415
+    from vulcan_cli.hub.open import (  # noqa: PLC0415
+        Login,
+        is_directory,
+        key_without_client,
+        open_repo,
+    )
 
     name = f"repo {text}"
     is_folder = is_directory(text)
-    if offline and not is_folder:
-        yield Check(name, "ok", "not asked: --offline")
-        return
     try:
+        # A name that cannot be needs no network to be told.
+        key_without_client(text)
+        if offline and not is_folder:
+            yield Check(name, "ok", "not asked: --offline")
+            return
         secret = None if is_folder else find_token()
         token = None if secret is None else secret.reveal()
         repo = open_repo(text, Login(token=token, endpoint=read_endpoint()))

@@ -22,7 +22,7 @@ EXAMPLES = (
 )
 EXIT_CODES = (4, 5, 6)
 
-_ORDER = (1, 6, 4, 5, 3)
+_ORDER = (1, 6, 4, 5, 3, 2)
 _STYLES: Mapping[Verdict, Style] = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 Offline = Annotated[bool, typer.Option("--offline", help="Ask nothing of the network.")]
