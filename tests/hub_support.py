@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from huggingface_hub import constants, set_client_factory
 from huggingface_hub.utils import logging
 from huggingface_hub.utils._http import default_client_factory
@@ -56,3 +59,27 @@ def plain_lfs() -> Iterator[None]:
         set_client_factory(default_client_factory)
         client._set_up.cache_clear()
         logging.set_verbosity(verbosity)
+
+
+@contextmanager
+def small_disk(size: str) -> Iterator[Path]:
+    """A file system of its own; the test is skipped where nothing may be mounted."""
+    top = Path(tempfile.mkdtemp(prefix="vulcan-"))
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(top)]
+    try:
+        done = subprocess.run(mount, capture_output=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("needs mount")
+    if done.returncode != 0:
+        top.rmdir()
+        pytest.skip("may not mount a tmpfs here")
+    try:
+        yield top
+    finally:
+        subprocess.run(["umount", str(top)], check=True)
+        top.rmdir()
+
+
+def read_only(top: Path) -> None:
+    """Let nobody write to a file system any more."""
+    subprocess.run(["mount", "-o", "remount,ro", str(top)], check=True)

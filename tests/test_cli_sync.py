@@ -14,6 +14,7 @@ import pytest
 from tests.cli_in_process import run
 from tests.cli_shards import shard, staged, tree
 from tests.cli_support import VULCAN, Ran, clean, vulcan
+from tests.hub_support import read_only, small_disk
 from tests.vacua_support import GEOMETRY, rows
 from vulcan_cli.hub.directory import DirectoryRepo
 from vulcan_cli.staging.area import StagingArea
@@ -389,6 +390,34 @@ def test_a_hub_that_does_not_answer(tmp_path: Path, spool: Path) -> None:
     assert (error["kind"], error["exit_code"]) == ("Unreachable", 5)
     assert error["next"] == [f"vulcan {' '.join(words)} --json"]
     assert TOKEN not in ran.out + ran.err
+    assert tree(spool / "pending") == before
+
+
+def test_a_repo_on_a_disk_that_is_read_only(tmp_path: Path, spool: Path) -> None:
+    before = tree(spool / "pending")
+    with small_disk("1m") as top:
+        DirectoryRepo(top / "repo").preflight(create=True)
+        read_only(top)
+        to = ("--staging-dir", "spool", "--repo", top / "repo")
+        ran = run("sync", *to, "-q", cwd=tmp_path)
+        asked = run("doctor", *to, "-q", cwd=tmp_path)
+    where = f"{top}/repo: Read-only file system"
+    assert ran == Ran(
+        6,
+        "",
+        f"vulcan: {where}\n"
+        "  safe: what was already staged or confirmed stays so; nothing half-written counts\n"
+        f"  next: findmnt -T {top}/repo\n"
+        f"  next: vulcan sync --staging-dir spool --repo {top}/repo -q\n",
+    )
+    assert (asked.code, asked.out.splitlines()[-2:], asked.err) == (
+        6,
+        [
+            f"fail  repo {top}/repo: {where}",
+            f"      cure: findmnt -T {top}/repo, then vulcan doctor",
+        ],
+        "",
+    )
     assert tree(spool / "pending") == before
 
 

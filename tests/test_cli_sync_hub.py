@@ -75,6 +75,7 @@ CASES = {
         f"{NAME} does not let this token: Invalid credentials in Authorization header",
         ("unset HF_TOKEN && hf auth login", AGAIN),
         token=BAD,
+        facts={"path": None},
     ),
     "403": Case(
         4,
@@ -82,6 +83,7 @@ CASES = {
         f"{NAME} does not let this token: you must use a write token to upload to a repository.",
         ("unset HF_TOKEN && hf auth login", AGAIN),
         token=READ,
+        facts={"path": None},
     ),
     "no token": Case(
         4,

@@ -15,7 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub_support import SHARDS, addition, commit_of, contents, sha256
+from tests.hub_support import (
+    SHARDS,
+    addition,
+    commit_of,
+    contents,
+    read_only,
+    sha256,
+    small_disk,
+)
 from vulcan_cli.errors import DiskTrouble, RepoMissing, UsageError
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.hub.commit_log import Record, RecordedFile, parse_record
@@ -402,9 +410,10 @@ def test_a_folder_that_others_own_is_denied_before_anything_is_copied() -> None:
         top.chmod(0o555)
         told = as_nobody(
             top,
-            "try: DirectoryRepo(folder).preflight()\nexcept Denied as error: print(error)",
+            "try: DirectoryRepo(folder).preflight()\n"
+            "except Denied as error: print(error, error.path)",
         )
-        assert told == f"{top}: permission denied\n"
+        assert told == f"{top}: permission denied {top}\n"
     finally:
         top.chmod(0o755)
         top.rmdir()
@@ -413,20 +422,21 @@ def test_a_folder_that_others_own_is_denied_before_anything_is_copied() -> None:
 @pytest.fixture
 def full_disk() -> Iterator[Path]:
     """A file system of 256 kB."""
-    top = Path(tempfile.mkdtemp(prefix="vulcan-"))
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(top)]
-    try:
-        done = subprocess.run(mount, capture_output=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("needs mount")
-    if done.returncode != 0:
-        top.rmdir()
-        pytest.skip("may not mount a tmpfs here")
-    try:
+    with small_disk("256k") as top:
         yield top
-    finally:
-        subprocess.run(["umount", str(top)], check=True)
-        top.rmdir()
+
+
+def test_a_disk_that_is_read_only_is_the_disks_trouble(tmp_path: Path) -> None:
+    new = addition(tmp_path / "in", "run_a", b"a")
+    with small_disk("1m") as top:
+        repo = DirectoryRepo(top / "repo")
+        repo.preflight(create=True)
+        read_only(top)
+        for ask in (repo.preflight, lambda: repo.upload([new])):
+            with pytest.raises(DiskTrouble) as error:
+                ask()
+            assert str(error.value) == f"{top}/repo: Read-only file system"
+            assert (error.value.path, error.value.errno) == (top / "repo", errno.EROFS)
 
 
 def test_a_full_disk_is_said_and_leaves_the_repo_as_it_was(full_disk: Path, tmp_path: Path) -> None:

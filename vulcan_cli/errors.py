@@ -199,9 +199,17 @@ class StagingMissing(NotSetUp):
 
 
 class Denied(VulcanError):
-    """The repo or the file system does not let us."""
+    """The repo or the file system does not let us.
+
+    Attributes:
+        path: The file or folder that is not ours; None where a token was refused.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, *, path: Path | None = None) -> None:
+        self.path = path
+        super().__init__(message)
 
 
 class RepoMissing(VulcanError):

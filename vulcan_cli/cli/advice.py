@@ -174,8 +174,9 @@ def _find_repo(repo: str, typed: Sequence[str]) -> tuple[str, ...]:
     return (_here(f"vulcan doctor --repo {shlex.quote(repo)}", typed),)
 
 
-def _denied(_: errors.Denied, typed: Sequence[str]) -> Advice:
-    return Advice(_IN_PENDING, (_new_token(), _typed(typed) or "vulcan sync"))
+def _denied(error: errors.Denied, typed: Sequence[str]) -> Advice:
+    cure = _new_token() if error.path is None else _whose(error.path)
+    return Advice(_IN_PENDING, (cure, _typed(typed) or "vulcan sync"))
 
 
 def _new_token() -> str:
@@ -212,18 +213,23 @@ _IN_THE_WAY = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELO
 
 def _disk(error: errors.DiskTrouble, typed: Sequence[str]) -> Advice:
     safe = "what was already staged or confirmed stays so; nothing half-written counts"
-    folder = _nearest(error.path)
-    place = shlex.quote(str(folder))
+    place = shlex.quote(str(_nearest(error.path)))
     if error.errno == errno.ENOENT and not error.path.parent.exists():
         make = shlex.join(["mkdir", "-p", str(error.path.parent)])
         return Advice(safe, (make, _typed(typed) or _here("vulcan status", typed)))
     if error.errno in _LACKS:
         return Advice(safe, (_LACKS[error.errno], _typed(typed) or _here("vulcan status", typed)))
     if error.errno in _IN_THE_WAY:
-        what = error.path if os.path.lexists(error.path) else folder
-        look = f"ls -ld {shlex.quote(str(what))}"
-        return Advice(safe, (look, _here("vulcan doctor", typed)))
+        return Advice(safe, (_whose(error.path), _here("vulcan doctor", typed)))
+    if error.errno == errno.EROFS:
+        return Advice(safe, (f"findmnt -T {place}", _typed(typed) or _here("vulcan status", typed)))
     return Advice(safe, (f"df -h {place} && df -i {place}", _here("vulcan status", typed)))
+
+
+def _whose(path: Path) -> str:
+    """What shows whose a path is and who may write to it, or to the folder it would stand in."""
+    what = path if os.path.lexists(path) else _nearest(path)
+    return f"ls -ld {shlex.quote(str(what))}"
 
 
 def _nearest(path: Path) -> Path:

@@ -124,7 +124,7 @@ class DirectoryRepo:
             for name in ("", HIDDEN, f"{HIDDEN}/commits", f"{HIDDEN}/incoming"):
                 path = root.path / name
                 if path.exists() and not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-                    raise Denied(f"{path}: permission denied")
+                    raise _not_writable(path)
 
     def head(self, revision: str = MAIN) -> str:
         """See `Repo.head`."""
@@ -285,7 +285,8 @@ class DirectoryRepo:
         except (BadShard, ValueError) as error:
             raise DiskTrouble(self.root / HIDDEN, OSError(errno.EIO, str(error))) from error
         except PermissionError as error:
-            raise Denied(f"{error.filename or self.root}: permission denied") from error
+            path = self.root / str(error.filename or "")
+            raise Denied(f"{path}: permission denied", path=path) from error
         except OSError as error:
             raise DiskTrouble(self.root, error) from error
 
@@ -347,7 +348,7 @@ class DirectoryRepo:
     def _carry_out_all(self, root: Folder) -> None:
         """As `_carry_out`, for who is to write: nothing may be left to others."""
         if self._carry_out(root):
-            raise Denied(f"{self.root}: permission denied to finish the newest commit in it")
+            raise _not_writable(self.root, " to finish the newest commit in it")
 
     def _receive(self, incoming: Folder, additions: Sequence[Addition]) -> UploadOutcome:
         """Copy content into a new incoming folder."""
@@ -424,3 +425,10 @@ class DirectoryRepo:
                 with contextlib.suppress(OSError):
                     give_places(root, incoming, record)
         return outcome
+
+
+def _not_writable(path: Path, to_do: str = "") -> Denied | DiskTrouble:
+    """Why a folder may not be written: its disk is read-only, or it is another account's."""
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return DiskTrouble(path, OSError(errno.EROFS, os.strerror(errno.EROFS)))
+    return Denied(f"{path}: permission denied{to_do}", path=path)
