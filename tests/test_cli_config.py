@@ -1,5 +1,7 @@
 import stat
+import subprocess
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -174,3 +176,45 @@ def test_an_unknown_key_is_refused_with_the_nearest(tmp_path: Path) -> None:
 def test_wrong_usage(tmp_path: Path, words: list[str], message: str) -> None:
     ran = run("config", *words, cwd=tmp_path)
     assert (ran.code, ran.out, ran.err.splitlines()[0]) == (2, "", f"vulcan: {message}")
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "cure"),
+    [
+        (TOKEN, 0o644, "chmod 600 'a token'"),
+        ("", 0o600, "install -m 600 NEW_TOKEN 'a token'"),
+        (None, 0, "install -m 600 NEW_TOKEN 'a token'"),
+    ],
+    ids=["others read it", "empty", "missing"],
+)
+def test_a_token_file_that_will_not_do_has_its_cure(
+    tmp_path: Path, text: str | None, mode: int, cure: str
+) -> None:
+    if text is not None:
+        (tmp_path / "a token").write_text(text)
+        (tmp_path / "a token").chmod(mode)
+    (tmp_path / "new").write_text(TOKEN)
+    env = {"VULCAN_TOKEN_FILE": "a token"}
+    ran = run("config", "--json", cwd=tmp_path, env=env)
+    assert (ran.code, ran.error()["next"]) == (4, [cure, "vulcan config --json"])
+    asked = run("doctor", "--offline", "--json", "--repo", "a/b", cwd=tmp_path, env=env)
+    checks = cast("list[dict[str, str]]", asked.document()["checks"])
+    found = [(check["verdict"], check["cure"]) for check in checks if check["name"] == "token"]
+    assert (asked.code, found) == (4, [("fail", f"{cure}, then vulcan doctor")])
+
+    typed = ["sh", "-c", cure.replace("NEW_TOKEN", "new")]
+    assert subprocess.run(typed, cwd=tmp_path, check=True).returncode == 0
+    again = run("config", "--json", cwd=tmp_path, env=env)
+    assert again.document()["token"] == {"set": True, "origin": "a token"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("VULCAN_TOKEN_FILE", "."), ("VULCAN_TOKEN_FILE", "no/file"), ("HF_TOKEN", "two words")],
+)
+def test_a_variable_that_leads_to_no_token_is_given_up(
+    tmp_path: Path, variable: str, value: str
+) -> None:
+    ran = run("config", "--json", cwd=tmp_path, env={variable: value})
+    cures = [f"unset {variable} && hf auth login", "vulcan config --json"]
+    assert (ran.code, ran.error()["next"]) == (4, cures)

@@ -50,9 +50,9 @@ class Place:
     def area(self) -> StagingArea:
         return StagingArea(self.home / "spool")
 
-    def asked_here(self, *words: str | Path) -> Ran:
+    def asked_here(self, *words: str | Path, **env: str) -> Ran:
         """Run a command for a script, one that only files have a part in."""
-        return run(*words, "--json", cwd=self.home)
+        return run(*words, "--json", cwd=self.home, env=env)
 
     def asked_for(self, *words: str | Path, stdin: str = "", **env: str) -> Ran:
         """Run a command for a script, with what the Hub's client needs."""
@@ -190,6 +190,7 @@ PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {
     errors.OutOfThreads: out_of_threads,
     errors.NotSetUp: lambda place: place.asked_here("status"),
     errors.StagingMissing: lambda place: place.asked_here("status", "--staging-dir", "none"),
+    errors.TokenUnfit: lambda place: place.asked_here("config", VULCAN_TOKEN="two words"),
     errors.Denied: denied,
     errors.RepoMissing: lambda place: place.asked_here("sync", *FOLDER),
     errors.RepoRefuses: repo_refuses,

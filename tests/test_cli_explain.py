@@ -26,6 +26,7 @@ ERRORS: tuple[VulcanError, ...] = (
     errors.Conflict("h12_2/h11_3/bucket_5/run_a.parquet", "pending/"),
     errors.NotSetUp("repo", "no repo is set"),
     errors.StagingMissing(Path("/s"), Path("/s/pending")),
+    errors.TokenUnfit("HF_TOKEN", "what HF_TOKEN holds is no token"),
     errors.Denied("this token may not write to a/b"),
     errors.RepoMissing("a/b"),
     errors.RepoMissing("a/b", "dev"),

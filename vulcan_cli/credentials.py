@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from vulcan_cli.errors import NotSetUp
+from vulcan_cli.errors import TokenUnfit
 
 _VARIABLES = ("VULCAN_TOKEN", "STRINGFORGE_VULCAN_TOKEN")
 _FILE_VARIABLE = "VULCAN_TOKEN_FILE"
@@ -54,15 +54,16 @@ def find_token(environ: Mapping[str, str]) -> Secret | None:
     names, `HF_TOKEN`, and the file that `hf auth login` wrote.
 
     Raises:
-        NotSetUp: One of these is there and is no token, or others can read the file named.
+        TokenUnfit: One of these is there and is no token, or others can read the file named.
     """
     for name in _VARIABLES:
         if environ.get(name, "").strip():
-            return _checked(environ[name], name)
+            return _checked(environ[name], name, place=name)
     if environ.get(_FILE_VARIABLE):
-        return _checked(_read_private(Path(environ[_FILE_VARIABLE])), environ[_FILE_VARIABLE])
+        path = Path(environ[_FILE_VARIABLE])
+        return _checked(_read_private(path), environ[_FILE_VARIABLE], place=path)
     if environ.get("HF_TOKEN", "").strip():
-        return _checked(environ["HF_TOKEN"], "HF_TOKEN")
+        return _checked(environ["HF_TOKEN"], "HF_TOKEN", place="HF_TOKEN")
     if environ.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "").upper() in _TRUE:
         return None
     return _logged_in(environ)
@@ -74,7 +75,7 @@ def _logged_in(environ: Mapping[str, str]) -> Secret | None:
         text = path.read_text("utf-8", errors="replace")
     except OSError:
         return None
-    return _checked(text, str(path)) if text.strip() else None
+    return _checked(text, str(path), place=None) if text.strip() else None
 
 
 def _login_file(environ: Mapping[str, str]) -> Path:
@@ -105,22 +106,22 @@ def _read_private(path: Path) -> str:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise NotSetUp("token", f"{_FILE_VARIABLE}: {path}: {error.strerror}") from error
+        raise TokenUnfit(path, f"{_FILE_VARIABLE}: {path}: {error.strerror}") from error
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            raise NotSetUp("token", f"{_FILE_VARIABLE}: {path} is no regular file")
+            raise TokenUnfit(path, f"{_FILE_VARIABLE}: {path} is no regular file")
         if status.st_mode & 0o077 or status.st_uid not in {os.geteuid(), 0}:
             mode = stat.S_IMODE(status.st_mode)
             message = f"{path} holds a token and is not its owner's alone (mode {mode:04o})"
-            raise NotSetUp("token", message)
+            raise TokenUnfit(path, message, too_open=status.st_uid == os.geteuid())
         return os.read(fd, _LONGEST + 1).decode("utf-8", errors="replace")
     finally:
         os.close(fd)
 
 
-def _checked(text: str, origin: str) -> Secret:
+def _checked(text: str, origin: str, *, place: str | Path | None) -> Secret:
     token = text.strip()
     if not _TOKEN.fullmatch(token):
-        raise NotSetUp("token", f"what {origin} holds is no token")
+        raise TokenUnfit(place, f"what {origin} holds is no token")
     return Secret(token, origin)

@@ -198,6 +198,20 @@ class StagingMissing(NotSetUp):
         super().__init__("staging_dir", f"there is no folder {missing}")
 
 
+class TokenUnfit(NotSetUp):
+    """What should hold the token holds none, or others can read it.
+
+    Attributes:
+        place: The variable, or the file that `VULCAN_TOKEN_FILE` names; None for that of the login.
+        too_open: Whether it is a file of ours that others can use too.
+    """
+
+    def __init__(self, place: str | Path | None, message: str, *, too_open: bool = False) -> None:
+        self.place = place
+        self.too_open = too_open
+        super().__init__("token", message)
+
+
 class Denied(VulcanError):
     """The repo or the file system does not let us.
 

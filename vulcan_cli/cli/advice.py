@@ -175,13 +175,26 @@ def _find_repo(repo: str, typed: Sequence[str]) -> tuple[str, ...]:
 
 
 def _denied(error: errors.Denied, typed: Sequence[str]) -> Advice:
-    cure = _new_token() if error.path is None else _whose(error.path)
+    cure = _new_token(token_place()) if error.path is None else _whose(error.path)
     return Advice(_IN_PENDING, (cure, _typed(typed) or "vulcan sync"))
 
 
-def _new_token() -> str:
+def _token_unfit(error: errors.TokenUnfit, typed: Sequence[str]) -> Advice:
+    place = error.place
+    cure = _new_token(place)
+    if error.too_open:
+        cure = f"chmod 600 {shlex.quote(str(place))}"
+    elif isinstance(place, Path) and not (place.parent.is_dir() and _may_become_file(place)):
+        cure = _new_token("VULCAN_TOKEN_FILE")
+    return Advice(_NOTHING_CHANGED, (cure, _typed(typed) or "vulcan sync"))
+
+
+def _may_become_file(path: Path) -> bool:
+    return os.path.isfile(path) or not os.path.lexists(path)  # noqa: PTH113 (it may be denied us)
+
+
+def _new_token(place: str | Path | None) -> str:
     """Put another token where the one that was used came from: that place would win again."""
-    place = token_place()
     if isinstance(place, Path):
         return f"install -m 600 NEW_TOKEN {shlex.quote(str(place))}"
     return "hf auth login" if place is None else f"unset {place} && hf auth login"
@@ -296,6 +309,7 @@ _ADVICE: Mapping[type[VulcanError], Advice | Callable[[Any, Sequence[str]], Advi
     ),
     errors.NotSetUp: _not_set_up,
     errors.StagingMissing: _staging_missing,
+    errors.TokenUnfit: _token_unfit,
     errors.Denied: _denied,
     errors.RepoMissing: _repo_missing,
     errors.RepoRefuses: _repo_refuses,
