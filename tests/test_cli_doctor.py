@@ -284,6 +284,17 @@ def test_an_option_that_cannot_be_is_2(tmp_path: Path) -> None:
     assert (ran.code, verdicts(ran)["settings"]) == (2, found)
 
 
+def test_a_file_for_a_staging_directory_is_cured_by_another_one(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = run("doctor", "--staging-dir", "file", "--json", cwd=tmp_path)
+    why = "file is no folder but a link or a file; vulcan goes nowhere else"
+    cure = "export VULCAN_STAGING_DIR=/shared/folder, then vulcan doctor"
+    assert (ran.code, verdicts(ran)["staging directory"]) == (4, ("fail", why, cure))
+    missing = run("doctor", "--staging-dir", "none", "--json", cwd=tmp_path)
+    found = ("fail", "there is no folder none", "vulcan init none")
+    assert (missing.code, verdicts(missing)["staging directory"]) == (4, found)
+
+
 def mount(kind: str, *options: str) -> Mount:
     return Mount(Path("/s"), kind, "src", frozenset(options))
 

@@ -133,6 +133,16 @@ def test_the_words_for_a_person() -> None:
         (errors.NotSetUp("repo", "no repo is set"), "sync -q", "vulcan sync -q"),
         (errors.NotSetUp("staging_dir", "none is set"), "stage a.csv", "vulcan stage a.csv"),
         (
+            errors.NotSetUp("staging_dir", "x is no folder but a link or a file"),
+            "sync --staging-dir x --repo ./r --staging-dir=y",
+            "vulcan sync --repo ./r",
+        ),
+        (
+            errors.NotSetUp("staging_dir", "x is no folder but a link or a file"),
+            "stage --staging-dir x -- a.csv --staging-dir",
+            "vulcan stage -- a.csv --staging-dir",
+        ),
+        (
             errors.DiskTrouble(Path("/no/x.csv"), OSError(2, "No such file or directory")),
             "query -o /no/x.csv",
             "vulcan query -o /no/x.csv",

@@ -698,3 +698,16 @@ def test_a_strangers_type_is_in_nobodys_way(tmp_path: Path) -> None:
     assert ask("query", "--count").out == "3\n"
     assert ask("catalog", "--is-susy", "--count").out == "0\n"
     assert ask("split", "--features", "flux,tau", "train", "--json").code == 0
+
+
+def test_a_file_for_a_staging_directory_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = run("query", "--staging-dir", "file", "--count", cwd=tmp_path)
+    assert ran == Ran(
+        4,
+        "",
+        "vulcan: file is no folder but a link or a file; vulcan goes nowhere else\n"
+        "  safe: nothing was changed\n"
+        "  next: export VULCAN_STAGING_DIR=/shared/folder\n"
+        "  next: vulcan query --count\n",
+    )

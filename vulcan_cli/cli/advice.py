@@ -37,6 +37,9 @@ _OF_STREAMS = ("--format", "--max-age")
 _UNSAID = ("--healthcheck-url",)
 """Options whose values are secrets; what is to type next leaves them out."""
 
+_END = "--"
+"""No option stands behind it."""
+
 _STAGING = "--staging-dir"
 _WHERE = ("--source", "--revision", _STAGING, "--repo")
 """Options that say where shards are read."""
@@ -59,7 +62,8 @@ def _not_set_up(error: errors.NotSetUp, typed: Sequence[str]) -> Advice:
     commands = {
         "staging_dir": (
             "export VULCAN_STAGING_DIR=/shared/folder",
-            _typed(typed) or "vulcan status",
+            # The option would win over the variable.
+            _typed(_without(typed, (_STAGING,))) or "vulcan status",
         ),
         "repo": ("export VULCAN_REPO=owner/name", _typed(typed) or "vulcan sync --dry-run"),
         "token": ("hf auth login", _typed(typed) or "vulcan sync"),
@@ -133,6 +137,8 @@ def _without(words: Sequence[str], options: Collection[str]) -> list[str]:
     left: list[str] = []
     rest = iter(words)
     for word in rest:
+        if word == _END:
+            return [*left, word, *rest]
         if word in options:
             next(rest, None)
         elif word.partition("=")[0] not in options:
@@ -275,6 +281,8 @@ def _there(command: str, typed: Sequence[str]) -> str:
 def _only(words: Sequence[str], options: Collection[str]) -> Iterator[str]:
     """These options of a command line, each with what it takes."""
     for word, value in zip_longest(words, words[1:], fillvalue=""):
+        if word == _END:
+            return
         name, is_whole, given = word.partition("=")
         if name in options and (value or is_whole):
             yield from (name, given if is_whole else value)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vulcan_cli.cli.explain import explain
-from vulcan_cli.errors import VulcanError
+from vulcan_cli.errors import StagingMissing, VulcanError
 from vulcan_cli.quantities import format_duration, format_size
 from vulcan_cli.settings import (
     Settings,
@@ -175,9 +175,9 @@ def _staging(settings: Settings) -> Iterator[Check]:
         health = examine(StagingArea(root))
     except VulcanError as error:
         check = _failed("staging directory", error)
-        made = settings.staging_dir is not None and check.exit_code == 4
-        cure = shlex.join(["vulcan", "init", str(settings.staging_dir)]) if made else check.cure
-        yield Check(check.name, "fail", check.text, cure, check.exit_code)
+        if isinstance(error, StagingMissing):
+            check = check._replace(cure=shlex.join(["vulcan", "init", str(error.root)]))
+        yield check
         return
     yield _writable(root, health)
     if health.mount is not None:

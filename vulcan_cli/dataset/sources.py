@@ -60,7 +60,9 @@ def locate(
     is_there = area is not None and area.exists()
     if place == "repo" or (place == "auto" and not is_there):
         if not repos and place == "auto" and area is not None:
-            raise StagingMissing(area.root, area.root)
+            # A file in its place is another trouble than a folder that is missing.
+            with area.folder():
+                raise StagingMissing(area.root, area.root)
         if not repos:
             raise NotSetUp("repo", "there is neither a staging directory nor a repo to read")
         return _in_repos(repos, revision, progress)
