@@ -37,6 +37,12 @@ TOLD = {
 }
 
 
+ENABLE = (
+    "next: systemctl --user daemon-reload && systemctl --user enable --now vulcan-sync.timer\n"
+    "next: loginctl enable-linger  # it runs while you are logged out too\n"
+)
+
+
 def run_of(every_s: float = 900.0, **environment: str) -> timers.Run:
     return timers.Run(command=SYNC, environment=environment, every_s=every_s)
 
@@ -112,7 +118,9 @@ def test_units_of_systemd_are_written_out_and_verified(tmp_path: Path) -> None:
     assert ran == Ran(
         0,
         "units/vulcan-sync.service\nunits/vulcan-sync.timer\n",
-        "next: systemctl --user daemon-reload && systemctl --user enable --now vulcan-sync.timer\n",
+        # Its manager does not look there.
+        f"next: systemctl --user link {tmp_path}/units/vulcan-sync.service "
+        f"{tmp_path}/units/vulcan-sync.timer\n" + ENABLE,
     )
     service = (tmp_path / "units/vulcan-sync.service").read_text().splitlines()
     assert f'Environment="VULCAN_STAGING_DIR={tmp_path}/the \\"100%%\\" $spool"' in service
@@ -136,6 +144,25 @@ def test_units_of_systemd_are_written_out_and_verified(tmp_path: Path) -> None:
         timeout=120,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("folder", "env"),
+    [
+        ("~/.config/systemd/user", {}),
+        (".config/../.config/systemd/user", {}),
+        ("my config/systemd/user", {"XDG_CONFIG_HOME": "my config"}),
+        ("~/.local/share/systemd/user", {}),
+    ],
+)
+def test_units_where_systemd_looks_need_no_link(
+    tmp_path: Path, folder: str, env: dict[str, str]
+) -> None:
+    there = {name: str(tmp_path / path) for name, path in env.items()}
+    (tmp_path / ".config").mkdir()
+    words = ("schedule", "systemd", "--staging-dir", "spool", "--repo", "./r", "--out-dir", folder)
+    ran = run(*words, cwd=tmp_path, env=there)
+    assert (ran.code, ran.err) == (0, ENABLE)
 
 
 def test_no_secret_is_written_down(tmp_path: Path) -> None:

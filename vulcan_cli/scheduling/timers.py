@@ -15,6 +15,12 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 UNIT = "vulcan-sync"
 """What systemd and Slurm call it."""
 
+ENABLE = (
+    f"systemctl --user daemon-reload && systemctl --user enable --now {UNIT}.timer",
+    "loginctl enable-linger  # it runs while you are logged out too",
+)
+"""What starts the units that `systemd` gives, and keeps them running."""
+
 
 class Run(NamedTuple):
     """A command to run again and again.
@@ -100,11 +106,8 @@ def systemd(run: Run) -> dict[str, str]:
 
 def both(files: Mapping[str, str], folder: str) -> str:
     """Units as one text, each below its path and how to start them."""
-    head = (
-        "# Two files; --out-dir writes them. Then:\n"
-        f"#   systemctl --user daemon-reload && systemctl --user enable --now {UNIT}.timer\n"
-        "#   loginctl enable-linger      # it runs while you are logged out too\n"
-    )
+    then = "".join(f"#   {command}\n" for command in ENABLE)
+    head = f"# Two files; --out-dir writes them. Then:\n{then}"
     return head + "".join(f"\n# {folder}/{name}\n{text}" for name, text in files.items())
 
 

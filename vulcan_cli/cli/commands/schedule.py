@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,10 +16,17 @@ from vulcan_cli.cli.suggest import did_you_mean, one_of
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
 from vulcan_cli.quantities import parse_duration
-from vulcan_cli.settings import Settings, carried, holds_token, load_settings, settings_path
+from vulcan_cli.settings import (
+    Settings,
+    carried,
+    holds_token,
+    load_settings,
+    read_shell,
+    settings_path,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from vulcan_cli.scheduling.timers import Run
 
@@ -116,11 +124,19 @@ def _systemd(run: Run, folder: Path | None, out: Output) -> None:
     if folder is None:
         out.lines(timers.both(units, _USER_UNITS).splitlines())
         return
-    for path in _written(folder.expanduser(), units):
-        out.line(str(path))
-    out.say(
-        f"next: systemctl --user daemon-reload && systemctl --user enable --now {timers.UNIT}.timer"
-    )
+    paths = _written(folder.expanduser(), units)
+    out.lines(map(str, paths))
+    for command in (*_link(paths), *timers.ENABLE):
+        out.say(f"next: {command}")
+
+
+def _link(paths: Sequence[Path]) -> list[str]:
+    """What shows units to systemd, where they do not stand among those of this user."""
+    shell = read_shell()
+    known = [(base / "systemd/user").resolve() for base in (shell.config, shell.data)]
+    if paths[0].parent.resolve() in known:
+        return []
+    return [shlex.join(["systemctl", "--user", "link", *(str(path.resolve()) for path in paths)])]
 
 
 def _written(folder: Path, units: Mapping[str, str]) -> list[Path]:
