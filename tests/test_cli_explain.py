@@ -15,7 +15,7 @@ ERRORS: tuple[VulcanError, ...] = (
     VulcanError("broken"),
     errors.UsageError("this and that exclude each other"),
     errors.TemplateError("no such name"),
-    errors.MissingTemplateValue("run-id template needs a value for {seed}"),
+    errors.MissingTemplateValue("seed"),
     errors.UnknownColumn("there is no column 'tau'"),
     errors.InputRefused(Problem("is empty")),
     errors.ColumnClash("odd", ("String", "Int64"), ("a.parquet", "b.parquet"), ("run_id",)),
@@ -132,6 +132,31 @@ def test_the_words_for_a_person() -> None:
         (errors.Unreachable("no answer"), "query --count", "vulcan query --count"),
         (errors.NotSetUp("repo", "no repo is set"), "sync -q", "vulcan sync -q"),
         (errors.NotSetUp("staging_dir", "none is set"), "stage a.csv", "vulcan stage a.csv"),
+        (
+            errors.TemplateError("run id 'a/b' is not allowed"),
+            "stage 'a b.csv' -g h11=3 --run-id=a/b -q",
+            "vulcan stage --run-id NAME 'a b.csv' -g h11=3 -q",
+        ),
+        (
+            errors.TemplateError("run id 'a/b' is not allowed"),
+            "stage a.csv --template '{seed:/}' -q",
+            "vulcan stage --template '{date}_{project}_seed-{seed?}' a.csv -q",
+        ),
+        (
+            errors.MissingTemplateValue("nope"),
+            "stage --set seed=1 --template '{nope}' -- -a.csv",
+            "vulcan stage --set nope=VALUE --set seed=1 --template '{nope}' -- -a.csv",
+        ),
+        (
+            errors.Conflict("h12_2/h11_3/bucket_5/run_a.parquet", "pending/"),
+            "stage a.csv --run-id a -q",
+            "vulcan stage --run-id NAME a.csv -q",
+        ),
+        (
+            errors.Conflict("train-00000-of-00001.parquet", "a/ml"),
+            "split --features tau --push a/ml --out-dir ml",
+            "vulcan split --push OWNER/NAME --features tau",
+        ),
         (
             errors.NotSetUp("staging_dir", "x is no folder but a link or a file"),
             "sync --staging-dir x --repo ./r --staging-dir=y",

@@ -7,6 +7,7 @@ import struct
 import subprocess
 from io import BytesIO
 from pathlib import Path
+from typing import cast
 
 import polars as pl
 import pytest
@@ -318,6 +319,30 @@ def test_one_run_id_names_one_shard(tmp_path: Path, words: list[str], count: int
         "  next: vulcan stage --help\n",
     )
     assert not (tmp_path / "spool").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        (("--run-id", "a/b"), {"NAME": "other"}),
+        (("--run-id", "taken"), {"NAME": "other"}),
+        (("--template", "{nope}"), {"VALUE": "7"}),
+        (("--template", "{date}__x"), {}),
+    ],
+)
+def test_what_to_type_next_is_the_same_line_put_right(
+    tmp_path: Path, words: tuple[str, ...], chosen: dict[str, str]
+) -> None:
+    staged(tmp_path, "taken", rows(2))
+    file = written(tmp_path, "my results", rows(3))
+    to = ("-g", KEYS, "--staging-dir", "spool", "--json")
+    ran = run("stage", file.name, *to, *words, cwd=tmp_path)
+    (cure,) = cast("list[str]", ran.error()["next"])
+    for placeholder, value in chosen.items():
+        cure = cure.replace(placeholder, value)
+    _, *typed = shlex.split(cure)
+    again = run(*typed, cwd=tmp_path)
+    assert (again.code, again.err, again.document()["n_rows"]) == (0, "", 3)
 
 
 def fail(spool: Path, name: str) -> None:

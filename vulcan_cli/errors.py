@@ -29,10 +29,18 @@ class TemplateError(UsageError):
 
 
 class MissingTemplateValue(TemplateError, KeyError):
-    """A run-id template needs a value that nobody gave."""
+    """A run-id template needs a value that nobody gave.
+
+    Attributes:
+        name: What the template calls it.
+    """
 
     # KeyError would print the repr of its argument.
     __str__ = Exception.__str__
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"run-id template needs a value for {{{name}}}")
 
 
 class UnknownColumn(UsageError, KeyError):

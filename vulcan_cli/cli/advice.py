@@ -40,6 +40,7 @@ _UNSAID = ("--healthcheck-url",)
 _END = "--"
 """No option stands behind it."""
 
+_RUN_ID = "--run-id"
 _STAGING = "--staging-dir"
 _WHERE = ("--source", "--revision", _STAGING, "--repo")
 """Options that say where shards are read."""
@@ -49,6 +50,9 @@ _GIVES = {
     "required column is missing, and no value is given": "--tadpole-charge N",
 }
 """How a finding begins, and the option that answers it."""
+
+_WRITTEN = ("--out-dir", "--scheduler")
+"""Options of a push whose files are there by then, and are not written over."""
 
 _COMMAND = "{command}"
 _NOTHING_CHANGED = "nothing was changed"
@@ -106,6 +110,35 @@ def _lacking(problem: errors.Problem) -> list[str]:
     return [option for start, option in _GIVES.items() if problem.message.startswith(start)]
 
 
+def _bad_template(_: errors.TemplateError, typed: Sequence[str]) -> Advice:
+    if list(_only(typed, (_RUN_ID,))):
+        return Advice(_NOTHING_CHANGED, (_under_another_name(typed),))
+    option, usual = "--template", "{date}_{project}_seed-{seed?}"
+    return Advice(_NOTHING_CHANGED, (_staged_with(option, usual, _without(typed, (option,))),))
+
+
+def _missing_value(error: errors.MissingTemplateValue, typed: Sequence[str]) -> Advice:
+    return Advice(_NOTHING_CHANGED, (_staged_with("--set", f"{error.name}=VALUE", typed),))
+
+
+def _conflict(_: errors.Conflict, typed: Sequence[str]) -> Advice:
+    safe = "the content that was there first is not touched"
+    if list(typed[:1]) == ["split"]:
+        rest = _without(typed[1:], ("--push", *_WRITTEN))
+        return Advice(safe, (_typed(["split", "--push", "OWNER/NAME", *rest]),))
+    return Advice(safe, (_under_another_name(typed),))
+
+
+def _under_another_name(typed: Sequence[str]) -> str:
+    return _staged_with(_RUN_ID, "NAME", _without(typed, (_RUN_ID,)))
+
+
+def _staged_with(option: str, value: str, typed: Sequence[str]) -> str:
+    """The command line that stages with one option more."""
+    rest = typed[1:] if list(typed[:1]) == ["stage"] else ["INPUT"]
+    return _typed(["stage", option, value, *rest])
+
+
 def _clash(error: errors.ColumnClash, typed: Sequence[str]) -> Advice:
     tell = f"{_there('vulcan catalog', typed)} --columns path_in_repo,columns"
     option = {"query": "--columns", "split": "--features"}.get(next(iter(typed), ""))
@@ -154,9 +187,8 @@ def _repo_missing(error: errors.RepoMissing, typed: Sequence[str]) -> Advice:
         ask = () if error.repo.startswith("file:") else find
         return Advice(_IN_PENDING, (*ask, _typed(typed, "--create-repo")))
     if list(typed[:1]) == ["split"] and _is_pushed_to(error.repo, typed):
-        # What --out-dir asks for is written already, and a second time nothing is written over it.
-        again = [typed[0], *_without(typed[1:], ("--out-dir", "--scheduler"))]
-        return Advice("nothing was committed", (_typed(again, "--create-repo"),))
+        again = _typed(_without(typed, _WRITTEN), "--create-repo")
+        return Advice("nothing was committed", (again,))
     return Advice(_NOTHING_CHANGED, (*find, "vulcan config"))
 
 
@@ -302,19 +334,15 @@ _ADVICE: Mapping[type[VulcanError], Advice | Callable[[Any, Sequence[str]], Advi
         "shards already staged are not touched by this", (f"VULCAN_DEBUG=1 {_COMMAND} ...",)
     ),
     errors.UsageError: Advice(_NOTHING_CHANGED, (f"{_COMMAND} --help",)),
-    errors.TemplateError: Advice(
-        _NOTHING_CHANGED, ("vulcan stage INPUT --template '{date}_{project}_seed-{seed?}'",)
-    ),
-    errors.MissingTemplateValue: Advice(_NOTHING_CHANGED, ("vulcan stage INPUT --set NAME=VALUE",)),
+    errors.TemplateError: _bad_template,
+    errors.MissingTemplateValue: _missing_value,
     errors.UnknownColumn: _show_one,
     errors.InputRefused: _refused,
     errors.ColumnClash: _clash,
     errors.RowsRefused: _rows_refused,
     errors.NothingToDraw: _show_one,
     errors.BadShard: _bad_shard,
-    errors.Conflict: Advice(
-        "the content that was there first is not touched", ("vulcan stage INPUT --run-id NAME",)
-    ),
+    errors.Conflict: _conflict,
     errors.NotSetUp: _not_set_up,
     errors.StagingMissing: _staging_missing,
     errors.TokenUnfit: _token_unfit,

@@ -127,7 +127,7 @@ def _pieces(template: str, names: Mapping[str, object]) -> Iterator[str]:
         if name is None:
             continue
         if name not in names and not optional:
-            raise MissingTemplateValue(f"run-id template needs a value for {{{name}}}")
+            raise MissingTemplateValue(name)
         text = slug(names.get(name))
         try:
             yield format(Formatter().convert_field(text, conversion), spec)
