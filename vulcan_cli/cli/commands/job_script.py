@@ -29,7 +29,7 @@ from vulcan_cli.cli.options.staging import (
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.suggest import did_you_mean, one_of
 from vulcan_cli.cli.tree import Example
-from vulcan_cli.errors import UsageError
+from vulcan_cli.errors import InputRefused, UsageError
 from vulcan_cli.quantities import parse_duration, parse_size
 from vulcan_cli.settings import carried, load_settings
 
@@ -49,7 +49,7 @@ EXAMPLES = (
         "vulcan job-script htcondor --tasks 10 -g h11=3,h12=2 -- python scan.py {task} > job.sh",
     ),
 )
-EXIT_CODES = (3, 4, 6)
+EXIT_CODES = (4, 6)
 
 _KINDS = {
     "slurm": "for sbatch",
@@ -93,7 +93,6 @@ def job_script(
     """
     from vulcan_cli.scheduling import scripts  # noqa: PLC0415
     from vulcan_cli.scheduling.timers import executable  # noqa: PLC0415
-    from vulcan_cli.vacua.geometry import Geometry  # noqa: PLC0415
 
     out = Output(quiet=quiet, verbose=verbose)
     if kind not in _KINDS:
@@ -103,7 +102,7 @@ def job_script(
     out.notices(settings.notices)
     settings.require_staging_dir()
     if geometry is not None:
-        Geometry.parse(geometry)
+        _check_geometry(geometry)
     stage = [*executable(Path(sys.executable)), "stage", "-", "--format", format_]
     for option, value in (
         ("--geometry", geometry),
@@ -126,3 +125,13 @@ def job_script(
     scripts.check(array)
     make = {"slurm": scripts.slurm, "pbs": scripts.pbs, "htcondor": scripts.htcondor}[kind]
     out.lines(make(array).splitlines())
+
+
+def _check_geometry(text: str) -> None:
+    """Raise UsageError where `stage` would refuse it: nothing is staged here."""
+    from vulcan_cli.vacua.geometry import Geometry  # noqa: PLC0415
+
+    try:
+        Geometry.parse(text)
+    except InputRefused as error:
+        raise UsageError(f"--geometry: {error}") from error
