@@ -690,7 +690,7 @@ def test_a_strangers_type_is_in_nobodys_way(tmp_path: Path) -> None:
     assert (plain.code, plain.out, error["kind"]) == (3, "", "ColumnClash")
     assert cures == [
         f"{asked} --columns {others.replace(',odd', '')}",
-        f"{asked} --run-id RUN_ID",
+        f"{asked} --run-id theirs",
         f"vulcan catalog --staging-dir {tmp_path} --columns path_in_repo,columns",
     ]
     cured = run(*shlex.split(cures[0])[1:], cwd=tmp_path)
@@ -698,6 +698,42 @@ def test_a_strangers_type_is_in_nobodys_way(tmp_path: Path) -> None:
     assert ask("query", "--count").out == "3\n"
     assert ask("catalog", "--is-susy", "--count").out == "0\n"
     assert ask("split", "--features", "flux,tau", "train", "--json").code == 0
+
+
+CSV_WANTED = ("--format", "csv")
+
+
+@pytest.mark.parametrize(
+    ("words", "run_id", "found"),
+    [
+        (("--where", "note = 'hi'", "--count"), "text", "2\n"),
+        (("--where", "note > 0", "--count"), "number", "1\n"),
+        (("--sort=-note", "--columns", "run_id", *CSV_WANTED), "number", "run_id\r\nnumber\r\n"),
+        (("--columns=note", *CSV_WANTED), "number", "note\r\n1\r\n"),
+        (("--sql", "SELECT COUNT(*) AS n FROM vacua WHERE note = 'hi'", *CSV_WANTED), "text",
+         "n\r\n2\r\n"),
+    ],
+)  # fmt: skip
+def test_who_asks_for_a_column_that_clashes_is_given_a_run_that_has_it(
+    tmp_path: Path, words: tuple[str, ...], run_id: str, found: str
+) -> None:
+    staged(tmp_path, "text", rows(2).with_columns(note=pl.lit("hi")))
+    staged(tmp_path, "number", rows(1).with_columns(note=pl.lit(1)))
+    where = ("--staging-dir", "spool", "--source", "staged")
+    typed = ("query", *words, *where, "-q", "--run-id", "text", "--run-id", "number")
+    ran = run(*typed, cwd=tmp_path)
+    cure = shlex.join(["vulcan", *typed[:-4], "--run-id", run_id])
+    assert (ran.code, ran.out, ran.err.splitlines()[1:]) == (
+        3,
+        "",
+        [
+            "  safe: nothing was changed",
+            f"  next: {cure}",
+            "  next: vulcan catalog --staging-dir spool --source staged "
+            "--columns path_in_repo,columns",
+        ],
+    )
+    assert run(*shlex.split(cure)[1:], cwd=tmp_path) == Ran(0, found, "")
 
 
 def test_a_file_for_a_staging_directory_is_said(tmp_path: Path) -> None:

@@ -115,10 +115,7 @@ class ColumnClash(VulcanError, ValueError):
         self.shards = tuple(shards)
         self.others = tuple(others)
         (one, other), (here, there) = self.types, self.shards
-        super().__init__(
-            f"column {column} is {one} in {here} and {other} in {there}: "
-            "leave it out, or read fewer shards"
-        )
+        super().__init__(f"column {column} is {one} in {here} and {other} in {there}")
 
 
 class RowsRefused(InputRefused):

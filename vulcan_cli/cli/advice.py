@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import errno
 import os
+import re
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -111,7 +112,7 @@ def _lacking(problem: errors.Problem) -> list[str]:
 
 
 def _bad_template(_: errors.TemplateError, typed: Sequence[str]) -> Advice:
-    if list(_only(typed, (_RUN_ID,))):
+    if _values(typed, (_RUN_ID,)):
         return Advice(_NOTHING_CHANGED, (_under_another_name(typed),))
     option, usual = "--template", "{date}_{project}_seed-{seed?}"
     return Advice(_NOTHING_CHANGED, (_staged_with(option, usual, _without(typed, (option,))),))
@@ -141,12 +142,30 @@ def _staged_with(option: str, value: str, typed: Sequence[str]) -> str:
 
 def _clash(error: errors.ColumnClash, typed: Sequence[str]) -> Advice:
     tell = f"{_there('vulcan catalog', typed)} --columns path_in_repo,columns"
-    option = {"query": "--columns", "split": "--features"}.get(next(iter(typed), ""))
-    if option is None or {option, "--sql"} & set(typed):
+    command = next(iter(typed), "")
+    option = {"query": "--columns", "split": "--features"}.get(command)
+    if option is None and command != "plot":
         return Advice(_NOTHING_CHANGED, (tell,))
-    without = shlex.join([option, ",".join(error.others)])
-    fewer = f"{_typed(typed)} --run-id RUN_ID"
-    return Advice(_NOTHING_CHANGED, (f"{_typed(typed)} {without}", fewer, tell))
+    filters = " ".join(_values(typed, ("--where", "--sort", "--sql")))
+    is_filtered = re.search(rf"(?<!\w){re.escape(error.column)}(?!\w)", filters) is not None
+    around: tuple[str, ...] = ()
+    if option and not is_filtered and not _values(typed, (option, "--sql")):
+        around = (f"{_typed(typed)} {shlex.join([option, ','.join(error.others)])}",)
+    alone = _one_run(error, typed, is_text=is_filtered and "'" in filters)
+    return Advice(_NOTHING_CHANGED, (*around, *alone, tell))
+
+
+def _one_run(error: errors.ColumnClash, typed: Sequence[str], *, is_text: bool) -> tuple[str, ...]:
+    """The command line for one of two shards, of text or not; none where no run id parts them."""
+    from vulcan_cli.vacua.geometry import SHARD_PATH  # noqa: PLC0415
+
+    found = [SHARD_PATH.fullmatch(path) for path in error.shards]
+    run_ids = [match["run_id"] for match in found if match]
+    if len(set(run_ids)) < 2:
+        return ()
+    texts = [str(dtype) == "String" for dtype in error.types]
+    chosen = run_ids[texts.index(is_text) if is_text in texts else 0]
+    return (f"{_typed(_without(typed, (_RUN_ID,)))} {_RUN_ID} {chosen}",)
 
 
 def _rows_refused(error: errors.RowsRefused, typed: Sequence[str]) -> Advice:
@@ -196,7 +215,7 @@ def _is_pushed_to(repo: str, typed: Sequence[str]) -> bool:
     """Whether a repo is the one that `--push` names."""
     from vulcan_cli.hub.open import key_without_client  # noqa: PLC0415
 
-    named = list(_only(typed, ("--push",)))[1:]
+    named = _values(typed, ("--push",))
     return bool(named) and key_without_client(named[0]) == key_without_client(repo)
 
 
@@ -318,6 +337,11 @@ def _only(words: Sequence[str], options: Collection[str]) -> Iterator[str]:
         name, is_whole, given = word.partition("=")
         if name in options and (value or is_whole):
             yield from (name, given if is_whole else value)
+
+
+def _values(words: Sequence[str], options: Collection[str]) -> list[str]:
+    """What these options of a command line take."""
+    return list(_only(words, options))[1::2]
 
 
 def _typed(words: Sequence[str], option: str | None = None) -> str:
