@@ -360,6 +360,7 @@ def test_a_script_for_htcondor_submits_itself(tmp_path: Path) -> None:
          "mean slurm?"),
         (["slurm"], "which solver? Put its command line behind --, with {task} in it"),
         (["slurm", "--time", "5s", "x"], "a task has at least a minute: --time 24h"),
+        (["pbs", "-g", "h11=3", "-g", "h11=4", "x"], "--geometry: h11 is given twice"),
         (["pbs", "-g", "h21=3", "x"], "--geometry: there is no such key; keys are "
          "h11, h12, ks_id, triang_id, conifold_id, cicy_id; CYTools' h21 is h12 here "
          "(found 'h21')"),
@@ -371,6 +372,14 @@ def test_scripts_that_cannot_be(tmp_path: Path, words: list[str], sentence: str)
         "",
         f"vulcan: {sentence}\n  safe: nothing was changed\n  next: vulcan job-script --help\n",
     )
+
+
+def test_keys_of_a_geometry_in_several_options_are_one_geometry(tmp_path: Path) -> None:
+    keys, rest = KEYS.rsplit(",", 1)
+    words = ("--staging-dir", "spool", "--", "solver")
+    apart = run("job-script", "slurm", "-g", keys, "-g", rest, *words, cwd=tmp_path)
+    assert apart == run("job-script", "slurm", "-g", KEYS, *words, cwd=tmp_path)
+    assert apart.code == 0
 
 
 def test_the_command_that_runs_vulcan(tmp_path: Path) -> None:

@@ -606,6 +606,22 @@ def test_a_geometry_that_is_none(tmp_path: Path, text: str, sentence: str) -> No
     assert not (tmp_path / "spool").exists()
 
 
+def test_keys_of_a_geometry_in_several_options_are_one_geometry(tmp_path: Path) -> None:
+    written(tmp_path, "in", rows())
+    together = run("stage", "in", *HERE, cwd=tmp_path)
+    apart = ("-g", "h11=272,h12=2", "--geometry", "ks_id=1", "-g", "triang_id=0")
+    ran = run("stage", "in", *apart, *HERE[2:], "-q", cwd=tmp_path)
+    assert ran == Ran(0, together.out, "")
+    ran = run("stage", "in", *HERE[:2], "-g", "h11=3", *HERE[2:], cwd=tmp_path)
+    assert ran == Ran(
+        3,
+        "",
+        "vulcan: the input is refused: --geometry: h11 is given twice\n"
+        "  safe: nothing was staged\n"
+        f"  next: vulcan stage --dry-run in -g {KEYS} -g h11=3 {' '.join(HERE[2:])}\n",
+    )
+
+
 def test_a_wrong_geometry_hides_no_wrong_row(tmp_path: Path) -> None:
     bad = rows(3, tau_im=[1.0, -1.0, 2.0], flux=[[*range(12)], [*range(12)], [1, 2]])
     written(tmp_path, "in", bad)

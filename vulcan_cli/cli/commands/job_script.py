@@ -17,7 +17,7 @@ from vulcan_cli.cli.options.scheduling import (
     TaskTime,
 )
 from vulcan_cli.cli.options.staging import (
-    GeometryText,
+    GeometryTexts,
     InputFormat,
     MaxAge,
     MaxRows,
@@ -25,6 +25,7 @@ from vulcan_cli.cli.options.staging import (
     Solver,
     TadpoleCharge,
     TemplateText,
+    one_geometry,
 )
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.suggest import did_you_mean, one_of
@@ -72,7 +73,7 @@ def job_script(
     time: TaskTime = "24h",
     mem: TaskMemory = "2GB",
     cpus: TaskCpus = 1,
-    geometry: GeometryText = None,
+    geometry: GeometryTexts = None,
     tadpole_charge: TadpoleCharge = None,
     solver: Solver = None,
     project: Project = None,
@@ -101,11 +102,12 @@ def job_script(
     settings = load_settings(staging_dir=staging_dir, project=project, template=template)
     out.notices(settings.notices)
     settings.require_staging_dir()
-    if geometry is not None:
-        _check_geometry(geometry)
+    keys = one_geometry(geometry)
+    if keys is not None:
+        _check_geometry(keys)
     stage = [*executable(Path(sys.executable)), "stage", "-", "--format", format_]
     for option, value in (
-        ("--geometry", geometry),
+        ("--geometry", keys),
         ("--tadpole-charge", tadpole_charge),
         *(("--solver", text) for text in solver or ()),
         ("--max-rows", max_rows),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast, get_args
 from vulcan_cli.cli.feed import Feed
 from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, StagingDir, Verbose
 from vulcan_cli.cli.options.staging import (
-    GeometryText,
+    GeometryTexts,
     InputFormat,
     Inputs,
     MaxAge,
@@ -29,6 +29,7 @@ from vulcan_cli.cli.options.staging import (
     Strict,
     TadpoleCharge,
     TemplateText,
+    one_geometry,
 )
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.streaming import NAME, Streaming
@@ -71,7 +72,7 @@ EXIT_CODES = (3, 4, 5, 6)
 def stage(
     inputs: Inputs = None,
     *,
-    geometry: GeometryText = None,
+    geometry: GeometryTexts = None,
     tadpole_charge: TadpoleCharge = None,
     solver: Solver = None,
     provenance: Provenance = None,
@@ -113,7 +114,7 @@ def stage(
     settings = load_settings(staging_dir=staging_dir, project=project, template=template)
     out.notices(settings.notices)
     area = StagingArea(settings.require_staging_dir())
-    known, wrong = _geometry(geometry)
+    known, wrong = _geometry(one_geometry(geometry))
     run = Run(
         geometry=known,
         geometry_problems=wrong,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -35,17 +36,23 @@ InputFormat = Annotated[
     ),
 ]
 
-GeometryText = Annotated[
-    str | None,
+GeometryTexts = Annotated[
+    list[str] | None,
     typer.Option(
         "-g",
         "--geometry",
         metavar="KEY=N,...",
-        help="Keys out of h11, h12, ks_id, triang_id, conifold_id, cicy_id; without it, the "
-        "input's own columns tell.",
+        help="Keys out of h11, h12, ks_id, triang_id, conifold_id, cicy_id; repeatable; "
+        "without it, the input's own columns tell.",
         rich_help_panel=RUN,
     ),
 ]
+
+
+def one_geometry(texts: Sequence[str] | None) -> str | None:
+    """The keys of all that was typed as geometry, in one text; None where nothing was."""
+    return ",".join(texts) if texts else None
+
 
 TadpoleCharge = Annotated[
     int | None,
