@@ -325,6 +325,7 @@ def test_lengths_that_h12_does_not_call_for_are_doubted_or_refused() -> None:
     doubts = [
         ("flux", None, None, "has 2 entries where h12=2 calls for 12"),
         ("moduli_re", None, None, "has 1 entries where h12=2 calls for 2"),
+        ("moduli_im", None, None, "has 1 entries where h12=2 calls for 2"),
     ]
     found = prepared(frame).doubts
     assert [(doubt.column, doubt.row, doubt.value, doubt.message) for doubt in found] == doubts

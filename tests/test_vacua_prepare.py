@@ -94,8 +94,10 @@ def test_strictness_is_told_for_each_geometry() -> None:
     found: list[Found] = [
         ("flux", None, None, "has 12 entries where h12=1 calls for 8"),
         ("moduli_re", None, None, "has 2 entries where h12=1 calls for 1"),
+        ("moduli_im", None, None, "has 2 entries where h12=1 calls for 1"),
         ("flux", None, None, "has 12 entries where h12=3 calls for 16"),
         ("moduli_re", None, None, "has 2 entries where h12=3 calls for 3"),
+        ("moduli_im", None, None, "has 2 entries where h12=3 calls for 3"),
     ]
     assert problems(frame, geometry=None, strict=True) == found
     doubts = prepared(frame, geometry=None).doubts

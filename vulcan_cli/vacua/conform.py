@@ -108,7 +108,9 @@ def doubt_lengths(lengths: pl.DataFrame, geometry: Geometry | None, doubts: Find
     """
     if geometry is None or geometry.h12 == ABSENT:
         return
-    for name, wanted in (("flux", 4 * (geometry.h12 + 1)), ("moduli_re", geometry.h12)):
+    calls_for = {"flux": 4 * (geometry.h12 + 1)}
+    calls_for |= dict.fromkeys(("moduli_re", "moduli_im"), geometry.h12)
+    for name, wanted in calls_for.items():
         found = lengths[name][0] if name in lengths.columns else None
         if found not in (wanted, None):
             doubts.add(f"has {found} entries where h12={geometry.h12} calls for {wanted}", name)
