@@ -221,6 +221,17 @@ def test_arrow_that_claims_more_than_there_is_ends_no_process(tmp_path: Path) ->
     ]
 
 
+def test_another_format_than_the_one_that_is_said_is_read_without_it(tmp_path: Path) -> None:
+    written(tmp_path, "in", rows())
+    ran = run("stage", "in", "--format", "arrow", *HERE, cwd=tmp_path)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.splitlines() == [
+        "vulcan: the input is refused: in: looks like parquet, not like arrow",
+        "  safe: nothing was staged",
+        f"  next: vulcan stage --dry-run in {' '.join(HERE)}",
+    ]
+
+
 def test_one_bad_input_of_several_and_nothing_is_staged(tmp_path: Path) -> None:
     staged(tmp_path, "before")
     before = tree(tmp_path)

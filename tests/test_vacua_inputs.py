@@ -131,6 +131,44 @@ def test_what_is_not_read_is_called_by_its_name(data: bytes, message: str) -> No
     assert faults(data) == [(None, None, None, expected)]
 
 
+@pytest.mark.parametrize(
+    ("data", "format", "message"),
+    [
+        (written("write_parquet"), "arrow", "looks like parquet, not like arrow"),
+        (written("write_parquet"), "ndjson", "looks like parquet, not like ndjson"),
+        (written("write_ipc"), "npz", "looks like arrow, not like npz"),
+        (written("write_parquet"), "csv", "looks like parquet, not like csv"),
+        (written("write_ipc_stream"), "csv", "looks like arrow, not like csv"),
+        (written("write_ndjson"), "parquet", "looks like ndjson, not like parquet"),
+        (
+            b"\x1f\x8b\x08rest",
+            "csv",
+            "looks like gzip, which is not read here; parquet, csv, ndjson, arrow, npz are",
+        ),
+    ],
+)
+def test_another_format_than_the_one_that_is_said(
+    data: bytes,
+    format: inputs.Format,  # noqa: A002
+    message: str,
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "in"
+    file.write_bytes(data)
+    assert faults(data, format) == [(None, None, None, message)]
+    assert refused(lambda: inputs.read_file(file, format)) == [(None, None, None, message)]
+
+
+def test_text_may_begin_as_other_formats_do() -> None:
+    assert read("PAR1,b\n1,2\n", "csv").to_dict(as_series=False) == {"PAR1": [1], "b": [2]}
+    assert read("{x},b\n1,2\n", "csv").to_dict(as_series=False) == {"{x}": [1], "b": [2]}
+    assert read("{τ},b\n1,2\n", "csv").to_dict(as_series=False) == {"{τ}": [1], "b": [2]}
+    assert read(" " * 9 + "a,b\n1,2\n", "csv").to_dict(as_series=False) == {"a": [1], "b": [2]}
+    assert faults('[info] begun\n{"a": 1}\n', "ndjson") == [
+        (None, 1, None, "is no JSON object: Expecting value: line 1 column 2 (char 1)")
+    ]
+
+
 @pytest.mark.parametrize("length", [100, 5000, -100])
 @pytest.mark.parametrize("write", ["write_parquet", "write_ipc", "write_ipc_stream"])
 def test_a_cut_file_is_refused(write: str, length: int, tmp_path: Path) -> None:

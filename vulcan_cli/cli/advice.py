@@ -55,6 +55,9 @@ _GIVES = {
 _WRITTEN = ("--out-dir", "--scheduler")
 """Options of a push whose files are there by then, and are not written over."""
 
+_ANOTHER_FORMAT = "looks like "
+"""How a finding begins where the bytes are of another format than the one that was typed."""
+
 _COMMAND = "{command}"
 _NOTHING_CHANGED = "nothing was changed"
 _IN_PENDING = "every shard that is not yet confirmed is still in pending/"
@@ -101,6 +104,8 @@ def _refused(error: errors.InputRefused, typed: Sequence[str]) -> Advice:
         return Advice("nothing was committed", (f"vulcan {typed[0]} --help",))
     if list(typed[:1]) != ["stage"]:
         return Advice("nothing was staged", ("vulcan stage INPUT --dry-run",))
+    if any(problem.message.startswith(_ANOTHER_FORMAT) for problem in error.problems):
+        typed = _without(typed, ("--format",))
     lacking = {option for problem in error.problems for option in _lacking(problem)}
     again = _typed(typed, "--dry-run") if not lacking else _typed(typed)
     return Advice("nothing was staged", (" ".join([again, *sorted(lacking)]),))

@@ -135,16 +135,22 @@ def format_of(start: bytes, wanted: Format, name: str) -> str:
     """The format of what begins with these bytes.
 
     Raises:
-        InputRefused: It is none that is read here.
+        InputRefused: It is none that is read here, or another than the one wanted.
     """
-    if wanted != "auto":
-        return wanted
     bare = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-    found = next((kind for magic, kind in _MAGIC.items() if bare.startswith(magic)), "csv")
+    magic = next((magic for magic in _MAGIC if bare.startswith(magic)), None)
+    if magic is None:
+        return "csv" if wanted == "auto" else wanted
+    # A header may begin so, or a first line that is no row. Other formats go on in control bytes.
+    if wanted in ("csv", "ndjson") and magic.isascii() and min(bare) >= ord("\t"):
+        return wanted
+    found = _MAGIC[magic]
     if found not in get_args(Format):
         known = ", ".join(get_args(Format)[1:])
         message = f"looks like {found}, which is not read here; {known} are"
         raise InputRefused(Problem(message, source=name))
+    if wanted not in ("auto", found):
+        raise InputRefused(Problem(f"looks like {found}, not like {wanted}", source=name))
     return found
 
 
