@@ -271,6 +271,34 @@ def test_one_bad_input_of_several_and_nothing_is_staged(tmp_path: Path) -> None:
     assert tree(tmp_path) == before
 
 
+def test_a_line_that_is_no_row_hides_no_wrong_row(tmp_path: Path) -> None:
+    frame = rows(5, tau_im=[1.0, 1.0, -1.0, 1.0, 0.0], tadpole_charge=None)
+    lines = frame.write_ndjson().splitlines()
+    text = "\n".join([*lines[:2], "", "junk", *lines[2:4], "[1]", lines[4]])
+    (tmp_path / "in").write_text(text)
+    wrong = [
+        "row 3: is no JSON object: Expecting value: line 1 column 1 (char 0)",
+        "row 6: is no JSON object: it is a list",
+        "column tadpole_charge: required column is missing, and no value is given for all",
+        "column tau_im, row 4: must be positive (found -1.0)",
+        "column tau_im, row 7: must be positive (found 0.0)",
+    ]
+    refused = [
+        "vulcan: the input is refused: 5 problems",
+        *(f"  in, {each}" for each in wrong),
+        "  safe: nothing was staged",
+        f"  next: vulcan stage in {' '.join(HERE)} --tadpole-charge N",
+    ]
+    ran = run("stage", "in", *HERE, cwd=tmp_path)
+    assert (ran.code, ran.out, ran.err.splitlines()) == (3, "", refused)
+    # Neither does it hide them where the rows are good, and the name is not.
+    (tmp_path / "in").write_text("\n".join([*lines[:2], "junk"]))
+    ran = run("stage", "in", *HERE, "--tadpole-charge", "1", "--run-id", "a b", cwd=tmp_path)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.splitlines()[0] == f"vulcan: the input is refused: in, {wrong[0]}"
+    assert not (tmp_path / "spool").exists()
+
+
 def test_a_bad_description_of_the_run_is_told_once(tmp_path: Path) -> None:
     for name in ("a", "b"):
         written(tmp_path, name, rows())

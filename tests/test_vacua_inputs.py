@@ -393,6 +393,14 @@ def test_ndjson_that_is_refused(text: str, found: list[Found]) -> None:
     assert faults(text) == found
 
 
+def test_many_lines_that_are_no_rows_are_counted() -> None:
+    found = faults('{"a": 1}\n' + "junk\n" * 50, "ndjson")
+    message = "is no JSON object: Expecting value: line 1 column 1 (char 0)"
+    named: list[Found] = [(None, row, None, message) for row in range(2, 22)]
+    assert found == [*named, (None, None, None, "is no JSON object: 30 more rows like these")]
+    assert faults("x", "ndjson") == [(None, 1, None, message)]
+
+
 # Parquet and frames of other libraries
 
 

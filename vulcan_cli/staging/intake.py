@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +16,8 @@ from vulcan_cli.errors import Conflict, InputRefused, Problem, UsageError
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.publish import Publication, Published
 from vulcan_cli.vacua.geometry import file_name
-from vulcan_cli.vacua.inputs import Given
-from vulcan_cli.vacua.prepare import Prepared, Run, check_run, prepare
+from vulcan_cli.vacua.inputs import Given, UnreadRows
+from vulcan_cli.vacua.prepare import Prepared, Run, check_rows, check_run, prepare
 from vulcan_cli.vacua.shard import Shard, digest_of_rows
 
 Read = Callable[[], pl.DataFrame | Given]
@@ -136,7 +136,7 @@ def _validate(inputs: Iterable[tuple[str, Read]], run: Run, now: datetime) -> _V
     empty = []
     for name, read in inputs:
         try:
-            made = _prepared(read(), run, now)
+            made = _prepared(_given(read, run, now), run, now)
         except InputRefused as refusal:
             problems += [_of(name, each) for each in refusal.problems if each not in of_run]
             continue
@@ -151,8 +151,23 @@ def _validate(inputs: Iterable[tuple[str, Read]], run: Run, now: datetime) -> _V
     return _Validated(tuple(shards), tuple(doubts), tuple(empty))
 
 
-def _prepared(found: pl.DataFrame | Given, run: Run, now: datetime) -> Prepared:
-    given = found if isinstance(found, Given) else Given(found)
+def _given(read: Read, run: Run, now: datetime) -> Given:
+    """What an input gives; where some rows cannot be read, the others are checked too."""
+    try:
+        found = read()
+    except UnreadRows as unread:
+        others = check_rows(unread.others, run, now=now)
+        numbered = (_in_input(problem, unread.numbers) for problem in others)
+        raise InputRefused(*unread.problems, *numbered) from None
+    return found if isinstance(found, Given) else Given(found)
+
+
+def _in_input(problem: Problem, numbers: Sequence[int]) -> Problem:
+    """A problem of some rows with its row's number among all."""
+    return problem if problem.row is None else problem._replace(row=numbers[problem.row - 1])
+
+
+def _prepared(given: Given, run: Run, now: datetime) -> Prepared:
     if given.may_be_empty and given.frame.is_empty():
         return Prepared(shards=(), doubts=())
     made = prepare(

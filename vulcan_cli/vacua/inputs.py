@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, Literal, TypeVar, get_args
+from typing import IO, Any, Literal, Self, TypeVar, get_args
 
 import polars as pl
 
@@ -56,6 +56,25 @@ class Given:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[Problem, ...] = ()
     may_be_empty: bool = False
+
+
+class UnreadRows(InputRefused):
+    """Some rows are not what their format says; the others can be checked nevertheless.
+
+    Attributes:
+        others: The rows that can be read.
+        numbers: Their numbers in the input, counted from 1.
+    """
+
+    def __init__(self, *problems: Problem, others: pl.DataFrame, numbers: Sequence[int]) -> None:
+        super().__init__(*problems)
+        self.others = others
+        self.numbers = numbers
+
+    def of_source(self, name: str) -> Self:
+        """The same, said of the input of this name."""
+        problems = (_of_source(problem, name) for problem in self.problems)
+        return type(self)(*problems, others=self.others, numbers=self.numbers)
 
 
 def read_file(path: Path, format: Format = "auto") -> Given:  # noqa: A002 (the option's name)
@@ -160,6 +179,8 @@ T = TypeVar("T")
 def _parsed(read: Callable[[], T], name: str) -> T:
     try:
         return read()
+    except UnreadRows as unread:
+        raise unread.of_source(name) from None
     except InputRefused as refusal:
         raise InputRefused(*(_of_source(problem, name) for problem in refusal.problems)) from None
     except NotSetUp:
@@ -215,14 +236,20 @@ def _read_ndjson(data: bytes) -> pl.DataFrame:
 
 def _refuse_bad_lines(data: bytes) -> None:
     """Say which lines are no JSON object; Polars does not."""
-    lines = filter(bytes.strip, data.splitlines())
-    problems = [
-        Problem(f"is no JSON object: {reason}", None, number)
-        for number, line in enumerate(lines, start=1)
-        if (reason := _fault(line))
-    ]
-    if problems:
-        raise InputRefused(*problems[:MOST_ROWS_SHOWN])
+    lines = dict(enumerate(filter(bytes.strip, data.splitlines()), start=1))
+    faults = {number: fault for number, line in lines.items() if (fault := _fault(line))}
+    if not faults:
+        return
+    problems = [Problem(f"is no JSON object: {why}", None, row) for row, why in faults.items()]
+    more = len(problems) - MOST_ROWS_SHOWN
+    if more > 0:
+        problems[MOST_ROWS_SHOWN:] = [Problem(f"is no JSON object: {more} more rows like these")]
+    others = {number: line for number, line in lines.items() if number not in faults}
+    try:
+        frame = pl.read_ndjson(BytesIO(b"\n".join(others.values())), infer_schema_length=None)
+    except _UNREADABLE:
+        raise InputRefused(*problems) from None
+    raise UnreadRows(*problems, others=frame, numbers=tuple(others))
 
 
 def _fault(line: bytes) -> str | None:

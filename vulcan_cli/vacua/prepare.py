@@ -113,17 +113,11 @@ def prepare(frame: pl.DataFrame, run: Run, *, now: datetime) -> Prepared:
     now = now.astimezone(UTC)
     findings, doubts = Findings(), Findings()
     run = _described(run, findings)
-    fill = {**_row_values(run), "created_at": now}
-    rows = conform(frame, keys=_keys(run), fill=fill, findings=findings)
-    parts = _by_geometry(rows, run)
-    for geometry, numbers, part in parts:
-        lengths = list_lengths(part)
-        check_lengths(part, lengths, geometry, numbers, findings)
-        doubt_lengths(lengths, geometry, findings if run.strict else doubts)
+    parts = _checked_parts(frame, run, now, findings, doubts)
     findings.refuse()
     pieces = [
         (geometry, piece)
-        for geometry, _, part in parts
+        for geometry, part in parts
         if geometry is not None
         for piece in part.iter_slices(run.max_rows or part.height)
     ]
@@ -132,6 +126,28 @@ def prepare(frame: pl.DataFrame, run: Run, *, now: datetime) -> Prepared:
     circumstances = CIRCUMSTANCES - set(frame.columns)
     shards = (_shard(geometry, piece, run, now, circumstances) for geometry, piece in pieces)
     return Prepared(shards=tuple(shards), doubts=tuple(doubts.problems))
+
+
+def check_rows(frame: pl.DataFrame, run: Run, *, now: datetime) -> tuple[Problem, ...]:
+    """What is wrong with rows and with the description of their run; no shard is made of them."""
+    findings = Findings()
+    run = _described(run, findings)
+    _checked_parts(frame, run, now.astimezone(UTC), findings, Findings())
+    return tuple(findings.problems)
+
+
+def _checked_parts(
+    frame: pl.DataFrame, run: Run, now: datetime, findings: Findings, doubts: Findings
+) -> list[tuple[Geometry | None, pl.DataFrame]]:
+    """The rows of each geometry, good only for as long as nothing was found."""
+    fill = {**_row_values(run), "created_at": now}
+    rows = conform(frame, keys=_keys(run), fill=fill, findings=findings)
+    parts = _by_geometry(rows, run)
+    for geometry, numbers, part in parts:
+        lengths = list_lengths(part)
+        check_lengths(part, lengths, geometry, numbers, findings)
+        doubt_lengths(lengths, geometry, findings if run.strict else doubts)
+    return [(geometry, part) for geometry, _, part in parts]
 
 
 def _described(run: Run, findings: Findings) -> Run:
