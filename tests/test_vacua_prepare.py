@@ -175,10 +175,17 @@ def test_values_that_are_set_win_and_cannot_fake_the_digest() -> None:
     assert shard.run_id == f"mine-{'0' * 16}-today-p-9_{shard.digest[:16]}"
 
 
-def test_a_missing_value_is_named() -> None:
+@pytest.mark.parametrize("name", ["nobody", "seed", "solver"])
+def test_a_missing_value_is_named(name: str) -> None:
     with pytest.raises(MissingTemplateValue) as error:
-        prepared(rows(), template="{nobody}")
-    assert str(error.value) == "run-id template needs a value for {nobody}"
+        prepared(rows(), template=f"{{{name}}}", provenance={"git_sha": "a"})
+    assert str(error.value) == f"run-id template needs a value for {{{name}}}"
+
+
+def test_only_keys_may_be_absent_where_they_are_required() -> None:
+    template = "{h12}-{ks_id}-{triang_id}-{cicy_id}-{project}-{seed?}-{solver?}"
+    shard = prepared(rows(), geometry=Geometry(h12=2, ks_id=0), template=template).shards[0]
+    assert shard.run_id == f"2-0-na-na-na-na-na_{shard.digest[:16]}"
 
 
 def test_a_function_gets_the_names_it_takes() -> None:

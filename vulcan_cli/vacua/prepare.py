@@ -233,7 +233,11 @@ def _run_id(geometry: Geometry, run: Run, now: datetime, digest: str) -> str:
     if run.run_id is not None:
         return check_run_id(run.run_id)
     start = digest[:DIGEST_DIGITS]
-    values = {**template_values(geometry, run), "digest": start, **run.template_values}
+    known = template_values(geometry, run)
+    if isinstance(run.template, str):
+        # Of these a text may require only keys of a geometry that lacks them.
+        known = {name: value for name, value in known.items() if value is not None or name in KEYS}
+    values = {**known, "digest": start, **run.template_values}
     rendered = render(run.template, project=run.project, now=now, values=values)
     # A template may cut {digest} short; then it no longer tells different rows apart.
     return check_run_id(rendered if start in rendered else named_by_content(rendered, digest))

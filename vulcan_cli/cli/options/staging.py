@@ -101,7 +101,8 @@ TemplateText = Annotated[
     typer.Option(
         "--template",
         metavar="TEMPLATE",
-        help="How run ids are made, such as {date}_{project}_seed-{seed?}. [VULCAN_TEMPLATE]",
+        help="How run ids are made, such as {date}_{project}_seed-{seed?}; ? allows na for no "
+        "value. [VULCAN_TEMPLATE]",
         rich_help_panel=RUN,
     ),
 ]

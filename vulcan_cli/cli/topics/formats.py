@@ -55,6 +55,10 @@ TOPIC = Topic(
                 "directory the same with `/` written `__`, and beside it `<name>.meta.json`.",
                 "`--project` and `--template` say how run ids are made; `vulcan stage` ends each "
                 "in 16 digits of a digest of its rows, so that other rows never share one.",
+                "A template may name the six keys of a geometry, `solver`, `seed`, `project`, "
+                "`date`, `digest`, and what `--set` gives. `{seed}` must have a value, `{seed?}` "
+                "becomes `na` where there is none; a key that a geometry lacks, and an empty "
+                "project, are `na` in both.",
             ),
         ),
         Part(
