@@ -312,6 +312,33 @@ def test_bad_entries_do_not_hold_up_good_ones(tmp_path: Path, spool: Path) -> No
     assert again == Ran(0, summary(0, 0, 0), "")
 
 
+@pytest.mark.parametrize("repos", [("./repo",), ("./repo", "./more")])
+def test_files_that_are_too_young_to_judge_are_told(
+    tmp_path: Path, spool: Path, repos: tuple[str, ...]
+) -> None:
+    named = [word for repo in repos for word in ("--repo", repo)]
+    words = ("--staging-dir", "spool", "--create-repo", *named)
+    assert run("sync", *words, "-q", cwd=tmp_path) == Ran(0, "", "")
+    young = spool / "pending" / "h12_2__h11_3__bucket_0__run_x.parquet"
+    young.write_bytes(b"no shard")
+    one = "1 file in pending/, not a minute old, is no shard yet; the next sync looks again\n"
+    assert run("sync", *words, cwd=tmp_path) == Ran(0, summary(0, 1, 0), one)
+    assert run("sync", *words, "-q", cwd=tmp_path) == Ran(0, "", "")
+    (spool / "pending" / "copied.parquet").write_bytes(b"no shard either")
+    two = "2 files in pending/, not a minute old, are no shards yet; the next sync looks again\n"
+    assert run("sync", *words, cwd=tmp_path) == Ran(0, summary(0, 2, 0), two)
+    rehearsed = run("sync", *words, "--dry-run", "--no-reserve", cwd=tmp_path)
+    assert rehearsed == Ran(0, summary(0, 2, 0), two)
+    ran = run("sync", *words, "--json", cwd=tmp_path)
+    assert (ran.code, ran.err, ran.document()) == (0, two, whole(remaining=2))
+
+    for path in (spool / "pending").iterdir():
+        os.utime(path, (0, 0))
+    ran = run("sync", *words, "-q", cwd=tmp_path)
+    assert (ran.code, ran.out, len(ran.err.splitlines())) == (3, "", 2)
+    assert tree(spool / "pending") == {}
+
+
 def test_settings_come_from_the_environment_and_several_repos_share(
     tmp_path: Path, spool: Path
 ) -> None:

@@ -361,7 +361,7 @@ def test_what_is_wrong_with_a_young_file_may_still_come_right(area: StagingArea,
     put_bytes(area, BAD, broken(what), age_s=0)
     result = checked(area)
     assert isinstance(result, NotChecked)
-    assert (result.verdict, result.why) == ("wait", why)
+    assert (result.verdict, result.why) == ("young", why)
 
 
 def test_a_file_from_the_future_is_not_young_for_ever(area: StagingArea) -> None:

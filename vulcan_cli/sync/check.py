@@ -88,12 +88,13 @@ class NotChecked(NamedTuple):
 
     Attributes:
         entry: The entry.
-        verdict: `rejected`, to be set aside; `wait`, too young to judge or gone; `unreadable`.
+        verdict: `rejected`, to be set aside; `young`, too young to judge; `wait`, gone;
+            `unreadable`.
         why: The reason, in words.
     """
 
     entry: Entry
-    verdict: Literal["rejected", "wait", "unreadable"]
+    verdict: Literal["rejected", "young", "wait", "unreadable"]
     why: str
 
 
@@ -168,7 +169,7 @@ class _Check:
             os.close(fd)
             # Also from the future: that is a clock, not an age.
             young = abs(self._now - status.st_mtime) < GRACE_S
-            return NotChecked(entry, "wait" if young else "rejected", error.reason)
+            return NotChecked(entry, "young" if young else "rejected", error.reason)
         except (OSError, DiskTrouble) as error:
             os.close(fd)
             return _not_now(entry, error)

@@ -65,11 +65,13 @@ def rehearse(
 
 
 def _note(report: SyncReport, result: NotChecked) -> None:
-    """Count and tell an entry that a sync would not publish; not this time is no fault."""
+    """Count and tell an entry that a sync would not publish; to be gone is no fault."""
     name = result.entry.name
     if result.verdict == "rejected":
         report.n_rejected += 1
         report.errors.append(f"{name} would be rejected: {result.why}")
+    elif result.verdict == "young":
+        report.n_young += 1
     elif result.verdict == "unreadable":
         report.n_unreadable += 1
         report.errors.append(f"{name}: {result.why}")

@@ -25,6 +25,8 @@ class SyncReport:
         n_rejected: Entries set aside because they are no shards.
         n_conflicts: Shards set aside because their name is taken by other content.
         n_unreadable: Entries that could not be read or moved; they stay.
+        n_young: Files in `pending/` that are no shards, and too young to be rejected for it; among
+            the remaining.
         n_in_review: Shards in `pending/` that wait for a pull request; among the remaining.
         pull_request: Number of the pull request that this run made or added to, if any.
         next_slot_at: When the next commit is possible, unix seconds; None where it is now.
@@ -42,6 +44,7 @@ class SyncReport:
     n_rejected: int = 0
     n_conflicts: int = 0
     n_unreadable: int = 0
+    n_young: int = 0
     n_in_review: int = 0
     pull_request: int | None = None
     next_slot_at: float | None = None
@@ -76,6 +79,7 @@ def together(reports: Sequence[SyncReport]) -> SyncReport:
         n_rejected=sum(report.n_rejected for report in reports),
         n_conflicts=sum(report.n_conflicts for report in reports),
         n_unreadable=sum(report.n_unreadable for report in reports),
+        n_young=sum(report.n_young for report in reports),
         n_in_review=sum(report.n_in_review for report in reports),
         n_bytes=sum(report.n_bytes for report in reports),
         next_slot_at=min(slots) if len(slots) == len(reports) else None,

@@ -79,6 +79,8 @@ class Sieve:
             elif result.verdict == "rejected":
                 self._report.n_rejected += 1
                 self._report.errors.append(f"{name} is rejected: {why}")
+            elif result.verdict == "young":
+                self._report.n_young += 1
             elif result.verdict == "unreadable":
                 self._report.n_unreadable += 1
                 self._report.errors.append(f"{name}: {why}")

@@ -214,9 +214,10 @@ def _tell(out: Output, report: SyncReport, typed: Sequence[str]) -> None:
         number = "" if report.pull_request is None else f", pull request {report.pull_request}"
         out.say(f"{counted(report.n_in_review, 'shard')} in review{number}")
     # Beside an error in JSON nothing else stands on stderr.
-    told = report.stopped is not None and (
-        out.as_json or (isinstance(report.stopped, TryLater) and report.stopped.retry_at)
-    )
+    is_alone = out.as_json and report.stopped is not None
+    if report.n_young and not is_alone:
+        out.say(_young(report.n_young))
+    told = is_alone or (isinstance(report.stopped, TryLater) and report.stopped.retry_at)
     if report.n_remaining and report.next_slot_at is not None and not told:
         out.say(f"the next commit may be at {format_moment(report.next_slot_at)}")
     if out.as_json:
@@ -226,6 +227,13 @@ def _tell(out: Output, report: SyncReport, typed: Sequence[str]) -> None:
             f"committed={report.n_committed} failed={report.n_failed} "
             f"remaining={report.n_remaining} commits={report.n_commits}"
         )
+
+
+def _young(count: int) -> str:
+    """What becomes of files that are no shards, and too young to be rejected for it."""
+    are = "is no shard" if count == 1 else "are no shards"
+    files = counted(count, "file")
+    return f"{files} in pending/, not a minute old, {are} yet; the next sync looks again"
 
 
 @contextmanager
