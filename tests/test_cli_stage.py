@@ -475,6 +475,17 @@ def test_rows_are_cut(tmp_path: Path) -> None:
     assert sorted(paths) == sorted((tmp_path / "spool/pending").glob("*.parquet"))
 
 
+def test_a_geometry_of_another_job_is_told_and_refused_where_strict(tmp_path: Path) -> None:
+    written(tmp_path, "in", rows(2, h11=272, h12=3, ks_id=-1))
+    odd = "in, column h12: says 3 where the geometry given says 2"
+    refused = run("stage", "in", *HERE, "--strict", cwd=tmp_path)
+    assert (refused.code, refused.out) == (3, "")
+    assert refused.err.splitlines()[0] == f"vulcan: the input is refused: {odd}"
+    assert not (tmp_path / "spool").exists()
+    path = shard(Path("spool"), "pending", RUN_ID)
+    assert run("stage", "in", *HERE, cwd=tmp_path) == Ran(0, f"{path}\n", f"vulcan: {odd}\n")
+
+
 def test_odd_lengths_are_told_and_refused_where_strict(tmp_path: Path) -> None:
     written(tmp_path, "in", rows(2, flux=[[1, 2, 3, 4]] * 2))
     odd = "in, column flux: has 4 entries where h12=2 calls for 12"

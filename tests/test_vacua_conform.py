@@ -334,6 +334,46 @@ def test_lengths_that_h12_does_not_call_for_are_doubted_or_refused() -> None:
     assert prepared(rows(), strict=True).doubts == ()
 
 
+# Geometries that are not those of the columns
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        ({"h12": [3, 3]}, [("h12", "says 3 where the geometry given says 2")]),
+        ({"h12": [2, 3]}, [("h12", "says 3 where the geometry given says 2")]),
+        ({"h12": [3, None]}, [("h12", "says 3 where the geometry given says 2")]),
+        ({"h12": ["3", "2"]}, [("h12", "says 3 where the geometry given says 2")]),
+        ({"h12": [3.0, 2.0]}, [("h12", "says 3 where the geometry given says 2")]),
+        ({"cicy_id": [0, 0]}, [("cicy_id", "says 0 where the geometry given has none")]),
+        (
+            {"triang_id": [-1, 7], "h11": [272, 273]},
+            [
+                ("h11", "says 273 where the geometry given says 272"),
+                ("triang_id", "says 7 where the geometry given says 0"),
+            ],
+        ),
+        ({"h11": [272, 272], "h12": ["2", "2"], "ks_id": [1.0, None], "cicy_id": [-1, -1]}, []),
+        ({"ks_id": [None, None], "triang_id": ["", "-1"], "h12": [2, -1]}, []),
+        ({"h12": [[3], [3]], "ks_id": ["x", "y"]}, []),
+    ],
+)
+def test_columns_that_say_another_geometry_are_doubted_or_refused(
+    columns: dict[str, Any], found: list[tuple[str, str]]
+) -> None:
+    doubts = prepared(rows(**columns)).doubts
+    assert [(doubt.column, doubt.message) for doubt in doubts] == found
+    assert {(doubt.row, doubt.value) for doubt in doubts} <= {(None, None)}
+    if found:
+        refused = [(name, None, None, message) for name, message in found]
+        assert problems(rows(**columns), strict=True) == refused
+    else:
+        assert prepared(rows(**columns), strict=True).doubts == ()
+
+
+# Lengths of several geometries
+
+
 def test_lengths_are_compared_within_a_geometry() -> None:
     frame = rows(
         4,

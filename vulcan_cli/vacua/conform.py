@@ -116,6 +116,28 @@ def doubt_lengths(lengths: pl.DataFrame, geometry: Geometry | None, doubts: Find
             doubts.add(f"has {found} entries where h12={geometry.h12} calls for {wanted}", name)
 
 
+def doubt_geometry(frame: pl.DataFrame, geometry: Geometry, doubts: Findings) -> None:
+    """Note columns of the input that say another geometry than the one given for all rows.
+
+    It replaces them: odd, but allowed. A cell that is null or `ABSENT` says nothing.
+    """
+    for key, given in geometry.as_dict().items():
+        other = _other_value(frame[key], given) if key in frame.columns else None
+        if other is not None:
+            says = "has none" if given == ABSENT else f"says {given}"
+            doubts.add(f"says {other} where the geometry given {says}", key)
+
+
+def _other_value(keys: pl.Series, given: int) -> int | None:
+    """The first value of a key that is present and not the one given."""
+    # First, because a shard that is staged anew has all six.
+    if keys.dtype.is_integer() and keys.min() == keys.max() and keys.max() in (given, ABSENT):
+        return None
+    values = _scalars(keys, DTYPES[keys.name], Findings())
+    others = values.filter((values != given) & (values != ABSENT))
+    return int(others[0]) if len(others) else None
+
+
 def _check_shape(rows: pl.DataFrame, fill: Mapping[str, object], findings: Findings) -> None:
     if rows.height == 0:
         findings.add("the input has no rows")

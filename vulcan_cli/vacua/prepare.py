@@ -15,6 +15,7 @@ from vulcan_cli.errors import Problem, UsageError
 from vulcan_cli.vacua.conform import (
     check_lengths,
     conform,
+    doubt_geometry,
     doubt_lengths,
     list_lengths,
     with_constants,
@@ -142,11 +143,14 @@ def _checked_parts(
     """The rows of each geometry, good only for as long as nothing was found."""
     fill = {**_row_values(run), "created_at": now}
     rows = conform(frame, keys=_keys(run), fill=fill, findings=findings)
+    odd = findings if run.strict else doubts
+    if run.geometry is not None:
+        doubt_geometry(frame, run.geometry, odd)
     parts = _by_geometry(rows, run)
     for geometry, numbers, part in parts:
         lengths = list_lengths(part)
         check_lengths(part, lengths, geometry, numbers, findings)
-        doubt_lengths(lengths, geometry, findings if run.strict else doubts)
+        doubt_lengths(lengths, geometry, odd)
     return [(geometry, part) for geometry, _, part in parts]
 
 

@@ -139,6 +139,9 @@ MaxAge = Annotated[
 Strict = Annotated[
     bool,
     typer.Option(
-        "--strict", help="Refuse lists of another length than h12 calls for.", rich_help_panel=RUN
+        "--strict",
+        help="Refuse lists of another length than h12 calls for, and columns that say another "
+        "geometry than --geometry.",
+        rich_help_panel=RUN,
     ),
 ]
