@@ -74,6 +74,7 @@ def test_it_tells_all_of_a_shard(area: StagingArea) -> None:
         (["--not-susy"], "ab"),
         (["--solver-name", "n"], "c"),
         (["--where", "n_rows > 2 AND max_tau_im < 5"], "bc"),
+        (["--where", "n_rows > 2", "--where", "max_tau_im < 5"], "bc"),
         (["--sort", "-n_rows", "--limit", "2"], "dc"),
         (["--where", "array_contains(columns, 'note')"], "d"),
     ],

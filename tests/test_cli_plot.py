@@ -31,6 +31,9 @@ def test_filters_are_those_of_query(cwd: Path) -> None:
     assert ran.out.splitlines()[-1] == "2 vacua"
     ran = run("plot", "tadpole", *HERE, "--where", "tadpole_charge > 3", cwd=cwd)
     assert ran.out.splitlines()[-1] == "1 vacuum"
+    both = ("--where", "tadpole_charge > 3", "--where", "tadpole_charge > 0")
+    ran = run("plot", "tadpole", *HERE, *both, cwd=cwd)
+    assert ran.out.splitlines()[-1] == "1 vacuum"
 
 
 def test_rows_without_the_column_are_counted_below(cwd: Path) -> None:

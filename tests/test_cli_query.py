@@ -169,6 +169,40 @@ def test_conditions_in_sql(there: Path, condition: str, found: list[float]) -> N
     assert numbers(there, "--where", condition) == found
 
 
+@pytest.mark.parametrize(
+    ("conditions", "found"),
+    [
+        (["tau_im > 2", "h12 = 2"], [3, 4, 5.5]),
+        (["h12 = 2 OR h12 = 3", "is_susy"], [1, 7, 8]),
+        (["is_susy -- all", "tau_im > 1", "tau_im < 8"], [7]),
+        # Each looks at all rows, not at those that the other leaves.
+        (["tau_im = max(tau_im)", "h12 = 2"], []),
+        (["tau_im < 4", "tau_im = max(tau_im)"], []),
+        (["tau_im = max(tau_im)", "tau_im > 4"], [9]),
+    ],
+)
+def test_of_several_conditions_all_hold(
+    there: Path, conditions: list[str], found: list[float]
+) -> None:
+    words = [word for condition in conditions for word in ("--where", condition)]
+    assert numbers(there, *words) == found
+    assert run("query", *HERE, *words, "--count", "-q", cwd=there) == Ran(0, f"{len(found)}\n", "")
+
+
+def test_of_several_conditions_the_wrong_one_is_told(there: Path) -> None:
+    words = ("query", *HERE, "-q", "--where", "tau_im > 5", "--where")
+    assert run(*words, "h12 = )", cwd=there) == Ran(
+        2,
+        "",
+        "vulcan: where 'h12 = )': expected: an expression, found: ), at character 7\n" + NOTHING,
+    )
+    assert run(*words, "h12 = 'two'", cwd=there) == Ran(
+        2,
+        "",
+        "vulcan: where \"h12 = 'two'\": cannot compare string with numeric type (i32)\n" + NOTHING,
+    )
+
+
 WRONG = {
     "typo": (["--where", "tau_imm > 3"], "there is no column 'tau_imm': did you mean tau_im?"),
     "column": (["--columns", "tau_im,sseed"], "there is no column 'sseed': did you mean seed?"),

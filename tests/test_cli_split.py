@@ -93,6 +93,10 @@ def test_rows_are_counted_where_a_condition_looks_at_them(cwd: Path) -> None:
 
     assert {key: n_rows for key, (_, n_rows) in printed(ran).items()} == {twin(8): 1, twin(9): 2}
 
+    both = split(cwd, "--where", "flux[1] >= 12", "--where", "flux[1] < 13")
+
+    assert {key: n_rows for key, (_, n_rows) in printed(both).items()} == {twin(8): 1, twin(9): 1}
+
 
 def test_triangulations_stay_together_and_the_rest_stays_where_it_was(cwd: Path) -> None:
     alone = Geometry(h11=3, h12=2).geometry_id

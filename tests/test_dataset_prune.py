@@ -88,6 +88,8 @@ def test_no_matching_row_is_lost(
         ({"where": "tau_im > 20"}, "ab"),
         ({"where": "tadpole_charge > 4"}, ""),
         ({"where": "tadpole_charge >= 3 and 4 <= tau_im"}, "ab"),
+        ({"where": ("tau_im < 2", "tau_im < 99")}, "a"),
+        ({"where": ("tau_im < 2", "tau_im = max(tau_im)")}, "ab"),
         ({"where": "tau_im < 2 OR tau_im < 99"}, "ab"),
         ({"where": "moduli_re[1] < 2"}, "ab"),
         ({"where": "tau_im < 2 -- AND tau_im < 0"}, "ab"),

@@ -41,7 +41,8 @@ class Filters:
         solver_name: Solvers, any of them.
         is_susy: Only rows with this value.
         is_isd: Only rows with this value.
-        where: A condition in Polars SQL; elements of lists count from 1.
+        where: A condition in Polars SQL, or several that must all hold; elements of lists count
+            from 1.
         columns: Columns of the result in their order; None or empty: all.
         sort: Columns to sort by, descending where `-` stands before the name; nulls last.
         limit: At most so many rows.
@@ -61,7 +62,7 @@ class Filters:
     solver_name: tuple[str, ...] = ()
     is_susy: bool | None = None
     is_isd: bool | None = None
-    where: str | None = None
+    where: str | tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
     sort: tuple[str, ...] = ()
     limit: int | None = None
@@ -74,6 +75,13 @@ class Filters:
                 raise UsageError(f"the column {name} is named twice")
         if self.limit is not None and self.limit < 0:
             raise UsageError(f"a limit counts rows, it cannot be {self.limit}")
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The conditions of `where`, each as it was written."""
+        if self.where is None:
+            return ()
+        return (self.where,) if isinstance(self.where, str) else self.where
 
     def on_shards(self) -> pl.Expr:
         """The condition on rows of the catalog."""
@@ -94,7 +102,7 @@ class Filters:
         """The condition on rows of shards, or None where every row counts.
 
         Raises:
-            UsageError: `where` cannot be parsed, or names a column that is not available.
+            UsageError: A condition cannot be parsed, or names a column that is not available.
         """
         conditions = [
             pl.col(name) == value
@@ -103,8 +111,7 @@ class Filters:
         ]
         if self.solver_name:
             conditions.append(pl.col("solver_name").is_in(self.solver_name))
-        if self.where is not None:
-            conditions.append(parse_where(self.where, available))
+        conditions += [parse_where(text, available) for text in self.conditions]
         return reduce(and_, conditions) if conditions else None
 
 
@@ -148,16 +155,18 @@ def check_elements(sql: str) -> None:
         raise UsageError(f"elements of lists count from 1: for {found[0]} write {found[1]}[1]")
 
 
-def check_condition(condition: pl.Expr, schema: pl.Schema, text: str) -> None:
-    """Try a condition on columns of these types, without rows.
+def checked_where(text: str, schema: pl.Schema) -> pl.Expr:
+    """Read a condition on columns of these types, and try it without rows.
 
     Raises:
-        UsageError: It compares what cannot be compared, or is no condition.
+        UsageError: As `parse_where`; or it compares what cannot be compared, or is no condition.
     """
+    condition = parse_where(text, list(schema))
     try:
         pl.LazyFrame(schema=schema).filter(condition).collect()
     except pl.exceptions.PolarsError as error:
         raise UsageError(f"where {text!r}: {first_line(error)}{_meant(text)}") from error
+    return condition
 
 
 def explain_sql(statement: str, error: Exception, available: Sequence[str]) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import and_
 
 import polars as pl
 
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog
 from vulcan_cli.dataset.columns import check_columns
-from vulcan_cli.dataset.filters import Filters, check_condition, parse_where, sort_columns
+from vulcan_cli.dataset.filters import Filters, checked_where, sort_columns
 from vulcan_cli.dataset.query import Query, query
 
 PRESENT = "columns"
@@ -49,7 +51,7 @@ def inventory(
         held = answer.rows.unique().collect(engine="streaming")
         rows = rows.join(held.lazy(), on=identity, how="semi", maintain_order="left")
     table = rows.join(_present(catalog), on=SCHEMA, how="left", maintain_order="left").drop(SCHEMA)
-    table = table.filter(_condition(filters.where)) if filters.where is not None else table
+    table = table.filter(_condition(filters.conditions))
     if by:
         table = _summed(table, by)
     return _arranged(table, filters), answer
@@ -74,10 +76,11 @@ def _present(catalog: Catalog) -> pl.LazyFrame:
     )
 
 
-def _condition(where: str) -> pl.Expr:
-    condition = parse_where(where, AVAILABLE)
-    check_condition(condition, pl.Schema({**COLUMNS, PRESENT: pl.List(pl.String)}), where)
-    return condition
+def _condition(conditions: Sequence[str]) -> pl.Expr:
+    """What holds where all conditions do."""
+    schema = pl.Schema({**COLUMNS, PRESENT: pl.List(pl.String)})
+    checked = (checked_where(text, schema) for text in conditions)
+    return reduce(and_, checked, pl.lit(value=True))
 
 
 def _summed(table: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:

@@ -8,6 +8,7 @@ of a column of floats.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import reduce
 from operator import and_
 
@@ -38,16 +39,17 @@ def may_match(filters: Filters) -> pl.Expr:
         value: bool | None = getattr(filters, name)
         if value is not None:
             conditions.append(_may(name, "=", float(value)))
-    conditions += [_may(*each) for each in _comparisons(filters.where or "")]
+    conditions += [_may(*each) for each in _comparisons(filters.conditions)]
     return reduce(and_, conditions)
 
 
-def _comparisons(where: str) -> list[tuple[str, str, float]]:
+def _comparisons(conditions: Sequence[str]) -> list[tuple[str, str, float]]:
     """Comparisons that must all hold: column, operator, number."""
-    if _NOT_PLAIN.search(where):
+    # One that is not plain may look at other rows, as max does: all of them must be read then.
+    if any(_NOT_PLAIN.search(text) for text in conditions):
         return []
     found = []
-    for part in _AND.split(where):
+    for part in (part for text in conditions for part in _AND.split(text)):
         match = _COMPARED.fullmatch(part)
         if match is None:
             continue

@@ -14,8 +14,8 @@ from vulcan_cli.dataset.catalog import Catalog, Progress, untold
 from vulcan_cli.dataset.columns import check_columns, unite
 from vulcan_cli.dataset.filters import (
     Filters,
-    check_condition,
     check_elements,
+    checked_where,
     explain_sql,
     sort_columns,
 )
@@ -79,7 +79,7 @@ def query(
         progress: Told, while rows are read, of how many shards, and of how many.
 
     Raises:
-        UsageError: A filter names no column, or `where` is no condition.
+        UsageError: A filter names no column, or one of `where` is no condition.
         ColumnClash: No one type holds a column that is asked for.
     """
     known = _known_columns(catalog)
@@ -97,13 +97,13 @@ def query(
     # Found first: shards that are in memory stay as they are where their order is that of `schema`.
     lacking = {name: known[name] for name in known if name in used and name not in found}
     schema = pl.Schema({**found, **lacking})
-    if condition is not None and filters.where is not None:
-        check_condition(condition, pl.Schema({**known, **schema}), filters.where)
+    for text in filters.conditions:
+        checked_where(text, pl.Schema({**known, **schema}))
     unreadable: dict[Path, BadShard] = {}
     may = may_match(filters)
     read = shards.where(may)
     # Only the scan of files can tell which shard fails a person's own condition.
-    held = memory.rows(read, schema) if memory is not None and filters.where is None else None
+    held = memory.rows(read, schema) if memory is not None and not filters.conditions else None
     rows = scan(read, schema, may, unreadable, progress) if held is None else held
     rows = rows if condition is None else rows.filter(condition)
     counted = _counted(shards, filters.limit) if condition is None else None

@@ -72,7 +72,8 @@ class RowFilters:
         ),
     ] = None
     where: Annotated[
-        str | None, _condition("A condition on rows; elements of lists count from 1.")
+        _Texts,
+        _condition("A condition on rows; elements of lists count from 1; of several, all hold."),
     ] = None
 
     def read(
@@ -93,7 +94,7 @@ class RowFilters:
             solver_name=tuple(self.solver_name or ()),
             is_susy=self.is_susy,
             is_isd=self.is_isd,
-            where=self.where,
+            where=tuple(self.where or ()),
             columns=split_names(columns),
             sort=split_names(sort) or (),
             limit=limit,
@@ -105,5 +106,8 @@ class ShardFilters(RowFilters):
     """Which shards a person asks for: those with at least one such row."""
 
     where: Annotated[
-        str | None, _condition("A condition on columns of the catalog, such as n_rows > 1000.")
+        _Texts,
+        _condition(
+            "A condition on columns of the catalog, such as n_rows > 1000; of several, all hold."
+        ),
     ] = None
