@@ -362,6 +362,40 @@ def test_sql_over_the_rows_that_match(there: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "out"),
+    [
+        (["--limit", "5"], '{"h12":2,"n":5}\n{"h12":3,"n":4}\n'),
+        (["--limit", "1"], '{"h12":2,"n":5}\n'),
+        (["--sort", "-h12", "--limit", "1"], '{"h12":3,"n":4}\n'),
+        (["--sort", "n", "--columns", "n"], '{"n":4}\n{"n":5}\n'),
+        (["--columns", "n,h12"], '{"n":5,"h12":2}\n{"n":4,"h12":3}\n'),
+        (["--where", "tau_im < 9", "--sort", "n"], '{"h12":3,"n":3}\n{"h12":2,"n":5}\n'),
+    ],
+)
+def test_columns_order_and_limit_are_of_the_result_of_sql(
+    there: Path, words: list[str], out: str
+) -> None:
+    statement = "SELECT h12, count(*) AS n FROM vacua GROUP BY h12 ORDER BY h12"
+    ran = run("query", *HERE, "--sql", statement, *words, "--json", "-q", cwd=there)
+    assert ran == Ran(0, out, "")
+
+
+@pytest.mark.parametrize("option", ["--columns", "--sort"])
+def test_a_column_that_the_result_of_sql_has_not(there: Path, option: str) -> None:
+    statement = "SELECT count(*) AS number FROM vacua"
+    ran = run("query", *HERE, "-q", "--sql", statement, option, "numbr", cwd=there)
+    assert ran == Ran(
+        2,
+        "",
+        "vulcan: there is no column 'numbr': did you mean number?\n"
+        "  safe: nothing was changed\n"
+        "  next: vulcan query --staging-dir spool --limit 1 --json\n",
+    )
+    gone = run("query", *HERE, "-q", "--sql", statement, option, "h12", cwd=there)
+    assert gone.err.splitlines()[0] == "vulcan: there is no column 'h12': columns are number"
+
+
 def test_counts_and_files(there: Path) -> None:
     words = ("query", *HERE, "--h12", "2")
     assert run(*words, "--count", cwd=there) == Ran(0, "5\n", READ)

@@ -124,20 +124,26 @@ def query_sql(
 
     Args:
         catalog: The shards there are.
-        filters: Which rows of them.
+        filters: Which rows of them; `columns`, `sort` and `limit` are of the statement's result.
         statement: What to make of these.
         progress: As for `query`.
 
     Raises:
-        UsageError: As `query` and `run_sql`.
+        UsageError: As `query` and `run_sql`; or the result lacks a column that is asked for.
         ColumnClash: It asks for a column that no one type holds.
     """
-    answer = query(catalog, filters, leave_out_clashes=True, progress=progress)
+    matching = replace(filters, columns=None, sort=(), limit=None)
+    answer = query(catalog, matching, leave_out_clashes=True, progress=progress)
     if answer.clashes:
         _check_columns_read(statement, answer)
     # Nulls that nobody reads stand for them, so that a statement may leave them out by name.
     rows = answer.rows.with_columns(pl.lit(None).alias(name) for name in answer.clashes)
-    return replace(answer, rows=run_sql(rows, statement), n_rows=None)
+    result = run_sql(rows, statement)
+    held = list(result.collect_schema())
+    order = sort_columns(filters.sort)
+    check_columns((*(filters.columns or ()), *order), held)
+    arranged = _arranged(result, order, list(filters.columns or held), filters.limit)
+    return replace(answer, rows=arranged, n_rows=None)
 
 
 def _check_columns_read(statement: str, answer: Query) -> None:

@@ -96,7 +96,8 @@ Sql = Annotated[
     typer.Option(
         "--sql",
         metavar="SQL",
-        help="A statement over the matching rows, as table vacua.",
+        help="A statement over the matching rows, as table vacua; columns, order and limit are of "
+        "its result.",
         rich_help_panel=OUTPUT,
     ),
 ]
