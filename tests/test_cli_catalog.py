@@ -148,6 +148,7 @@ def test_bad_shards_are_named_each_time(area: StagingArea) -> None:
         (["--columns", "tau_im"], "there is no column 'tau_im': did you mean min_tau_im?"),
         (["--where", "n_rows >"], "where 'n_rows >': expected: an expression, found its end"),
         (["--count", "--by", "h12"], "--count and --by go one at a time"),
+        (["--count", "-o", "n.csv"], "-o is for rows, and --count prints none; > FILE keeps"),
         (["--format", "xml"], "--format is one of "),
     ],
 )

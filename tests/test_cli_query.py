@@ -224,6 +224,18 @@ WRONG = {
     "ending": (["-o", "rows.xyz"], "rows.xyz ends in no known format: choose from "),
     "table": (["-o", "a.csv", "--format", "table"], "a table is for the terminal, not for a file"),
     "two": (["--count", "--files"], "--count, --files and --sql go one at a time"),
+    "count in a file": (
+        ["--count", "--format", "csv", "-o", "c.csv"],
+        "-o is for rows, and --count prints none; > FILE keeps what it prints",
+    ),
+    "files in a file": (
+        ["--files", "-o", "files.txt"],
+        "-o is for rows, and --files prints none; > FILE keeps what it prints",
+    ),
+    "count in a format": (
+        ["--count", "--format", "csv"],
+        "--format is for rows, and --count prints none",
+    ),
     "limit": (["--limit", "-1"], "invalid value for '--limit': -1 is less than 0"),
     "revision": (["--revision", "x"], "a revision is one of the repo; say source repo to read x"),
 }
@@ -328,6 +340,21 @@ def test_json_to_a_pipe_and_to_a_file(there: Path, tmp_path: Path) -> None:
     for name, text in (("a.json", array.out), ("a.ndjson", lines.out), ("a.jsonl", lines.out)):
         assert run("query", *HERE, "-o", tmp_path / name, "-q", cwd=there).code == 0
         assert (tmp_path / name).read_text() == text
+
+
+@pytest.mark.parametrize("typed", ["query", "catalog", "split train"])
+def test_json_is_no_other_format(there: Path, typed: str) -> None:
+    words = (*typed.split(), *HERE, "-q", "--json", "--format")
+    ran = run(*words, "csv", cwd=there)
+    assert (ran.code, ran.out, ran.error()["message"]) == (
+        2,
+        "",
+        "--json prints ndjson, not csv: leave out one of --json and --format",
+    )
+    assert run(*words, "ndjson", cwd=there) == run(*words[:-1], cwd=there)
+    # What goes to a file has any format; --json is for what is said.
+    ran = run(*words, "csv", "-o", "/dev/null", cwd=there)
+    assert (ran.code, ran.out) == (0, "")
 
 
 def test_no_match_is_an_empty_result_of_the_same_types(there: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ BAD_SHARDS = 3
 """The exit status where bad shards were skipped."""
 
 _TABLE = "table"
+_JSON = ("ndjson", "json")
 _TABLE_ROWS = 20
 _NARROWEST = 4
 _FEWEST = 2
@@ -45,7 +46,8 @@ def hand_over(
         complex_columns: Columns that hold `[re, im]`.
 
     Raises:
-        UsageError: There is no such format, or the rows cannot be computed.
+        UsageError: There is no such format, it is none of JSON where JSON was asked for, or the
+            rows cannot be computed.
         DiskTrouble: The file cannot be written; it is as it was.
     """
     import polars as pl  # noqa: PLC0415
@@ -60,6 +62,18 @@ def hand_over(
             _write(rows, out, file, form, complex_columns)
     except pl.exceptions.PolarsError as error:
         raise UsageError(first_line(error)) from error
+
+
+def check_rows_wanted(option: str, file: Path | None, wanted: str | None) -> None:
+    """Make sure that no file or format of rows is asked for beside an option that prints none.
+
+    Raises:
+        UsageError: One is.
+    """
+    if file is not None:
+        raise UsageError(f"-o is for rows, and {option} prints none; > FILE keeps what it prints")
+    if wanted is not None:
+        raise UsageError(f"--format is for rows, and {option} prints none")
 
 
 def tell_bad(out: Output, bad: Sequence[BadShard]) -> None:
@@ -111,7 +125,7 @@ def is_for_people(out: Output, file: Path | None, wanted: str | None) -> bool:
     """Whether rows will be shown as a table.
 
     Raises:
-        UsageError: There is no such format.
+        UsageError: As `hand_over`, of the format.
     """
     return _format(out, file, wanted) == _TABLE
 
@@ -127,6 +141,10 @@ def _format(out: Output, file: Path | None, wanted: str | None) -> str:
         if wanted == _TABLE:
             raise UsageError("a table is for the terminal, not for a file")
         return wanted or format_of(file)
+    if wanted is not None and out.as_json and wanted not in _JSON:
+        raise UsageError(
+            f"--json prints ndjson, not {wanted}: leave out one of --json and --format"
+        )
     if wanted is not None:
         return wanted
     if out.as_json:

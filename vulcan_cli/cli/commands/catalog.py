@@ -23,6 +23,7 @@ from vulcan_cli.cli.options.results import (
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.questions import (
     BAD_SHARDS,
+    check_rows_wanted,
     hand_over,
     is_for_people,
     tell_bad,
@@ -80,6 +81,8 @@ def catalog(
     groups = split_names(by) or ()
     if count and groups:
         raise UsageError("--count and --by go one at a time")
+    if count:
+        check_rows_wanted("--count", output, format_)
     settings = load_settings(staging_dir=staging_dir, repo=repo)
     out.notices(settings.notices)
     filters = asked.read(columns=columns, sort=sort, limit=limit)

@@ -24,7 +24,7 @@ from vulcan_cli.cli.options.results import (
     Sql,
 )
 from vulcan_cli.cli.output import Output
-from vulcan_cli.cli.questions import BAD_SHARDS, hand_over, tell_bad
+from vulcan_cli.cli.questions import BAD_SHARDS, check_rows_wanted, hand_over, tell_bad
 from vulcan_cli.cli.repos import locate_shards
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
@@ -78,6 +78,8 @@ def query(
     """
     if sum((count, files, sql is not None)) > 1:
         raise UsageError("--count, --files and --sql go one at a time")
+    if count or files:
+        check_rows_wanted("--count" if count else "--files", output, format_)
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = load_settings(staging_dir=staging_dir, repo=repo)
     out.notices(settings.notices)
