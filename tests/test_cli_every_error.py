@@ -95,6 +95,13 @@ def column_clash(place: Place) -> Ran:
     return place.asked_here("query", *STAGING, "--source", "staged", "--columns", "note")
 
 
+def uneven_lists(place: Place) -> Ran:
+    """A list of one number beside one of two, as an array."""
+    staged(place.home, "b", rows(2, mass2=[[1.0], [1.0, 2.0]]))
+    words = ("--source", "staged", "--run-id", "b", "--columns", "mass2", "-o", "mass2.npz")
+    return place.asked_here("query", *STAGING, *words)
+
+
 def rows_refused(place: Place) -> Ran:
     """A stream with a row that lacks what every row must have."""
     good = rows(1).write_ndjson()
@@ -186,6 +193,7 @@ PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {
     errors.InputRefused: lambda place: place.asked_here("stage", __file__, "-g", KEYS, *STAGING),
     errors.RowsRefused: rows_refused,
     errors.ColumnClash: column_clash,
+    errors.UnevenLists: uneven_lists,
     errors.Conflict: conflict,
     errors.OutOfThreads: out_of_threads,
     errors.NotSetUp: lambda place: place.asked_here("status"),

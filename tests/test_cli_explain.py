@@ -19,6 +19,7 @@ ERRORS: tuple[VulcanError, ...] = (
     errors.UnknownColumn("there is no column 'tau'"),
     errors.InputRefused(Problem("is empty")),
     errors.ColumnClash("odd", ("String", "Int64"), ("a.parquet", "b.parquet"), ("run_id",)),
+    errors.UnevenLists("the lists of flux have 12 to 16 elements", ["flux"], longest=16),
     errors.RowsRefused(Problem("is bad"), n_staged=7, n_refused=1, kept=(Path("kept.csv"),)),
     errors.RowsRefused(Problem("is torn"), n_staged=7, n_refused=0, kept=()),
     errors.NothingToDraw("no row matches"),
@@ -196,6 +197,21 @@ def test_the_words_for_a_person() -> None:
             errors.ColumnClash("odd", ("String", "Int64"), ("a.parquet", "b.parquet"), ()),
             "query --staging-dir s --columns odd",
             "vulcan catalog --staging-dir s --columns path_in_repo,columns",
+        ),
+        (
+            errors.UnevenLists("the lists of flux have 12 to 16 elements", ["flux"], longest=16),
+            "split train --features flux --format npz",
+            "vulcan split train --features flux --format npz --list-max-len 16",
+        ),
+        (
+            errors.UnevenLists("the lists of flux need one length", ["flux"]),
+            "split --features flux --format npz --out-dir ml",
+            "vulcan split --features flux --format npz --out-dir ml --list-max-len N",
+        ),
+        (
+            errors.UnevenLists("the lists of f have 1 to 2 elements", ["f"], longest=2),
+            "query --sql 'SELECT f FROM vacua' --format npz",
+            "vulcan query --sql 'SELECT f FROM vacua' -o FILE.parquet",
         ),
         (
             errors.BadShard(Path("/s/synced/x.parquet"), "no footer"),

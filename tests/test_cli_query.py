@@ -325,6 +325,57 @@ def in_json(value: object) -> object:
     return value
 
 
+@pytest.mark.parametrize("form", ["npz", "safetensors"])
+def test_lists_of_one_length_are_an_array(there: Path, tmp_path: Path, form: str) -> None:
+    pytest.importorskip("numpy")
+    load = pytest.importorskip("numpy" if form == "npz" else "safetensors.numpy")
+    file = tmp_path / f"rows.{form}"
+    words = ("query", *HERE, "--columns", "flux,tau_im", "-q", "-o", file)
+    wanted = stored(there).select("flux", "tau_im")
+
+    assert run(*words, "--h12", "2", cwd=there) == Ran(0, "", "")
+
+    read = load.load if form == "npz" else load.load_file
+    arrays = dict(read(file))
+    assert (arrays["flux"].dtype.str, arrays["flux"].shape) == ("<i4", (5, 12))
+    held = {name: array.tolist() for name, array in arrays.items()}
+    assert held == wanted.head(5).to_dict(as_series=False)
+    assert run(*words, "--h12", "9", cwd=there) == Ran(0, "", "")
+    empty = {name: array.shape for name, array in dict(read(file)).items()}
+    assert empty == {"flux": (0, 0), "tau_im": (0,)}
+
+
+def test_lists_of_several_lengths_and_what_to_type_then(own: Path) -> None:
+    words = ("--columns", "flux,tau_im", "--where", "tau_im > 1")
+    ran = run("query", *HERE, *words, "-q", "-o", "rows.npz", cwd=own)
+    other, split = (
+        "vulcan query --staging-dir spool --columns flux,tau_im --where 'tau_im > 1' -q "
+        "-o FILE.parquet",
+        "vulcan split --staging-dir spool --where 'tau_im > 1' -q --features flux,tau_im "
+        "--list-max-len 16 --out-dir FOLDER --format npz",
+    )
+    assert ran == Ran(
+        2,
+        "",
+        "vulcan: npz holds arrays: the lists of flux have 12 to 16 elements\n"
+        f"  safe: nothing was changed\n  next: {other}\n  next: {split}\n",
+    )
+    assert not (own / "rows.npz").exists()
+    assert run(*shlex.split(other)[1:], cwd=own).code == 0
+    assert pl.read_parquet(own / "FILE.parquet").height == 8
+    assert run(*shlex.split(split)[1:], cwd=own).code == 0
+    assert (own / "FOLDER/train-00000-of-00001.npz").exists()
+
+
+def test_a_column_that_is_no_array_of_numbers(own: Path) -> None:
+    staged(own, "s", rows(1, tags=["x"], extra=[["x"]]), str(FIRST))
+    words = ("query", *HERE, "--source", "staged", "--run-id", "s", "-q", "-o", "rows.npz")
+    ran = run(*words, "--columns", "extra,tags", cwd=own)
+    assert ran == Ran(
+        2, "", f"vulcan: npz holds arrays: extra holds String: leave it out\n{NOTHING}"
+    )
+
+
 def test_json_to_a_pipe_and_to_a_file(there: Path, tmp_path: Path) -> None:
     expected = [
         {name: in_json(value) for name, value in row.items()}

@@ -247,8 +247,9 @@ def test_rows_of_a_split_as_arrays_are_those_of_the_folder(cwd: Path, form: str)
             "the complex feature moduli needs lists of one length: give list_max_len",
         ),
         (
-            ["train", "--features", "flux", "--format", "npz"],
-            "npz holds arrays: the lists of flux have no common length: give list_max_len",
+            ["--features", "flux", "--format", "npz", "--out-dir", "ml"],
+            "npz holds arrays, and the lists of flux need one length in all files: give "
+            "list_max_len",
         ),
         (["--group-by", "h11"], "geometries are grouped by geometry or polytope, not h11"),
         (

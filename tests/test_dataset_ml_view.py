@@ -119,7 +119,12 @@ def test_nulls_are_nan_where_there_is_one_and_refused_elsewhere(tmp_path: Path) 
     pytest.importorskip("numpy")
     (tmp_path / "synced").mkdir()
     rows = vacua(
-        2, residual=[None, 1.5], n_iterations=[None, 3], is_susy=[None, True], tags=[None, "t"]
+        2,
+        mass2=[[0.5], [0.5, 1.5]],
+        residual=[None, 1.5],
+        n_iterations=[None, 3],
+        is_susy=[None, True],
+        tags=[None, "t"],
     )
     put(tmp_path / "synced", rows, "a", h11=2)
     view = VulcanMLView(VulcanReader.from_local(tmp_path), splits=("all",), fractions=(1.0,))
@@ -130,12 +135,24 @@ def test_nulls_are_nan_where_there_is_one_and_refused_elsewhere(tmp_path: Path) 
     assert arrays["tags"].tolist() == [None, "t"]
 
     with pytest.raises(UsageError) as refused:
-        view.as_numpy("all", feature_spec=FeatureSpec(["flux", "n_iterations", "is_susy"]))
+        view.as_numpy("all", feature_spec=FeatureSpec(["mass2", "n_iterations", "is_susy"]))
     assert str(refused.value) == (
-        "no arrays: the lists of flux have no common length: give list_max_len; "
+        "no arrays: the lists of mass2 have 1 to 2 elements: give list_max_len; "
         "n_iterations has nulls, which Int32 has not in NumPy: leave it out; "
         "is_susy has nulls, which Boolean has not in NumPy: leave it out"
     )
+
+
+def test_lists_of_one_length_are_arrays(tmp_path: Path) -> None:
+    pytest.importorskip("numpy")
+    (tmp_path / "synced").mkdir()
+    put(tmp_path / "synced", vacua(2), "a", h11=2)
+    view = VulcanMLView(VulcanReader.from_local(tmp_path), splits=("all",), fractions=(1.0,))
+
+    arrays = view.as_numpy("all", feature_spec=FeatureSpec(["flux"], keep_geometry_id=False))
+
+    (flux,) = arrays.values()
+    assert (flux.dtype.str, flux.tolist()) == ("<i4", [[0, 1, -2, 3], [1, 1, -2, 3]])
 
 
 def test_tensors_hold_what_the_arrays_hold(view: VulcanMLView) -> None:

@@ -49,6 +49,29 @@ class UnknownColumn(UsageError, KeyError):
     __str__ = Exception.__str__
 
 
+class UnevenLists(UsageError):
+    """Arrays are asked for of lists that have no length in common.
+
+    Attributes:
+        columns: Their columns.
+        longest: How many elements the longest of them has; None where that is not known.
+        file_format: The format that holds arrays; None where none is written.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        columns: Sequence[str],
+        *,
+        longest: int | None = None,
+        file_format: str | None = None,
+    ) -> None:
+        self.columns = tuple(columns)
+        self.longest = longest
+        self.file_format = file_format
+        super().__init__(message)
+
+
 class Problem(NamedTuple):
     """One thing wrong with an input: where it stands and what is wrong with it.
 

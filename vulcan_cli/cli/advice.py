@@ -35,6 +35,8 @@ class Advice(NamedTuple):
 
 _MOST_KEPT = 5
 _OF_STREAMS = ("--format", "--max-age")
+_OF_FILES = ("-o", "--output", "--format")
+_OF_ROWS = ("--columns", "--sort", "--limit")
 _UNSAID = ("--healthcheck-url",)
 """Options whose values are secrets; what is to type next leaves them out."""
 
@@ -171,6 +173,22 @@ def _one_run(error: errors.ColumnClash, typed: Sequence[str], *, is_text: bool) 
     texts = [str(dtype) == "String" for dtype in error.types]
     chosen = run_ids[texts.index(is_text) if is_text in texts else 0]
     return (f"{_typed(_without(typed, (_RUN_ID,)))} {_RUN_ID} {chosen}",)
+
+
+def _uneven_lists(error: errors.UnevenLists, typed: Sequence[str]) -> Advice:
+    if not typed:
+        return Advice(_NOTHING_CHANGED, (f"{_COMMAND} --help",))
+    length = str(error.longest or "N")
+    if typed[0] == "split":
+        return Advice(_NOTHING_CHANGED, (f"{_typed(typed)} --list-max-len {length}",))
+    other = f"{shlex.join(['vulcan', *_without(typed, _OF_FILES)])} -o FILE.parquet"
+    if typed[0] != "query" or [*_only(typed, ("--sql",))]:
+        return Advice(_NOTHING_CHANGED, (other,))
+    _, features = [*_only(typed, ("--columns",))] or ["", ",".join(error.columns)]
+    filters = _without(typed[1:], (*_OF_FILES, *_OF_ROWS))
+    cut = ["--features", features, "--list-max-len", length, "--out-dir", "FOLDER"]
+    form = ["--format", error.file_format or "npz"]
+    return Advice(_NOTHING_CHANGED, (other, shlex.join(["vulcan", "split", *filters, *cut, *form])))
 
 
 def _rows_refused(error: errors.RowsRefused, typed: Sequence[str]) -> Advice:
@@ -368,6 +386,7 @@ _ADVICE: Mapping[type[VulcanError], Advice | Callable[[Any, Sequence[str]], Advi
     errors.UnknownColumn: _show_one,
     errors.InputRefused: _refused,
     errors.ColumnClash: _clash,
+    errors.UnevenLists: _uneven_lists,
     errors.RowsRefused: _rows_refused,
     errors.NothingToDraw: _show_one,
     errors.BadShard: _bad_shard,

@@ -13,12 +13,12 @@ import math
 import re
 import struct
 import zipfile
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from typing import IO, NamedTuple
 
 import polars as pl
 
-from vulcan_cli.errors import UsageError
+from vulcan_cli.errors import UnevenLists, UsageError
 from vulcan_cli.vacua import arrow_c, arrow_ipc
 
 FORMATS = ("npz", "safetensors")
@@ -53,18 +53,59 @@ _SIZES = {dtype: int(name[-1]) for dtype, name in _NPY.items()}
 _PIECE = 2**16
 
 
-def array_problem(column: pl.Series) -> str | None:
-    """Why a column is no array of numbers or texts, or None."""
+def even(column: pl.Series) -> pl.Series:
+    """A column whose lists are all of one length as one of arrays; any other as it is."""
+    sizes: list[int] = []
+    values = column
+    while isinstance(values.dtype, pl.List | pl.Array):
+        shortest, longest = _lengths(values)
+        if values.null_count() or shortest != longest:
+            return column
+        sizes.append(longest)
+        values = values.explode(empty_as_null=False)
+    dtype = values.dtype
+    for size in reversed(sizes):
+        dtype = pl.Array(dtype, size)
+    return column if dtype == column.dtype else column.cast(dtype)
+
+
+def array_problem(column: pl.Series, cure: str = "") -> str | None:
+    """Why a column is no array of numbers or texts, or None.
+
+    Args:
+        column: The column, as `even` left it.
+        cure: What to say where lists have several lengths.
+    """
     name, values = column.name, column
-    while isinstance(values.dtype, pl.Array):
+    while isinstance(values.dtype, pl.List | pl.Array):
         if values.null_count():
-            return f"{name} has nulls in place of lists"
-        values = values.explode()
+            return f"{name} has nulls in place of lists{cure}"
+        shortest, longest = _lengths(values)
+        if shortest != longest:
+            return f"the lists of {name} have {shortest} to {longest} elements{cure}"
+        values = values.explode(empty_as_null=False)
     if values.dtype.is_nested():
-        return f"the lists of {name} have no common length: give list_max_len"
+        return f"{name} holds {values.dtype}: leave it out"
     if (values.dtype.is_integer() or values.dtype == pl.Boolean) and values.null_count():
         return f"{name} has nulls, which {values.dtype} has not in NumPy: leave it out"
     return None
+
+
+def refusal(
+    message: str, columns: Iterable[pl.Series], file_format: str | None = None
+) -> UsageError:
+    """The error that says that columns, as `even` left them, are no arrays."""
+    longest = {column.name: _lengths(column)[1] for column in columns if holds_lists(column.dtype)}
+    if not longest:
+        return UsageError(message)
+    return UnevenLists(
+        message, tuple(longest), longest=max(longest.values()), file_format=file_format
+    )
+
+
+def holds_lists(dtype: pl.DataType) -> bool:
+    """Whether a column holds lists of numbers, of any lengths."""
+    return isinstance(dtype, pl.List) and _is_number(dtype)
 
 
 def write_arrays(
@@ -73,7 +114,7 @@ def write_arrays(
     file_format: str,
     complex_columns: Set[str] = frozenset(),
 ) -> None:
-    """Write each column as an array.
+    """Write each column as an array; lists of one length are arrays too.
 
     Args:
         frame: The columns. Floats have NaN for null.
@@ -82,12 +123,14 @@ def write_arrays(
         complex_columns: Those that hold `[re, im]`.
 
     Raises:
+        UnevenLists: Lists of a column have several lengths, or null stands in place of one.
         UsageError: A column is no array; says of all of them why.
         OSError: The stream refused.
     """
+    frame = pl.DataFrame([even(column) for column in frame])
     problems = [text for column in frame if (text := _problem(column, file_format))]
     if problems:
-        raise UsageError(f"{file_format} holds arrays: {'; '.join(problems)}")
+        raise refusal(f"{file_format} holds arrays: {'; '.join(problems)}", frame, file_format)
     if file_format == "npz":
         _write_npz(frame, stream, complex_columns)
     else:
@@ -95,10 +138,13 @@ def write_arrays(
 
 
 def _problem(column: pl.Series, file_format: str) -> str | None:
-    problem = _name_problem(column.name, file_format) or array_problem(column)
+    inner = _innermost(column.dtype)
+    problem = _name_problem(column.name, file_format)
+    if problem is None and column.dtype.is_nested() and not _is_number(column.dtype):
+        problem = f"{column.name} holds {inner}: leave it out"
+    problem = problem or array_problem(column)
     if problem is not None:
         return problem
-    inner = _innermost(column.dtype)
     if inner == pl.String and column.dtype == pl.String and not column.null_count():
         return None
     if inner == pl.Datetime and file_format == "npz" and column.dtype == inner:
@@ -154,7 +200,7 @@ def _write_npz(frame: pl.DataFrame, stream: IO[bytes], complex_columns: Set[str]
 
 def _npy(column: pl.Series, *, is_complex: bool) -> Iterator[bytes | memoryview]:
     if column.dtype == pl.String:
-        width = max(1, _longest(column.str.len_chars()))
+        width = max(1, _whole(column.str.len_chars().max()))
         yield _npy_header(f"<U{width}", (len(column),))
         yield from _texts(column, width, "utf-32-le")
         return
@@ -206,7 +252,7 @@ def _size(column: pl.Series) -> int:
 
 def _safe_shape(column: pl.Series) -> tuple[int, ...]:
     if column.dtype == pl.String:
-        return len(column), _longest(column.str.len_bytes())
+        return len(column), _whole(column.str.len_bytes().max())
     return _Array.of(column).shape
 
 
@@ -220,12 +266,24 @@ def _texts(column: pl.Series, width: int, encoding: str) -> Iterator[bytes]:
             yield "".join(piece.str.pad_end(width, "\0")).encode(encoding)
 
 
-def _longest(lengths: pl.Series) -> int:
-    longest = lengths.max()
-    return longest if isinstance(longest, int) else 0
+def _lengths(lists: pl.Series) -> tuple[int, int]:
+    """How many elements the shortest and the longest of a column's lists have."""
+    if isinstance(lists.dtype, pl.Array):
+        return lists.dtype.size, lists.dtype.size
+    lengths = lists.list.len()
+    return _whole(lengths.min()), _whole(lengths.max())
+
+
+def _whole(number: object) -> int:
+    """A smallest or largest length; 0 where there is none."""
+    return number if isinstance(number, int) else 0
+
+
+def _is_number(dtype: pl.DataType) -> bool:
+    return _innermost(dtype).base_type() in _NPY
 
 
 def _innermost(dtype: pl.DataType) -> pl.DataType:
-    while isinstance(dtype, pl.Array):
+    while isinstance(dtype, pl.List | pl.Array):
         dtype = arrow_ipc.inner(dtype)
     return dtype

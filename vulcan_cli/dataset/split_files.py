@@ -23,7 +23,7 @@ from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.features import take_flags
 from vulcan_cli.dataset.shuffle import files_for, shuffled
 from vulcan_cli.dataset.split_view import SplitView
-from vulcan_cli.errors import DiskTrouble, UsageError
+from vulcan_cli.errors import DiskTrouble, UnevenLists, UsageError
 from vulcan_cli.files.folder import DAY, Folder
 from vulcan_cli.files.open_files import sha256_of
 from vulcan_cli.files.paths import fsync_dir
@@ -77,6 +77,7 @@ def write_splits(
         most_bytes: The values of one file.
 
     Raises:
+        UnevenLists: As `check_files`.
         UsageError: The folder holds something, there is no such format, or it cannot hold the
             rows.
         DiskTrouble: The file system refuses; nothing is there then.
@@ -112,12 +113,31 @@ def _drop_debris(making: Path, folder: Path) -> None:
 
 
 def check_files(view: SplitView, file_format: str) -> None:
-    """Raise UsageError where there is no such format, or a split is no part of a file name."""
+    """Make sure that files of this format can hold the splits.
+
+    Raises:
+        UnevenLists: It holds arrays, and lists have no length that is that of all files.
+        UsageError: There is no such format, or a split is no part of a file name.
+    """
     if file_format not in FORMATS:
         raise UsageError(f"no format is called {file_format!r}: choose from {', '.join(FORMATS)}")
     for name in view.splits.names:
         if not _NAME.fullmatch(name):
             raise UsageError(f"{name!r} is no part of a file name: letters, digits, _ and .")
+    if file_format in array_files.FORMATS:
+        _check_lists(view, file_format)
+
+
+def _check_lists(view: SplitView, file_format: str) -> None:
+    schema = view.rows(view.splits.names[0]).collect_schema()
+    lists = [name for name, dtype in schema.items() if array_files.holds_lists(dtype)]
+    if lists:
+        raise UnevenLists(
+            f"{file_format} holds arrays, and the lists of {', '.join(lists)} need one length in "
+            "all files: give list_max_len",
+            lists,
+            file_format=file_format,
+        )
 
 
 class _Writer(NamedTuple):

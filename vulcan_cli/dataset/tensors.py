@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from vulcan_cli.dataset.array_files import array_problem
+from vulcan_cli.dataset.array_files import array_problem, even, refusal
 from vulcan_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,12 +30,16 @@ def as_numpy(frame: pl.DataFrame, complex_columns: frozenset[str]) -> dict[str, 
         complex_columns: Those that hold `[re, im]`.
 
     Raises:
-        UsageError: Lists of several lengths, or nulls where NumPy has none.
+        UnevenLists: Lists of several lengths, or null in place of a list.
+        UsageError: Nulls where NumPy has none.
     """
     names = frame.columns
-    problems = [text for name in names if (text := array_problem(frame[name]))]
+    for place, name in enumerate(names):
+        frame.replace_column(place, even(frame[name]))
+    cure = ": give list_max_len"
+    problems = [text for column in frame if (text := array_problem(column, cure))]
     if problems:
-        raise UsageError(f"no arrays: {'; '.join(problems)}")
+        raise refusal(f"no arrays: {'; '.join(problems)}", frame)
     return {name: _array(frame.drop_in_place(name), name in complex_columns) for name in names}
 
 

@@ -69,7 +69,10 @@ TOPIC = Topic(
                 ("csv", "RFC 4180; lists as JSON"),
                 ("ndjson, json", "a JSON object a row; NaN becomes null, and that is said"),
                 ("arrow", "Arrow IPC; as a stream in a pipe"),
-                ("npz, safetensors", "arrays: features and lengths"),
+                (
+                    "npz, safetensors",
+                    "arrays; lists have one length, or get it by split --list-max-len",
+                ),
             ),
             paragraphs=("The ending of `-o FILE` chooses; the file appears whole or not at all.",),
         ),
