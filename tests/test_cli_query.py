@@ -654,8 +654,21 @@ def test_without_anything_to_read(tmp_path: Path) -> None:
         "  next: vulcan query --staging-dir spoool\n",
     )
     assert run("query", "--source", "synced", *HERE, cwd=tmp_path).code == 4
-    assert run("query", "--source", "repo", cwd=tmp_path).code == 4
     assert tree(tmp_path) == {}
+
+
+def test_the_repo_is_wanted_and_none_is_set(there: Path) -> None:
+    for words in ((), HERE):
+        ran = run("query", *words, "--source", "repo", "--count", cwd=there)
+        typed = shlex.join(["vulcan", "query", *words, "--source", "repo", "--count"])
+        assert ran == Ran(
+            4,
+            "",
+            "vulcan: no repo is set\n"
+            "  safe: nothing was changed\n"
+            "  next: export VULCAN_REPO=owner/name\n"
+            f"  next: {typed}\n",
+        )
 
 
 def test_what_waits_is_told_where_nothing_is_published(tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ def locate(
             # A file in its place is another trouble than a folder that is missing.
             with area.folder():
                 raise StagingMissing(area.root, area.root)
+        if not repos and place == "repo":
+            raise NotSetUp("repo", "no repo is set")
         if not repos:
             raise NotSetUp("repo", "there is neither a staging directory nor a repo to read")
         return _in_repos(repos, revision, progress)
