@@ -657,6 +657,37 @@ def test_without_anything_to_read(tmp_path: Path) -> None:
     assert tree(tmp_path) == {}
 
 
+@pytest.mark.parametrize("typed", ["query --count", "catalog", "split", "plot tadpole"])
+def test_a_folder_that_was_typed_and_is_missing_is_not_passed_over(there: Path, typed: str) -> None:
+    words = (*typed.split(), "--repo", "./repo", "--staging-dir", "spoool")
+    assert run(*words, cwd=there) == Ran(
+        4,
+        "",
+        "vulcan: there is no folder spoool\n"
+        "  safe: nothing was changed\n"
+        "  next: vulcan init spoool\n"
+        f"  next: {shlex.join(['vulcan', *words])}\n",
+    )
+    assert run(*words, "--source", "repo", "-q", cwd=there).code == 0
+
+
+def test_a_folder_that_was_typed_and_lacks_a_state_is_not_passed_over(own: Path) -> None:
+    (own / "spool/failed").rmdir()
+    words = ("query", "--count", "--repo", "./repo", *HERE)
+    ran = run(*words, cwd=own)
+    assert (ran.code, ran.out) == (4, "")
+    assert ran.err.splitlines()[0] == "vulcan: there is no folder spool/failed"
+
+
+def test_a_folder_of_the_settings_that_is_elsewhere_leaves_the_repo(own: Path) -> None:
+    alone = vulcan("query", "--count", "--repo", "./repo", home=own)
+    assert (alone.code, alone.out) == (0, "9\n")
+    (own / "vulcan.toml").write_text('staging_dir = "/cluster/only"\nrepo = "./repo"\n')
+    assert vulcan("query", "--count", home=own) == alone
+    env = {"VULCAN_STAGING_DIR": "/cluster/other"}
+    assert vulcan("query", "--count", home=own, env=env) == alone
+
+
 def test_the_repo_is_wanted_and_none_is_set(there: Path) -> None:
     for words in ((), HERE):
         ran = run("query", *words, "--source", "repo", "--count", cwd=there)

@@ -86,7 +86,7 @@ def locate_shards(
 
     Raises:
         UsageError: There is no such source.
-        NotSetUp: What the source needs is not set.
+        NotSetUp: What the source needs is not set, or the folder of `--staging-dir` is missing.
     """
     from vulcan_cli.dataset.sources import Place, locate  # noqa: PLC0415
     from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
@@ -94,6 +94,10 @@ def locate_shards(
     if source not in get_args(Place):
         raise UsageError(f"--source is one of {', '.join(get_args(Place))}, not {source!r}")
     area = None if settings.staging_dir is None else StagingArea(settings.staging_dir)
+    # Settings are shared with machines that have the repo alone; who types a folder means it.
+    is_typed = settings.origins["staging_dir"].kind == "option"
+    if area is not None and is_typed and source == "auto":
+        area.require()
     repos = _OnceNeeded(settings)
     where = None if filters is None else filters.on_shards()
     with out.counting("footers") as progress:

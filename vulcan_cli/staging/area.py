@@ -216,11 +216,20 @@ class StagingArea:
     def exists(self) -> bool:
         """Whether there is a folder for each state."""
         try:
-            for state in STATES:
-                self.folder(state).close()
+            self.require()
         except NotSetUp:
             return False
         return True
+
+    def require(self) -> None:
+        """Make sure that there is a folder for each state.
+
+        Raises:
+            NotSetUp: One is missing, or a link or a file stands in its place.
+            DiskTrouble: One cannot be opened.
+        """
+        for state in STATES:
+            self.folder(state).close()
 
     def folder(self, *names: str, create: bool = False) -> Folder:
         """Open a folder of the staging directory, such as `pending` or `_vulcan`, `journal`.
