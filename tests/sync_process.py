@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +81,20 @@ class Zygote:
         with _strace(pid, inject, trace) if inject else contextlib.nullcontext():
             os.kill(pid, signal.SIGCONT)
             return self.wait(pid)
+
+    @contextmanager
+    def stopped(self, pid: int, call: str, number: int) -> Iterator[None]:
+        """A block while a started child stands still behind a system call; then it goes on."""
+        with _strace(pid, f"{call}:signal=STOP:when={number}", None):
+            os.kill(pid, signal.SIGCONT)
+            # It is stopped for an instant at each call that strace looks at; this stop lasts.
+            seen = 0
+            while seen < 20:
+                time.sleep(0.01)
+                state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+                seen = seen + 1 if state in "tT" else 0
+            yield
+            os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

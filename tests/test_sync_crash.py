@@ -18,9 +18,11 @@ from tests.hub_support import plain_lfs
 from tests.hubserver import WRITE, Fault, HubProcess
 from tests.sync_process import Zygote, calls_in
 from tests.sync_support import NAME, Place, by_name, open_hub, put_many, shards_in
+from vulcan_cli.errors import LeaseLost
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.journal import Journal
+from vulcan_cli.staging.lease import break_lease
 from vulcan_cli.sync.drain import SyncOptions, sync
 
 # The client's own upload makes httpx2 warn.
@@ -98,6 +100,22 @@ def test_p7_a_killed_retry_or_trim_is_finished_by_the_next(
         assert after["synced"] == {}
     scene.run_again()
     scene.assert_nothing_lost()
+
+
+def test_p11_a_trim_that_was_stopped_and_wakes_deletes_no_more_once_its_lease_is_gone(
+    zygote: Zygote, tmp_path: Path
+) -> None:
+    scene = Scene.make(tmp_path)
+    scene.run_again()
+    before = shards_in(scene.area.synced)
+    _, *others = before
+    pid = zygote.start(**scene.order(verb="trim"))
+    # Its lease's temporary, a sidecar, and the parquet.
+    with zygote.stopped(pid, "unlinkat", 3):
+        assert shards_in(scene.area.synced) == {name: before[name] for name in others}
+        break_lease(scene.area)
+    assert zygote.wait(pid) == LeaseLost.exit_code
+    assert shards_in(scene.area.synced) == {name: before[name] for name in others}
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ class SyncLock:
         return self._owner
 
     def check(self) -> None:
-        """Make sure that the lease is still ours; call it before each commit and each move.
+        """Make sure that the lease is still ours; call it before each commit, move and deletion.
 
         Raises:
             LeaseLost: It was taken over, or broken by a person. Touch nothing more.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from vulcan_cli.dataset.local_catalog import keep
@@ -61,6 +61,7 @@ def trim_synced(
     Raises:
         UsageError: Neither limit is given.
         SyncAtWork: A sync holds the lock.
+        LeaseLost: The lock was taken from us meanwhile; what was deleted before that is confirmed.
         TryLater, Denied, RepoMissing: The repo does not confirm anything; nothing was deleted.
     """
     if older_than_s is None and keep_bytes is None:
@@ -72,8 +73,7 @@ def trim_synced(
         due = _due(area, repo, now, older_than_s, keep_bytes)
         trimmed: list[Trimmed] = []
         for batch in batches(due, LOOK_UP_LIMIT):
-            lock.check()
-            trimmed += _trim(area, repo, batch, revision)
+            trimmed += _trim(area, repo, batch, revision, lock.check)
         keep(area)
     return tuple(trimmed)
 
@@ -107,11 +107,16 @@ def _due(
 
 
 def _trim(
-    area: StagingArea, repo: Repo, batch: Sequence[_Candidate], revision: str
+    area: StagingArea,
+    repo: Repo,
+    batch: Sequence[_Candidate],
+    revision: str,
+    still_ours: Callable[[], None],
 ) -> list[Trimmed]:
     remote = repo.look_up([_path(each) for each in batch], revision)
     trimmed = []
     for each in batch:
+        still_ours()
         there = remote.get(_path(each))
         outcome = _remove(area, each.entry.name, None if there is None else there.sha256)
         trimmed.append(Trimmed(_path(each), each.size, outcome))
