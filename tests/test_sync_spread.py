@@ -199,6 +199,25 @@ def test_rounds_begin_every_so_often_until_the_deadline() -> None:
     assert began == [1000, 1900, 2800]
 
 
+def test_a_round_takes_what_came_since_the_one_before(area: StagingArea, tmp_path: Path) -> None:
+    ticking = Ticking()
+    repos = repos_in(tmp_path, "a")
+
+    def run() -> SyncReport:
+        report = sync_all(area, repos, options())
+        if ticking.time == 1000.0:
+            put(area, first=GEOMETRIES)
+        return report
+
+    stopping = until(1000.0 + 90, ticking.clock, lambda: False)
+    reports = list(rounds(run, every_s=60, clock=ticking.clock, stopping=stopping))
+    assert [(each.n_committed, each.n_remaining) for each in reports] == [
+        (GEOMETRIES, 0),
+        (GEOMETRIES, 0),
+    ]
+    assert len(held(repos[0])) == 2 * GEOMETRIES
+
+
 def test_one_round_without_every() -> None:
     assert len(list(rounds(SyncReport, every_s=None, clock=Clock(), stopping=lambda: False))) == 1
 

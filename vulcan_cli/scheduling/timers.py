@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vulcan_cli.errors import UsageError
-from vulcan_cli.quantities import format_duration
+from vulcan_cli.quantities import format_duration, parse_duration
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -34,6 +34,18 @@ class Run(NamedTuple):
     command: tuple[str, ...]
     environment: Mapping[str, str]
     every_s: float
+
+
+def parse_interval(every: str) -> float:
+    """Seconds from one sync to the next, as `--every` has them.
+
+    Raises:
+        UsageError: It is no duration, or less than a minute.
+    """
+    seconds = parse_duration(every)
+    if seconds < MINUTE:
+        raise UsageError("--every is at least 1m: a sync takes a slot of the commit budget")
+    return seconds
 
 
 def cron(run: Run) -> str:

@@ -15,7 +15,6 @@ from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.suggest import did_you_mean, one_of
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
-from vulcan_cli.quantities import parse_duration
 from vulcan_cli.settings import (
     Settings,
     carried,
@@ -101,20 +100,13 @@ def schedule(
     run = timers.Run(
         command=(*timers.executable(Path(sys.executable)), "sync", "--quiet"),
         environment=carried(settings, _CARRIED),
-        every_s=_interval(every),
+        every_s=timers.parse_interval(every),
     )
     _tell_secrets(settings, out)
     if kind == "systemd":
         _systemd(run, out_dir, out)
     else:
         out.lines((timers.cron if kind == "cron" else timers.scrontab)(run).splitlines())
-
-
-def _interval(every: str) -> float:
-    seconds = parse_duration(every)
-    if seconds < 60:
-        raise UsageError("--every is at least 1m: a sync takes a slot of the commit budget")
-    return seconds
 
 
 def _systemd(run: Run, folder: Path | None, out: Output) -> None:

@@ -89,6 +89,7 @@ def sync(
     Run it as often as you like: it takes up where the last run ended, whatever ended it. When the
     commit budget is used up it ends with 0 and says when the next commit may be.
     """
+    from vulcan_cli.scheduling.timers import parse_interval  # noqa: PLC0415
     from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
     from vulcan_cli.sync.drain import SyncOptions  # noqa: PLC0415
 
@@ -96,6 +97,7 @@ def sync(
         raise UsageError("--no-reserve goes with --dry-run")
     if dry_run and (every is not None or max_duration is not None):
         raise UsageError("--every and --max-duration are not for a --dry-run")
+    every_s = None if every is None else parse_interval(every)
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = load_settings(
         staging_dir=staging_dir,
@@ -132,7 +134,7 @@ def sync(
             reports = _rehearse(area, settings, options, reserve=not no_reserve)
         else:
             reports = _rounds(
-                area, settings, options, out, code_of, every=every, max_duration=max_duration
+                area, settings, options, out, code_of, every_s=every_s, max_duration=max_duration
             )
         for report in reports:
             _tell(out, report, context.obj)
@@ -164,7 +166,7 @@ def _rounds(
     out: Output,
     code_of: Callable[[SyncReport], int],
     *,
-    every: str | None,
+    every_s: float | None,
     max_duration: str | None,
 ) -> Iterator[SyncReport]:
     from vulcan_cli.sync.healthcheck import Healthcheck  # noqa: PLC0415
@@ -190,7 +192,6 @@ def _rounds(
                 progress=_counter(advance, clock),
             )
 
-    every_s = None if every is None else parse_duration(every)
     return rounds(
         lambda: health.watch(run, code_of),
         every_s=every_s,

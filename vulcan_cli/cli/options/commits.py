@@ -131,7 +131,10 @@ Wait = Annotated[
 Every = Annotated[
     str | None,
     typer.Option(
-        "--every", metavar="TIME", help="Stay and repeat, such as 15m.", rich_help_panel=COMMITS
+        "--every",
+        metavar="TIME",
+        help="Stay and repeat, such as 15m; at least 1m.",
+        rich_help_panel=COMMITS,
     ),
 ]
 

@@ -14,7 +14,7 @@ TASKS = "The job array"
 
 Interval = Annotated[
     str,
-    typer.Option("--every", metavar="TIME", help="How often to sync, such as 15m."),
+    typer.Option("--every", metavar="TIME", help="How often to sync, such as 15m; at least 1m."),
 ]
 
 UnitsDir = Annotated[
