@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli_in_process import run
-from tests.cli_support import Ran, vulcan
+from tests.cli_support import VULCAN, Ran, clean, vulcan
 from tests.hub_support import plain_lfs
 from tests.hubserver import BAD, BOB, READ, WRITE, Fault, HubThread, LocalHub
-from tests.sync_support import NAME, by_name, put_many, shards_in
+from tests.sync_support import NAME, by_name, put, put_many, shards_in
 from vulcan_cli.quantities import format_duration
 from vulcan_cli.staging.area import StagingArea
 
@@ -205,6 +208,29 @@ def test_p9_what_is_no_shards_fault_says_what_is_safe_and_what_to_do(
             "next_slot_at": None,
         }
     assert shards_in(tmp_path / "staging/pending") == by_name(staged)
+
+
+def test_no_room_for_the_card_is_said_with_its_name(hub: LocalHub, tmp_path: Path) -> None:
+    area = StagingArea(tmp_path / "staging")
+    area.create()
+    # A card that lists so many columns is larger than a file may be here; all else is smaller.
+    columns: dict[str, Any] = {f"a_column_with_number_{number:03d}": 1.0 for number in range(100)}
+    put(area, "wide", **columns)
+    words = shlex.join([*VULCAN, "sync", *WORDS, "--repo", NAME])
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 4 && exec {words}"],
+        env=clean(tmp_path, **environment(hub, WRITE), PYTHONDONTWRITEBYTECODE="1"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert Ran(done.returncode, done.stdout, done.stderr) == Ran(
+        0,
+        "committed=1 failed=0 remaining=0 commits=1\n",
+        f"vulcan: the catalog in {NAME} is not brought up to date: README.md: File too large\n",
+    )
 
 
 @pytest.mark.usefixtures("staged")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 
 class VulcanError(Exception):
@@ -345,6 +345,11 @@ class DiskTrouble(VulcanError):
         self.path = path
         self.errno = error.errno
         super().__init__(f"{path}: {error.strerror or error}")
+
+    @classmethod
+    def of(cls, error: OSError) -> Self:
+        """What the system said, about the file that it named, if it did."""
+        return cls(Path(error.filename or "the system"), error)
 
 
 class SyncAtWork(VulcanError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from vulcan_cli import errors
 from vulcan_cli.cli.advice import advise
@@ -105,7 +104,7 @@ def as_ours(error: BaseException) -> VulcanError:
     if isinstance(error, VulcanError):
         return error
     if isinstance(error, OSError) and error.errno is not None:
-        return errors.DiskTrouble(Path(error.filename or "the system"), error)
+        return errors.DiskTrouble.of(error)
     if errors.is_out_of_threads(error):
         return errors.OutOfThreads()
     return VulcanError(f"a fault in vulcan: {type(error).__name__}: {error}")

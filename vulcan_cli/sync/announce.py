@@ -166,9 +166,9 @@ class Announcer:
             files, self._next = self._with(shards, known, parent)
             files += self._card_file(self._next, parent)
             return tuple(addition(stack, *file) for file in files)
-        except VulcanError as error:
+        except (VulcanError, OSError) as error:
             self.stop(reason_of(error))
-        except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        except (ValueError, pl.exceptions.PolarsError) as error:
             self.stop((str(error).splitlines() or [type(error).__name__])[0])
         return ()
 

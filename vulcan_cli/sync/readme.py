@@ -16,7 +16,14 @@ from urllib.parse import unquote
 from vulcan_cli.dataset.card import README, About, card
 from vulcan_cli.dataset.card_blocks import Card
 from vulcan_cli.dataset.catalog import Catalog
-from vulcan_cli.errors import ColumnClash, InputRefused, Problem, TryLater, VulcanError
+from vulcan_cli.errors import (
+    ColumnClash,
+    DiskTrouble,
+    InputRefused,
+    Problem,
+    TryLater,
+    VulcanError,
+)
 from vulcan_cli.hub.repo import Addition, Repo
 from vulcan_cli.sync.in_memory import addition
 
@@ -113,6 +120,8 @@ def reason_of(error: Exception) -> str:
     """Why a commit goes without a file of ours, and what becomes of it where that is known."""
     if isinstance(error, ColumnClash):
         return f"{error}, and a card gives a column one type; shards are committed without it"
+    if isinstance(error, OSError) and error.errno is not None:
+        error = DiskTrouble.of(error)
     later = "; the next sync that commits will do it" if isinstance(error, TryLater) else ""
     return f"{error}{later}"
 
