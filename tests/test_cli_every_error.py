@@ -126,10 +126,19 @@ def repo_refuses(place: Place) -> Ran:
     return place.asked_for("sync", *HUB)
 
 
-def try_later(place: Place) -> Ran:
-    """What was trimmed is wanted, and the repo that has it is not there."""
+def trimmed(place: Place) -> None:
     assert run("sync", *FOLDER, "--create-repo", cwd=place.home).code == 0
     assert run("trim-synced", "--keep-bytes", "0", *FOLDER, cwd=place.home).code == 0
+
+
+def home_not_set(place: Place) -> Ran:
+    trimmed(place)
+    return place.asked_here("query", *STAGING)
+
+
+def try_later(place: Place) -> Ran:
+    """What was trimmed is wanted, and the repo that has it is not there."""
+    trimmed(place)
     shutil.move(place.home / "repo", place.home / "unplugged")
     return place.asked_here("query", *FOLDER)
 
@@ -203,6 +212,7 @@ PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {
     errors.RepoMissing: lambda place: place.asked_here("sync", *FOLDER),
     errors.RepoRefuses: repo_refuses,
     errors.TryLater: try_later,
+    errors.HomeNotSet: home_not_set,
     errors.Unreachable: lambda place: place.asked_for(
         "sync", *HUB, *AT_ONCE, HF_ENDPOINT="http://127.0.0.1:9"
     ),

@@ -34,6 +34,7 @@ ERRORS: tuple[VulcanError, ...] = (
     errors.RepoMissing("file:///a/b"),
     errors.RepoRefuses("a/b refuses every shard: too large"),
     errors.TryLater("not now"),
+    errors.HomeNotSet(2, ["a-1", "b-2"], ["file:///c"]),
     errors.OutOfThreads(),
     errors.Unreachable("no answer", retry_at=0.0),
     errors.RateLimited("too many requests"),

@@ -608,10 +608,10 @@ def test_where_rows_are_read_from(own: Path) -> None:
     missing = run(*count, *HERE, cwd=own)
     assert (missing.code, missing.out) == (5, "")
     assert missing.err.splitlines() == [
-        "vulcan: 3 trimmed shards can only be read from the repo: the repo "
-        f"{key_of(own)} is not set",
-        "  safe: every shard that is not yet confirmed is still in pending/",
-        "  next: vulcan query --count --staging-dir spool",
+        "vulcan: 3 trimmed shards can only be read from the repo that has them, which is not set: "
+        f"it is known here as {key_of(own / 'repo')}",
+        "  safe: they were deleted here because that repo had them",
+        "  next: vulcan query --count --staging-dir spool --repo REPO",
     ]
     shutil.rmtree(own / "repo")
     gone = run(*count, *HERE, *repo, cwd=own)
@@ -628,10 +628,38 @@ def numbers_of(ran: Ran) -> tuple[list[float], str]:
     return [json.loads(line)["tau_im"] for line in ran.out.splitlines()], ran.err.replace(note, "")
 
 
-def key_of(own: Path) -> str:
+def key_of(repo: Path) -> str:
     from vulcan_cli.hub.directory import DirectoryRepo  # noqa: PLC0415
 
-    return DirectoryRepo(own / "repo").key
+    return DirectoryRepo(repo).key
+
+
+def test_trimmed_shards_of_a_repo_that_is_not_named(own: Path) -> None:
+    staged(own, "d", rows(2, tau_im=[10.0, 11.0]), geometry=str(FIRST))
+    both = ("--repo", "./repo", "--repo", "./other")
+    assert run("sync", *HERE, *both[2:], "--create-repo", "-q", cwd=own).code == 0
+    assert run("trim-synced", *HERE, *both, "--keep-bytes", "0", "-q", cwd=own).code == 0
+    words = ("query", *HERE, "--count")
+    missing = [
+        "vulcan: 1 trimmed shard can only be read from the repo that has it, which is not set: "
+        f"it is known here as {key_of(own / 'other')}",
+        "  safe: it was deleted here because that repo had it",
+    ]
+    typed = run(*words, "--repo", "./repo", cwd=own)
+    again = "vulcan query --staging-dir spool --count --repo ./repo --repo REPO"
+    assert typed == Ran(5, "", "\n".join([*missing, f"  next: {again}\n"]))
+    # An option takes the place of what is set, so that goes with it.
+    set_so = run(*words, cwd=own, env={"VULCAN_REPO": "./repo"})
+    again = f"vulcan query --staging-dir spool --count --repo file://{own}/repo --repo REPO"
+    assert set_so == Ran(5, "", "\n".join([*missing, f"  next: {again}\n"]))
+    assert run(*words, *both, "-q", cwd=own) == Ran(0, "11\n", "")
+    shutil.rmtree(own / "other")
+    gone = run(*words, *both, cwd=own)
+    assert (gone.code, gone.err.splitlines()[0]) == (
+        5,
+        "vulcan: 1 trimmed shard can only be read from the repo: "
+        f"there is no repo file://{own}/other",
+    )
 
 
 def test_without_anything_to_read(tmp_path: Path) -> None:

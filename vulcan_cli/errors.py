@@ -303,6 +303,29 @@ class TryLater(VulcanError):
         super().__init__(message)
 
 
+class HomeNotSet(TryLater):
+    """Shards were trimmed, and the repo that has them is not among those that are set.
+
+    Attributes:
+        n_shards: How many.
+        keys: What the ledger calls the repos that have them.
+        repos: The repos that are set.
+    """
+
+    def __init__(self, n_shards: int, keys: Sequence[str], repos: Sequence[str]) -> None:
+        self.n_shards = n_shards
+        self.keys = tuple(keys)
+        self.repos = tuple(repos)
+        shards, them = ("shard", "it") if n_shards == 1 else ("shards", "them")
+        known = " and ".join(keys)
+        where = "repo that has" if len(keys) == 1 else "repos that have"
+        which = "is not set: it is" if len(keys) == 1 else "are not set: they are"
+        super().__init__(
+            f"{n_shards:,} trimmed {shards} can only be read from the {where} {them}, "
+            f"which {which} known here as {known}"
+        )
+
+
 class OutOfThreads(TryLater):
     """The system starts no more threads for this account."""
 

@@ -95,6 +95,16 @@ def _later(error: errors.TryLater, typed: Sequence[str]) -> Advice:
     return Advice(_IN_PENDING, (f"{again}  # after {moment:%Y-%m-%d %H:%M:%S} UTC",))
 
 
+def _home_not_set(error: errors.HomeNotSet, typed: Sequence[str]) -> Advice:
+    were, they, them = ("was", "it", "it") if error.n_shards == 1 else ("were", "they", "them")
+    had = "that repo" if len(error.keys) == 1 else "those repos"
+    safe = f"{they} {were} deleted here because {had} had {them}"
+    # An option takes the place of what is set elsewhere.
+    named = () if any(_only(typed, ("--repo",))) else error.repos
+    more = [word for repo in (*named, *("REPO" for _ in error.keys)) for word in ("--repo", repo)]
+    return Advice(safe, (f"{_typed(typed) or 'vulcan query'} {shlex.join(more)}",))
+
+
 def _out_of_threads(_: errors.OutOfThreads, typed: Sequence[str]) -> Advice:
     return Advice(
         "what was done so far stands", (f"POLARS_MAX_THREADS=1 {_typed(typed) or _COMMAND}",)
@@ -398,6 +408,7 @@ _ADVICE: Mapping[type[VulcanError], Advice | Callable[[Any, Sequence[str]], Advi
     errors.RepoMissing: _repo_missing,
     errors.RepoRefuses: _repo_refuses,
     errors.TryLater: _later,
+    errors.HomeNotSet: _home_not_set,
     errors.OutOfThreads: _out_of_threads,
     errors.Unreachable: _later,
     errors.RateLimited: _later,

@@ -10,7 +10,14 @@ import polars as pl
 from vulcan_cli.dataset.catalog import Catalog, Progress, untold
 from vulcan_cli.dataset.local_catalog import Held, read_state
 from vulcan_cli.dataset.repo_catalog import describe, read_repo
-from vulcan_cli.errors import NotSetUp, StagingMissing, TryLater, UsageError, VulcanError
+from vulcan_cli.errors import (
+    HomeNotSet,
+    NotSetUp,
+    StagingMissing,
+    TryLater,
+    UsageError,
+    VulcanError,
+)
 from vulcan_cli.hub.repo import MAIN, Repo
 from vulcan_cli.quantities import counted
 from vulcan_cli.staging.area import StagingArea
@@ -55,6 +62,7 @@ def locate(
     Raises:
         NotSetUp: What `place` needs is missing.
         UsageError: A revision where no repo is asked.
+        HomeNotSet: Shards were trimmed, and the repo that has them is not among `repos`.
         TryLater: Shards were trimmed, and the repo that has them cannot be read.
     """
     is_there = area is not None and area.exists()
@@ -102,10 +110,7 @@ def _with_trimmed(
             described += "--source staged"
         return Found(synced.catalog, described)
     count = counted(len(home), "trimmed shard")
-    try:
-        trimmed = _of_repos(home, {repo.key: repo for repo in repos}, progress)
-    except VulcanError as error:
-        raise TryLater(f"{count} can only be read from the repo: {error}") from error
+    trimmed = _of_repos(home, {repo.key: repo for repo in repos}, progress)
     joined = Catalog.joined((synced.catalog, *trimmed))
     return Found(joined, f"{described}, and {count} of the repo")
 
@@ -116,18 +121,30 @@ def _of_repos(
     """The shards at some paths, each in the repo of its key.
 
     Raises:
-        NotSetUp: That repo is not set.
-        TryLater: A repo no longer has one of them.
+        HomeNotSet: That repo is not set.
+        TryLater: A repo cannot be read, or no longer has one of them.
     """
+    keys = sorted(set(home.values()))
+    unset = [key for key in keys if key not in repos]
+    if unset:
+        n_shards = sum(key in unset for key in home.values())
+        raise HomeNotSet(n_shards, unset, [repo.name for repo in repos.values()])
     found = []
-    for key in sorted(set(home.values())):
-        if key not in repos:
-            raise NotSetUp("repo", f"the repo {key} is not set")
+    for key in keys:
         paths = {path for path, of in home.items() if of == key}
-        catalog = read_repo(repos[key], progress=progress, only=paths)
-        told = {*catalog.rows["path_in_repo"], *(str(shard.path) for shard in catalog.bad)}
-        missing = sorted(paths - told)
-        if missing:
-            raise TryLater(f"{repos[key].name} no longer has {missing[0]}")
-        found.append(catalog)
+        try:
+            found.append(_of_repo(repos[key], paths, progress))
+        except VulcanError as error:
+            count = counted(len(paths), "trimmed shard")
+            raise TryLater(f"{count} can only be read from the repo: {error}") from error
     return found
+
+
+def _of_repo(repo: Repo, paths: set[str], progress: Progress) -> Catalog:
+    """The shards at some paths of a repo, which must have them all."""
+    catalog = read_repo(repo, progress=progress, only=paths)
+    told = {*catalog.rows["path_in_repo"], *(str(shard.path) for shard in catalog.bad)}
+    missing = sorted(paths - told)
+    if missing:
+        raise TryLater(f"{repo.name} no longer has {missing[0]}")
+    return catalog
