@@ -295,3 +295,50 @@ def test_a_repo_that_is_gone_confirms_nothing(tmp_path: Path, published: Path) -
     assert ran.err.splitlines()[0] == f"vulcan: there is no repo file://{tmp_path}/repo"
     assert run("trim-synced", *SPOOL, "--keep-bytes", "0", cwd=tmp_path).code == 4
     assert tree(published / "synced") == before
+
+
+def test_what_other_repos_confirmed_is_told(tmp_path: Path, published: Path) -> None:
+    staged(tmp_path, "w", rows(4))
+    other = ("--repo", "./other")
+    assert run("sync", *SPOOL, *other, "--create-repo", "-q", cwd=tmp_path).code == 0
+    size = sizes(published)
+    kept = [f"{path(run_id)}\telsewhere\n" for run_id in ("x", "y", "z")]
+    words = ("trim-synced", *SPOOL, *other)
+    rehearsed = run(*words, "--keep-bytes", "0", "--dry-run", cwd=tmp_path)
+    assert rehearsed == Ran(
+        0,
+        "".join([f"{path('w')}\tdue\n", *kept]),
+        f"would free {format_size(size['w'])}; 3 shards of other repos stay\n",
+    )
+    aged = run(*words, "--older-than", "30d", cwd=tmp_path)
+    assert aged == Ran(0, kept[0], "freed 0 B; 1 shard of another repo stays\n")
+    # What is due elsewhere too is the oldest, after what is deleted.
+    room = size["y"] + size["z"]
+    few = run(*words, "--keep-bytes", str(room), "--json", "-q", cwd=tmp_path)
+    assert (few.code, few.err) == (0, "")
+    assert [json.loads(line) for line in few.out.splitlines()] == [
+        {"path_in_repo": path("w"), "bytes": size["w"], "outcome": "deleted"},
+        {"path_in_repo": path("x"), "bytes": size["x"], "outcome": "elsewhere"},
+    ]
+    assert left(published) == ["x", "y", "z"]
+    assert run(*words, *REPO, "--keep-bytes", "0", cwd=tmp_path) == Ran(
+        0,
+        "".join(f"{path(run_id)}\tdeleted\n" for run_id in ("x", "y", "z")),
+        f"freed {format_size(size['x'] + size['y'] + size['z'])}\n",
+    )
+
+
+def test_a_repo_that_never_was_is_not_set_up(tmp_path: Path, published: Path) -> None:
+    before = tree(published / "synced")
+    words = ("trim-synced", *SPOOL, "--repo", "./none", "--keep-bytes", "0")
+    for more in ((), ("-q",)):
+        ran = run(*words, *more, cwd=tmp_path)
+        assert (ran.code, ran.out) == (4, "")
+        assert ran.err.splitlines()[0] == f"vulcan: there is no repo file://{tmp_path}/none"
+    assert tree(published / "synced") == before
+    # What was done with another repo before that is told.
+    both = run("trim-synced", *SPOOL, *REPO, *words[3:], "-q", cwd=tmp_path)
+    assert (both.code, both.out) == (
+        4,
+        "".join(f"{path(run_id)}\tdeleted\n" for run_id in ("x", "y", "z")),
+    )

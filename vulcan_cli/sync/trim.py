@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from vulcan_cli.dataset.local_catalog import keep
@@ -22,12 +22,19 @@ class Trimmed(NamedTuple):
         path_in_repo: Its path in the repo.
         size: Its bytes.
         outcome: `deleted`; `unconfirmed`, the repo has no such content, so it stays; `stays`, the
-            file system refuses; `due`, in a rehearsal.
+            file system refuses; `elsewhere`, another repo confirmed it, so it stays; `due`, in a
+            rehearsal.
     """
 
     path_in_repo: str
     size: int
     outcome: str
+
+
+class _Limits(NamedTuple):
+    now: float
+    older_than_s: float | None
+    keep_bytes: int | None
 
 
 class _Candidate(NamedTuple):
@@ -62,15 +69,21 @@ def trim_synced(
         UsageError: Neither limit is given.
         SyncAtWork: A sync holds the lock.
         LeaseLost: The lock was taken from us meanwhile; what was deleted before that is confirmed.
-        TryLater, Denied, RepoMissing: The repo does not confirm anything; nothing was deleted.
+        TryLater, Denied, RepoMissing: The repo does not confirm anything; nothing was deleted. One
+            that never confirmed a shard is asked whether it is there.
     """
     if older_than_s is None and keep_bytes is None:
         raise UsageError("say what is due: how old, or how many bytes to keep")
+    limits = _Limits(now, older_than_s, keep_bytes)
     if dry_run:
-        due = _due(area, repo, now, older_than_s, keep_bytes)
+        due = _due(area, _confirmed(area, repo), limits)
         return tuple(Trimmed(_path(each), each.size, "due") for each in due)
     with SyncLock(area) as lock:
-        due = _due(area, repo, now, older_than_s, keep_bytes)
+        confirmed = _confirmed(area, repo)
+        if not confirmed:
+            # Its name may be a slip: then there is nothing of that name to ask.
+            repo.head(revision)
+        due = _due(area, confirmed, limits)
         trimmed: list[Trimmed] = []
         for batch in batches(due, LOOK_UP_LIMIT):
             trimmed += _trim(area, repo, batch, revision, lock.check)
@@ -78,24 +91,54 @@ def trim_synced(
     return tuple(trimmed)
 
 
-def _due(
+def kept_for_others(
     area: StagingArea,
-    repo: Repo,
+    keys: Collection[str],
+    *,
     now: float,
-    older_than_s: float | None,
-    keep_bytes: int | None,
+    older_than_s: float | None = None,
+    keep_bytes: int | None = None,
+    freed: int = 0,
+) -> tuple[Trimmed, ...]:
+    """Shards that would be due, but only other repos confirmed them: they stay.
+
+    Args:
+        area: The staging directory.
+        keys: The keys of the repos that were asked.
+        now: As for `trim_synced`, as are the next two.
+        older_than_s: Likewise.
+        keep_bytes: Likewise.
+        freed: Bytes of `synced/` that count as gone, because a rehearsal left them there.
+    """
+    ours: set[str] = set()
+    others: dict[str, float] = {}
+    for entry in Ledger(area).entries():
+        if entry.repo in keys:
+            ours.add(entry.path)
+        else:
+            others[entry.path] = entry.time
+    confirmed = {path: moment for path, moment in others.items() if path not in ours}
+    due = _due(area, confirmed, _Limits(now, older_than_s, keep_bytes), freed)
+    return tuple(Trimmed(_path(each), each.size, "elsewhere") for each in due)
+
+
+def _confirmed(area: StagingArea, repo: Repo) -> dict[str, float]:
+    """When the repo confirmed each path, by the ledger."""
+    return {entry.path: entry.time for entry in Ledger(area).entries() if entry.repo == repo.key}
+
+
+def _due(
+    area: StagingArea, confirmed: Mapping[str, float], limits: _Limits, freed: int = 0
 ) -> list[_Candidate]:
-    """What is due, oldest first."""
-    confirmed = {
-        entry.path: entry.time for entry in Ledger(area).entries() if entry.repo == repo.key
-    }
+    """What is due of what was confirmed, oldest first."""
     candidates = []
-    total = area.counts("synced").size
+    total = area.counts("synced").size - freed
     for entry in area.scan("synced").entries:
         moment = confirmed.get(entry.path_in_repo or "")
         if moment is not None and entry.has_parquet:
             candidates.append(_Candidate(entry, _size(entry), moment))
     candidates.sort(key=lambda each: (each.confirmed_at, each.entry.name))
+    now, older_than_s, keep_bytes = limits
     due = []
     for each in candidates:
         old = older_than_s is not None and now - each.confirmed_at > older_than_s

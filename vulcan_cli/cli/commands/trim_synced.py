@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,6 +16,9 @@ from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
 from vulcan_cli.quantities import counted, format_size, parse_age, parse_size
 from vulcan_cli.settings import load_settings
+
+if TYPE_CHECKING:
+    from vulcan_cli.sync.trim import Trimmed
 
 EXAMPLES = (
     Example("What was confirmed a month ago", "vulcan trim-synced --older-than 30d"),
@@ -51,31 +55,48 @@ def trim_synced(
     if age is None and size is None:
         raise UsageError("say what to delete: --older-than AGE, --keep-bytes SIZE, or both")
     area = StagingArea(settings.require_staging_dir())
-    trimmed = [
-        shard
-        for opened in open_configured(settings, to_write=False)
-        for shard in trim.trim_synced(
-            area,
-            opened,
-            now=time.time(),
-            older_than_s=age,
-            keep_bytes=size,
-            dry_run=dry_run,
+    repos = open_configured(settings, to_write=False)
+    now = time.time()
+    trimmed: list[Trimmed] = []
+    for opened in repos:
+        done = trim.trim_synced(
+            area, opened, now=now, older_than_s=age, keep_bytes=size, dry_run=dry_run
         )
-    ]
-    for shard in trimmed:
-        if json:
+        _tell(out, done)
+        trimmed += done
+    freed = sum(shard.size for shard in trimmed if shard.outcome in ("deleted", "due"))
+    kept = trim.kept_for_others(
+        area,
+        [opened.key for opened in repos],
+        now=now,
+        older_than_s=age,
+        keep_bytes=size,
+        freed=freed if dry_run else 0,
+    )
+    _tell(out, kept)
+    _warn(out, [shard.outcome for shard in trimmed])
+    word = "would free" if dry_run else "freed"
+    out.say(f"{word} {format_size(freed)}{_of_others(len(kept))}")
+    if any(shard.outcome == "stays" for shard in trimmed):
+        raise typer.Exit(_DISK)
+
+
+def _tell(out: Output, shards: Sequence[Trimmed]) -> None:
+    """A line for each shard; told repo by repo, as the next one may not answer."""
+    for shard in shards:
+        if out.as_json:
             out.json(
                 {"path_in_repo": shard.path_in_repo, "bytes": shard.size, "outcome": shard.outcome}
             )
         else:
             out.line(f"{shard.path_in_repo}\t{shard.outcome}")
-    _warn(out, [shard.outcome for shard in trimmed])
-    freed = sum(shard.size for shard in trimmed if shard.outcome in ("deleted", "due"))
-    word = "would free" if dry_run else "freed"
-    out.say(f"{word} {format_size(freed)}")
-    if any(shard.outcome == "stays" for shard in trimmed):
-        raise typer.Exit(_DISK)
+
+
+def _of_others(n_kept: int) -> str:
+    if not n_kept:
+        return ""
+    stay = "of another repo stays" if n_kept == 1 else "of other repos stay"
+    return f"; {counted(n_kept, 'shard')} {stay}"
 
 
 def _warn(out: Output, outcomes: Sequence[str]) -> None:
