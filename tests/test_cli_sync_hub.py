@@ -255,10 +255,18 @@ def test_p10_a_rate_limit_is_told_once_and_kept_by_the_next_run(
     )
     # A run before that asks for no commit, which would be refused again.
     again = run(*command, cwd=tmp_path, env=env)
-    assert (again.code, again.out) == (0, "committed=0 failed=0 remaining=2 commits=0\n")
-    assert re.fullmatch(rf"the next commit may be at {moment}\n", again.err)
-    assert run(*command, "-q", cwd=tmp_path, env=env) == Ran(0, "", "")
-    assert run(*command, "-q", "--error-on-remaining", cwd=tmp_path, env=env) == Ran(5, "", "")
+    assert (again.code, again.out) == (5, "committed=0 failed=0 remaining=2 commits=0\n")
+    sentence = f"{NAME} takes no more for now, as it said when it refused a commit"
+    assert re.fullmatch(
+        rf"vulcan: {sentence}\n"
+        r"  safe: 2 shards that the repo has not confirmed are in pending/\n"
+        rf"  next: vulcan {' '.join(command)}  # after {moment}\n",
+        again.err,
+    )
+    document = run(*command, "--json", cwd=tmp_path, env=env)
+    assert (document.code, document.error()["kind"]) == (5, "RateLimited")
+    assert document.document()["errors"] == [sentence]
+    assert document.document()["next_slot_at"] == document.error()["retry_at"]
     assert len(hub.attempts(NAME)) == 2
     asked = ("status", *WORDS[:2], "--repo", NAME)
     known = json.loads(run(*asked, "--json", cwd=tmp_path, env=env).out)["budget"]["next_slot_at"]

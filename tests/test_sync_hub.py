@@ -258,6 +258,52 @@ def test_p9_a_rate_limit_beyond_patience_says_when_to_come_back(
     assert shards_in(area.pending) == by_name(rest)
 
 
+def test_a_run_waits_out_what_the_repo_told_the_one_before(
+    area: StagingArea, hub: LocalHub, fake: FakeTime
+) -> None:
+    put_many(area, 2)
+    hub.add_faults(
+        Fault("status", COMMIT, "POST", times=1, status=429, headers={"Retry-After": "120"})
+    )
+    repo = open_hub(hub, clock=lambda: fake.moment)
+    first = run(area, repo, fake, max_retries=0)
+    assert (first.n_committed, first.exit_code, fake.slept) == (0, 5, 0)
+    again = run(area, repo, fake, max_retries=0)
+    assert (again.n_committed, again.exit_code, again.errors) == (2, 0, [])
+    assert (requested(hub), fake.slept) == (2, 120)
+
+
+def test_p9_a_run_that_may_not_commit_yet_ends_as_the_one_that_was_told(
+    area: StagingArea, hub: LocalHub, fake: FakeTime
+) -> None:
+    staged = put_many(area, 2)
+    hub.add_faults(
+        Fault("status", COMMIT, "POST", times=None, status=429, headers={"Retry-After": "900"})
+    )
+    repo = open_hub(hub, clock=lambda: fake.moment)
+    told = fake.moment + 900
+    for options in ({}, {"fail_exhausted": True}):
+        report = run(area, repo, fake, max_retries=0, **options)
+        assert isinstance(report.stopped, RateLimited)
+        assert (report.n_remaining, report.exit_code, report.next_slot_at) == (2, 5, told)
+        assert (requested(hub), fake.slept) == (1, 0)
+    assert shards_in(area.pending) == by_name(staged)
+
+
+def test_a_run_that_is_asked_to_stop_waits_no_longer_for_a_repo_that_takes_no_more(
+    area: StagingArea, hub: LocalHub, fake: FakeTime
+) -> None:
+    put_many(area, 1)
+    hub.add_faults(
+        Fault("status", COMMIT, "POST", times=1, status=429, headers={"Retry-After": "120"})
+    )
+    repo = open_hub(hub, clock=lambda: fake.moment)
+    assert run(area, repo, fake, max_retries=0).exit_code == 5
+    report = sync(area, repo, SyncOptions(), clock=fake.clock, stopping=lambda: fake.slept >= 10)
+    assert (report.n_remaining, report.exit_code, report.stopped) == (1, 0, None)
+    assert (requested(hub), fake.slept) == (1, 10)
+
+
 def test_p10_the_wait_for_a_rate_limit_is_never_longer_than_the_window(
     area: StagingArea, hub: LocalHub, fake: FakeTime
 ) -> None:

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp, TryLater
+from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp, RateLimited, TryLater
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.staging.area import PRIVATE, StagingArea, disk_trouble
 from vulcan_cli.staging.heard import Heard, parse_heard
@@ -85,6 +85,7 @@ class Budget:
         clock: Callable[[], float] = time.time,
         *,
         with_peer: bool = False,
+        name: str = "the repo",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Describe a budget; nothing is read or written yet.
@@ -97,6 +98,7 @@ class Budget:
             clock: Gives unix seconds.
             with_peer: Whether this is the main repo, to which the peer commits from here: read and
                 mirror its stamps.
+            name: What people call the repo.
             sleep: Waits while another process has the lock.
         """
         self._area = area
@@ -106,6 +108,7 @@ class Budget:
         self._window_s = window_s
         self._clock = clock
         self._with_peer = with_peer
+        self._name_of_repo = name
         self._sleep = sleep
 
     def remaining(self) -> int:
@@ -123,6 +126,14 @@ class Budget:
         """
         now = self._clock()
         return self._next(self._read_only(now), now)
+
+    def closed(self) -> RateLimited | None:
+        """What the repo said of its own limit, as long as it takes no commit; None where it does.
+
+        `retry_at` says when it does again. Writes nothing.
+        """
+        now = self._clock()
+        return self._closed(self._read_only(now), now)
 
     def limit(self) -> int:
         """How many slots a window has: the budget, or less where the repo said that it takes less.
@@ -158,15 +169,16 @@ class Budget:
         A damaged history is repaired first, which is saved even where no slot is free.
 
         Raises:
+            RateLimited: The repo said that it takes no commit yet; `retry_at` says when it does.
             TryLater: No slot is free; `retry_at` says when one is.
             DiskTrouble: The stamps cannot be read or written; then no slot was taken.
         """
         with self._held() as (folder, now, union):
-            full = len(self._counting(union, now)) >= self._limit(union, now)
-            if full or self._closed_until(union, now) is not None:
+            refused = self._closed(union, now) or self._used_up(union, now)
+            if refused is not None:
                 if union.damaged:
                     self._save(folder, union, now)
-                raise self._used_up(self._limit(union, now), self._next(union, now))
+                raise refused
             self._save(folder, union._replace(stamps=(*union.stamps, now)), now)
         return now
 
@@ -212,9 +224,19 @@ class Budget:
             if union.damaged:
                 self._save(folder, union, now)
 
-    def _used_up(self, limit: int, retry_at: float | None) -> TryLater:
+    def _used_up(self, union: _Union, now: float) -> TryLater | None:
+        limit = self._limit(union, now)
+        if len(self._counting(union, now)) < limit:
+            return None
         message = f"all {limit} commits of this window of {self._window_s:g} s are used"
-        return TryLater(message, retry_at=retry_at)
+        return TryLater(message, retry_at=self._next(union, now))
+
+    def _closed(self, union: _Union, now: float) -> RateLimited | None:
+        moment = self._closed_until(union, now)
+        if moment is None:
+            return None
+        message = "takes no more for now, as it said when it refused a commit"
+        return RateLimited(f"{self._name_of_repo} {message}", retry_at=moment)
 
     def _limit(self, union: _Union, now: float) -> int:
         heard = union.heard

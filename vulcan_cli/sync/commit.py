@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
-from vulcan_cli.errors import RepoRefuses, TryLater
+from vulcan_cli.errors import RateLimited, RepoRefuses, TryLater
 from vulcan_cli.hub import repo as hub
 from vulcan_cli.hub.answers import is_lost_upload
 from vulcan_cli.staging.area import StagingArea
@@ -86,6 +86,7 @@ class Committer:
             options.window_s,
             self._clock.now,
             with_peer=options.with_peer,
+            name=self._repo.name,
         )
 
     def publish(self, shards: Sequence[Checked], head: str) -> None:
@@ -232,8 +233,9 @@ class Committer:
             try:
                 stamp = stack.enter_context(self.budget.slot())
             except TryLater as full:
-                # Another process took the last slot, or has held the lock for too long.
-                if full.retry_at is None:
+                # Another process took the last slot; or it heard that the repo takes no more, or
+                # has held the lock for too long.
+                if full.retry_at is None or isinstance(full, RateLimited):
                     raise
                 raise NoSlotError from full
             yield stamp

@@ -118,6 +118,7 @@ def _try(
         options.window_s,
         clock.now,
         with_peer=options.with_peer,
+        name=repo.name,
     )
     commit = hub.Commit(
         message=f"{options.commit_prefix}, {title}",

@@ -43,25 +43,32 @@ class Waiting:
     def for_slots(self, wanted: int) -> bool:
         """Make sure of free slots, waiting for one where this run waits.
 
+        Where the repo said that it takes no commit yet, each run waits, within its patience.
+
         Returns:
             Whether it waited, so that everything known of the repo is old.
 
         Raises:
             NoSlotError: There are too few, and this run does not wait.
+            RateLimited: The repo takes no commit for longer than this run waits.
             StopAskedError: The run was asked to end.
         """
         waited = False
         while not self._stopping():
             budget = self._budget()
+            # Asked first: what opens between the two questions is free.
+            closed = budget.closed()
             free = budget.remaining()
             if free >= (1 if self._options.wait else wanted):
                 return waited
-            moment = budget.next_slot_at()
             if free == 0:
                 budget.repair()
-            if not self._options.wait or moment is None:
+            moment = budget.next_slot_at() if closed is None else closed.retry_at
+            if moment is None or (closed is None and not self._options.wait):
                 raise NoSlotError
             waited = self._patience.wait_until(moment)
+            if closed is not None and not waited and not self._stopping():
+                raise closed
         raise StopAskedError
 
     def for_an_answer(self, ask: Callable[[], None]) -> None:

@@ -87,7 +87,8 @@ def sync(
     """Commit what waits in pending/ to the repo, and move what the repo confirms to synced/.
 
     Run it as often as you like: it takes up where the last run ended, whatever ended it. When the
-    commit budget is used up it ends with 0 and says when the next commit may be.
+    commit budget is used up it ends with 0 and says when the next commit may be; where the repo
+    itself takes no more for now, with 5.
     """
     from vulcan_cli.scheduling.timers import parse_interval  # noqa: PLC0415
     from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
