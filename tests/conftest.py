@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.hub_support import plain_lfs
+from tests.hub_support import disk_of, plain_lfs
 from tests.hubserver import HubThread, LocalHub
 from tests.peer_support import Peer, PeerMissingError, begin_to_install, install
 from tests.sync_support import NAME, Place
@@ -93,6 +93,13 @@ def place(request: pytest.FixtureRequest) -> Place:
     """A repo of either kind: what is asked of one is asked of both."""
     found: Place = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A file system of 256 kB."""
+    with disk_of("256k") as top:
+        yield top
 
 
 @pytest.fixture(scope="session")

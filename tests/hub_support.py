@@ -62,7 +62,7 @@ def plain_lfs() -> Iterator[None]:
 
 
 @contextmanager
-def small_disk(size: str) -> Iterator[Path]:
+def disk_of(size: str) -> Iterator[Path]:
     """A file system of its own; the test is skipped where nothing may be mounted."""
     top = Path(tempfile.mkdtemp(prefix="vulcan-"))
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(top)]

@@ -5,6 +5,7 @@ The staging room knows no parquet, so a shard here is a line with its digest, th
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -119,6 +120,15 @@ def tree(root: Path) -> dict[str, bytes]:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def fill(disk: Path) -> None:
+    """Leave no room on a small file system."""
+    with (disk / f"filler{len(names(disk))}").open("wb", buffering=0) as file:
+        for size in (1 << 12, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(size))
 
 
 def visible(folder: Path) -> list[str]:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from tests.cli_in_process import run
 from tests.cli_shards import shard, staged, tree
 from tests.cli_support import Ran, vulcan
+from tests.staging_tools import fill
 from tests.vacua_support import GEOMETRY, rows
 from vulcan_cli.quantities import format_size
 from vulcan_cli.staging.area import StagingArea
@@ -342,3 +344,22 @@ def test_a_repo_that_never_was_is_not_set_up(tmp_path: Path, published: Path) ->
         4,
         "".join(f"{path(run_id)}\tdeleted\n" for run_id in ("x", "y", "z")),
     )
+
+
+def test_a_full_disk_gets_room(tmp_path: Path, small_disk: Path) -> None:
+    for number, run_id in enumerate(("x", "y"), start=1):
+        staged(tmp_path, run_id, rows(number))
+    spool = small_disk / "spool"
+    shutil.copytree(tmp_path / "spool", spool)
+    there = ("--staging-dir", str(spool), *REPO)
+    assert run("sync", *there, "--create-repo", "-q", cwd=tmp_path) == Ran(0, "", "")
+    freed = format_size(sum(sizes(spool).values()))
+    fill(small_disk)
+    trim = ("trim-synced", *there, "--keep-bytes", "0")
+    told = f"{path('x')}\tdeleted\n{path('y')}\tdeleted\n"
+    assert vulcan(*trim, home=tmp_path) == Ran(0, told, f"freed {freed}\n")
+    assert left(spool) == []
+    # Nor does the next one need room.
+    fill(small_disk)
+    assert vulcan(*trim, home=tmp_path) == Ran(0, "", "freed 0 B\n")
+    assert run("query", *there, "--count", "-q", cwd=tmp_path) == Ran(0, "3\n", "")

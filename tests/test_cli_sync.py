@@ -14,7 +14,7 @@ import pytest
 from tests.cli_in_process import run
 from tests.cli_shards import shard, staged, tree
 from tests.cli_support import VULCAN, Ran, clean, vulcan
-from tests.hub_support import read_only, small_disk
+from tests.hub_support import disk_of, read_only
 from tests.vacua_support import GEOMETRY, rows
 from vulcan_cli.hub.directory import DirectoryRepo
 from vulcan_cli.staging.area import StagingArea
@@ -423,7 +423,7 @@ def test_a_hub_that_does_not_answer(tmp_path: Path, spool: Path) -> None:
 
 def test_a_repo_on_a_disk_that_is_read_only(tmp_path: Path, spool: Path) -> None:
     before = tree(spool / "pending")
-    with small_disk("1m") as top:
+    with disk_of("1m") as top:
         DirectoryRepo(top / "repo").preflight(create=True)
         read_only(top)
         to = ("--staging-dir", "spool", "--repo", top / "repo")

@@ -20,9 +20,9 @@ from tests.hub_support import (
     addition,
     commit_of,
     contents,
+    disk_of,
     read_only,
     sha256,
-    small_disk,
 )
 from vulcan_cli.errors import DiskTrouble, RepoMissing, UsageError
 from vulcan_cli.files.folder import Folder
@@ -419,16 +419,9 @@ def test_a_folder_that_others_own_is_denied_before_anything_is_copied() -> None:
         top.rmdir()
 
 
-@pytest.fixture
-def full_disk() -> Iterator[Path]:
-    """A file system of 256 kB."""
-    with small_disk("256k") as top:
-        yield top
-
-
 def test_a_disk_that_is_read_only_is_the_disks_trouble(tmp_path: Path) -> None:
     new = addition(tmp_path / "in", "run_a", b"a")
-    with small_disk("1m") as top:
+    with disk_of("1m") as top:
         repo = DirectoryRepo(top / "repo")
         repo.preflight(create=True)
         read_only(top)
@@ -439,15 +432,17 @@ def test_a_disk_that_is_read_only_is_the_disks_trouble(tmp_path: Path) -> None:
             assert (error.value.path, error.value.errno) == (top / "repo", errno.EROFS)
 
 
-def test_a_full_disk_is_said_and_leaves_the_repo_as_it_was(full_disk: Path, tmp_path: Path) -> None:
-    repo = DirectoryRepo(full_disk)
+def test_a_full_disk_is_said_and_leaves_the_repo_as_it_was(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    repo = DirectoryRepo(small_disk)
     small = addition(tmp_path / "in", "run_small", b"s" * 1000)
     large = addition(tmp_path / "in", "run_large", b"l" * 300_000)
     head = repo.commit(commit_of(repo, small))
     with pytest.raises(DiskTrouble):
         repo.commit(commit_of(repo, large))
     assert Landed(repo.head()) == head
-    assert visible(full_disk) == {small.path_in_repo: b"s" * 1000}
+    assert visible(small_disk) == {small.path_in_repo: b"s" * 1000}
     other = addition(tmp_path / "in", "run_other", b"o" * 1000)
     assert isinstance(repo.commit(commit_of(repo, other)), Landed)
 

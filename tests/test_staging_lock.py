@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.staging_tools import inject, names, start
-from vulcan_cli.errors import LeaseLost, NotSetUp, SyncAtWork
+from tests.staging_tools import fill, inject, names, start
+from vulcan_cli.errors import DiskTrouble, LeaseLost, NotSetUp, SyncAtWork
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.lease import Owner, break_lease, has_lease, read_in, read_owner
@@ -73,7 +73,7 @@ def test_p11_the_lock_is_held_by_one_and_given_back(area: StagingArea) -> None:
         assert caught.value.owner == f"process {os.getpid()} on {held.owner.host}"
         held.check()
     assert not has_lease(area)
-    assert names(area.private) == ["sync.lock"]
+    assert names(area.private) == ["sync.lock", "sync.reserve"]
     with lock(area):
         pass
 
@@ -299,3 +299,73 @@ def test_p11_no_lease_raises_anything(data: bytes | str) -> None:
         finally:
             os.close(fd)
             folder.discard(name)
+
+
+@pytest.fixture
+def full(small_disk: Path) -> StagingArea:
+    """A staging directory where the lock was held before the disk was full."""
+    made = StagingArea(small_disk / "staging")
+    made.create()
+    with lock(made):
+        pass
+    fill(small_disk)
+    return made
+
+
+def test_on_a_full_disk_the_lock_is_held_in_the_room_of_the_one_before(full: StagingArea) -> None:
+    for _ in range(2):
+        with lock(full) as held:
+            held.check()
+            assert read_owner(full) == held.owner
+            with pytest.raises(SyncAtWork), lock(full):
+                pass
+            held.check()
+        assert names(full.private) == ["sync.lock", "sync.reserve"]
+
+
+def test_on_a_full_disk_one_that_finds_another_at_work_leaves_the_room(
+    small_disk: Path,
+) -> None:
+    area = StagingArea(small_disk / "staging")
+    area.create()
+    with lock(area):
+        pass
+    with lock(area) as held:
+        fill(small_disk)
+        with pytest.raises(SyncAtWork), lock(area):
+            pass
+        assert names(area.private) == ["sync.lease", "sync.lock", "sync.reserve"]
+        held.check()
+    with lock(area) as held:
+        held.check()
+
+
+def test_p7_on_a_full_disk_one_that_was_killed_is_followed(full: StagingArea) -> None:
+    holder = start("hold", full.root, 30, 300)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    assert names(full.private) == ["sync.lease", "sync.lock"]
+    holder.kill()
+    holder.communicate()
+    with lock(full) as held:
+        held.check()
+    assert names(full.private) == ["sync.lock", "sync.reserve"]
+
+
+def test_the_file_of_a_broken_lease_is_never_written_over(area: StagingArea) -> None:
+    """Its holder may be alive, and beat in it."""
+    with lock(area):
+        break_lease(area)
+        assert names(area.private) == ["sync.lock"]
+    assert names(area.private) == ["sync.lock"]
+
+
+def test_p17_a_second_name_of_another_file_is_no_room_for_a_lease(full: StagingArea) -> None:
+    other = full.root.parent / "other"
+    reserve = full.private / "sync.reserve"
+    os.link(reserve, other)
+    before = other.read_bytes()
+    with pytest.raises(DiskTrouble), lock(full):
+        pass
+    assert other.read_bytes() == before
+    assert names(full.private) == ["sync.lock"]

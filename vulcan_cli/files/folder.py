@@ -31,6 +31,7 @@ DAY = 86_400.0
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_REWRITE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 # What file systems say that have no hard links, or not between these two folders.
@@ -132,8 +133,28 @@ class Folder:
 
     def new_temporary(self) -> tuple[int, str]:
         """Make an empty file under a hidden name that nobody had: (descriptor, name), mode 0600."""
-        name = f"{TEMPORARY_PREFIX}{secrets.token_hex(12)}{TEMPORARY_SUFFIX}"
+        name = _hidden()
         return os.open(name, _NEW, 0o600, dir_fd=self.fd), name
+
+    def take_as_temporary(self, name: str) -> tuple[int, str]:
+        """Give a file a hidden name that nobody had, to be written over: (descriptor, that name).
+
+        It keeps its bytes, and with them its room on the disk.
+
+        Raises:
+            BadShard: It is no regular file, or has a second name; then it is dropped.
+            OSError: It is not there or cannot be opened.
+        """
+        hidden = _hidden()
+        self.rename_over(name, self, hidden)
+        fd = os.open(hidden, _REWRITE, dir_fd=self.fd)
+        try:
+            _must_be_alone(os.fstat(fd), self.path / name)
+        except BaseException:
+            os.close(fd)
+            self.discard(hidden)
+            raise
+        return fd, hidden
 
     @contextmanager
     def temporary(self) -> Iterator[tuple[int, str]]:
@@ -374,6 +395,18 @@ class Folder:
     def _must_be(self, name: str) -> Identity:
         status = os.stat(_plain(name), dir_fd=self.fd, follow_symlinks=False)
         return Identity.of(status)
+
+
+def _hidden() -> str:
+    """A name for a temporary that nobody had."""
+    return f"{TEMPORARY_PREFIX}{secrets.token_hex(12)}{TEMPORARY_SUFFIX}"
+
+
+def _must_be_alone(status: os.stat_result, path: Path) -> None:
+    """Raise BadShard where bytes that are written may be seen under another name too."""
+    must_be_regular(status, path)
+    if status.st_nlink > 1:
+        raise BadShard(path, "it has a second name")
 
 
 def _mode(fd: int) -> int:

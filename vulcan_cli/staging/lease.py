@@ -21,6 +21,9 @@ from vulcan_cli.staging.records import RecordError, parse_record, seconds_of, te
 
 LEASE_NAME = "sync.lease"
 
+RESERVE_NAME = "sync.reserve"
+"""The file of the last lease that was given back: room for the next one where the disk is full."""
+
 _LIMIT = 4096
 
 
@@ -177,8 +180,15 @@ def break_lease(area: StagingArea, seen: Lease | None = None) -> Owner | None:
     return None if lease is None else lease.owner
 
 
-def take_away(folder: Folder, wanted: Callable[[Lease], bool]) -> None:
-    """Remove the lease where it is the one wanted, and no other that took its place meanwhile."""
+def take_away(folder: Folder, wanted: Callable[[Lease], bool], *, as_reserve: bool = False) -> None:
+    """Remove the lease where it is the one wanted, and no other that took its place meanwhile.
+
+    Args:
+        folder: Where it is.
+        wanted: Whether it is the one.
+        as_reserve: Leave its file as the reserve; only for its holder, as any other may write to
+            it yet.
+    """
     lease = read_in(folder)
     if lease is None or not wanted(lease):
         return
@@ -192,6 +202,16 @@ def take_away(folder: Folder, wanted: Callable[[Lease], bool]) -> None:
         lease = read_in(folder, taken)
         if lease is not None and not wanted(lease):
             folder.link_exclusive(taken, folder, LEASE_NAME)
+        elif as_reserve:
+            folder.rename_over(taken, folder, RESERVE_NAME)
+
+
+def take_reserve(folder: Folder) -> tuple[int, str] | None:
+    """The reserve as a temporary to write over: (descriptor, name); None where there is none."""
+    try:
+        return folder.take_as_temporary(RESERVE_NAME)
+    except (OSError, BadShard):
+        return None
 
 
 def read_in(folder: Folder, name: str = LEASE_NAME) -> Lease | None:

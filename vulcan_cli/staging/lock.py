@@ -5,11 +5,15 @@ The lease decides. It is made by link(2), so it has one maker; its holder change
 namespace that is gone, and otherwise only after watching it for 300 seconds of its own monotonic
 clock without a change. Host names and file times prove nothing. A holder that was stopped meanwhile
 finds out when it asks `check` before its next step.
+
+Whoever gives a lease back leaves its file beside. On a full disk the next lease is written over it,
+so that `trim-synced`, which makes room, needs none.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
@@ -21,7 +25,15 @@ from vulcan_cli.errors import LeaseLost, SyncAtWork
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.files.open_files import write_all
 from vulcan_cli.staging.area import PRIVATE, StagingArea, disk_trouble
-from vulcan_cli.staging.lease import LEASE_NAME, Lease, Owner, read_in, take_away
+from vulcan_cli.staging.lease import (
+    LEASE_NAME,
+    RESERVE_NAME,
+    Lease,
+    Owner,
+    read_in,
+    take_away,
+    take_reserve,
+)
 from vulcan_cli.staging.records import render_record
 
 LOCK_NAME = "sync.lock"
@@ -35,6 +47,7 @@ PATIENCE_S = 300.0
 _POLL_S = 1.0
 _BLINK_S = 0.05
 _BEAT_DIGITS = 12
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class SyncLock:
@@ -105,7 +118,7 @@ class SyncLock:
         if self._thread is not None:
             self._thread.join()
         with contextlib.suppress(OSError):
-            take_away(self._folder, lambda lease: lease.is_of(self._owner))
+            take_away(self._folder, lambda lease: lease.is_of(self._owner), as_reserve=True)
         self._close()
         self._folder.close()
 
@@ -173,21 +186,45 @@ class SyncLock:
     def _make(self, folder: Folder) -> bool:
         """Make our lease; False where there is one."""
         self._owner = Owner.myself(self._clock())
-        fd, temporary = folder.new_temporary()
         try:
-            write_all(fd, self._text(0))
+            return self._offer(folder, *folder.new_temporary())
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            reserve = take_reserve(folder)
+            if reserve is None and read_in(folder) is None:
+                raise
+        if reserve is None:
+            # In use as the lease that is there: one that is dead gives its room when it goes.
+            return False
+        fd, temporary = reserve
+        made = False
+        try:
+            made = self._offer(folder, fd, temporary, keep=True)
+        finally:
+            if not made:
+                with contextlib.suppress(OSError):
+                    folder.rename_over(temporary, folder, RESERVE_NAME)
+        return made
+
+    def _offer(self, folder: Folder, fd: int, temporary: str, *, keep: bool = False) -> bool:
+        """Make a temporary our lease; False where there is one. Unless kept, it is dropped then."""
+        made = False
+        try:
+            text = self._text(0)
+            write_all(fd, text)
+            os.ftruncate(fd, len(text))
             os.fchmod(fd, 0o644)
             os.fsync(fd)
-            if not folder.link_exclusive(temporary, folder, LEASE_NAME):
-                os.close(fd)
-                return False
-        except BaseException:
-            os.close(fd)
-            raise
+            made = folder.link_exclusive(temporary, folder, LEASE_NAME)
         finally:
-            folder.discard(temporary)
-        self._lease_fd = fd
-        return True
+            if not made:
+                os.close(fd)
+            if made or not keep:
+                folder.discard(temporary)
+        if made:
+            self._lease_fd = fd
+        return made
 
     def _text(self, beat: int) -> bytes:
         # Of constant length, so that a beat is one write in place and no old tail is left.
