@@ -195,16 +195,120 @@ def test_bytes_are_base64_in_text(file_format: str, data: bytes) -> None:
     assert written(rows, file_format) == (data, Written(2, len(data), 0))
 
 
-@pytest.mark.parametrize("file_format", ["csv", "ndjson", "json"])
-def test_bytes_inside_lists_are_refused_in_text(file_format: str) -> None:
-    rows = pl.DataFrame({"raw": [[b"\xff"]]})
-    message = (
-        "column raw holds bytes inside lists, which text formats cannot: choose parquet or arrow, "
-        "or leave it out with --columns"
-    )
-    with pytest.raises(UsageError) as caught:
-        written(rows, file_format)
-    assert str(caught.value) == message
+def stored_as(storage: pa.Array, kind: str = "somebody.s") -> pl.Series:
+    """A column of a type of somebody's own, as it comes from a file."""
+    field = pa.field("x", storage.type, metadata={"ARROW:extension:name": kind})
+    file = io.BytesIO()
+    pq.write_table(pa.table([storage], schema=pa.schema([field])), file)
+    return pl.read_parquet(file.getvalue())["x"]
+
+
+# A column, then its cells of CSV, None where one is empty, and its values of JSON.
+FORMS: dict[str, tuple[pl.Series, list[str | None], list[Any]]] = {
+    "bytes in lists": (
+        pl.Series([[b"\xff", None], [], None]),
+        ['["/w==",null]', "[]", None],
+        [["/w==", None], [], None],
+    ),
+    "bytes in arrays": (
+        pl.Series([[b"a", b"b"], None, [None, b""]], dtype=pl.Array(pl.Binary, 2)),
+        ['["YQ==","Yg=="]', None, '[null,""]'],
+        [["YQ==", "Yg=="], None, [None, ""]],
+    ),
+    "bytes in lists of structs": (
+        pl.Series([[{"a": [b"a"], "b": 1}, None], [], None]),
+        ['[{"a":["YQ=="],"b":1},null]', "[]", None],
+        [[{"a": ["YQ=="], "b": 1}, None], [], None],
+    ),
+    "maps": (
+        pl.Series([{"a": 1, "b": None}, {}, None], dtype=pl.Map(pl.String, pl.Int64)),
+        ['{"a":1,"b":null}', "{}", None],
+        [{"a": 1, "b": None}, {}, None],
+    ),
+    "maps to bytes": (
+        pl.Series([{"a": b"1", "b": None}, {}, None], dtype=pl.Map(pl.String, pl.Binary)),
+        ['{"a":"MQ==","b":null}', "{}", None],
+        [{"a": "MQ==", "b": None}, {}, None],
+    ),
+    "maps from numbers": (
+        pl.Series([{1: b"1"}, {}, None], dtype=pl.Map(pl.Int64, pl.Binary)),
+        ['[{"key":1,"value":"MQ=="}]', "[]", None],
+        [[{"key": 1, "value": "MQ=="}], [], None],
+    ),
+    "maps in lists": (
+        pl.Series([[{b"k": 1}, None], [], None], dtype=pl.List(pl.Map(pl.Binary, pl.Int8))),
+        ['[[{"key":"aw==","value":1}],null]', "[]", None],
+        [[[{"key": "aw==", "value": 1}], None], [], None],
+    ),
+    "durations": (
+        pl.Series([1, -5_000_000_001, None], dtype=pl.Duration("ns")),
+        ["PT0.000000001S", "-PT5.000000001S", None],
+        ["PT0.000000001S", "-PT5.000000001S", None],
+    ),
+    "durations in lists": (
+        pl.Series([[1000, None], [], None], dtype=pl.List(pl.Duration("ms"))),
+        ['["PT1S",null]', "[]", None],
+        [["PT1S", None], [], None],
+    ),
+    "numbers of somebody's own type": (
+        stored_as(pa.array([1, None, -3], pa.int8())),
+        ["1", None, "-3"],
+        [1, None, -3],
+    ),
+    "bytes of somebody's own type": (
+        stored_as(pa.array([b"\xff", b"", None])),
+        ["/w==", "", None],
+        ["/w==", "", None],
+    ),
+    "text of a type that Arrow knows": (
+        stored_as(pa.array(["{", None, ""]), "arrow.json"),
+        ["{", None, ""],
+        ["{", None, ""],
+    ),
+    "arrays of somebody's own type": (
+        stored_as(pa.array([[1, 2], None, [3, None]], pa.list_(pa.int32(), 2))),
+        ["[1,2]", None, "[3,null]"],
+        [[1, 2], None, [3, None]],
+    ),
+}
+
+
+def cell(text: str | None) -> str:
+    """A cell of CSV; an empty text stands in quotes, and an empty cell is null."""
+    if text is None:
+        return ""
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"') or not text else text
+
+
+@pytest.mark.parametrize("what", FORMS)
+def test_every_column_has_a_form_in_text(what: str) -> None:
+    """One column that could not be written would end the output of all others."""
+    column, cells, values = FORMS[what]
+    rows = column.alias("x").to_frame()
+
+    data, report = written(rows, "csv")
+    lines = "".join(f"{cell(text)}\r\n" for text in ["x", *cells])
+    assert (data.decode(), report.not_finite) == (lines, 0)
+    assert [json.loads(line) for line in written(rows, "ndjson")[0].splitlines()] == [
+        {"x": value} for value in values
+    ]
+    assert json.loads(written(rows, "json")[0]) == [{"x": value} for value in values]
+    assert written(rows.clear(), "csv")[0] == b"x\r\n"
+
+
+def test_what_is_no_number_is_counted_also_in_maps() -> None:
+    maps = [{"a": 1.5, "b": math.nan}, {}, None, {"c": math.inf}]
+    rows = pl.Series("x", maps, dtype=pl.Map(pl.String, pl.Float64)).to_frame()
+
+    data, report = written(rows, "ndjson")
+
+    assert [json.loads(line)["x"] for line in data.splitlines()] == [
+        {"a": 1.5, "b": None},
+        {},
+        None,
+        {"c": None},
+    ]
+    assert report.not_finite == 2
 
 
 def test_many_rows_keep_their_order() -> None:

@@ -15,6 +15,7 @@ from typing import IO, NamedTuple, cast
 import polars as pl
 
 from vulcan_cli.dataset import array_files
+from vulcan_cli.dataset.text_forms import in_cells, in_text
 from vulcan_cli.errors import DiskTrouble, UsageError
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.interrupts import interrupted_once
@@ -40,6 +41,7 @@ _ENDINGS = {
 
 # Formats that have no NaN and no infinities; CSV has none in its cells of JSON.
 _NO_NAN = ("ndjson", "json")
+_TEXTS = (*_NO_NAN, "csv")
 
 
 class Written(NamedTuple):
@@ -153,6 +155,8 @@ def write_stream(
         known = ", ".join((*FORMATS, *array_files.FORMATS))
         raise UsageError(f"no format is called {file_format!r}: choose from {known}")
     schema = rows.collect_schema()
+    if file_format in _TEXTS:
+        rows, schema = in_text(rows, schema)
     tally = _Tally(_not_finite(schema, file_format))
     counted = rows.map_batches(tally, streamable=True)
     out = _JsonArray(stream) if file_format == "json" else _Stream(stream)
@@ -249,33 +253,11 @@ def _sink_arrow(rows: pl.LazyFrame, _: pl.Schema, out: IO[bytes]) -> None:
 
 
 def _sink_csv(rows: pl.LazyFrame, schema: pl.Schema, out: IO[bytes]) -> None:
-    cells = [_as_json(name) if dtype.is_nested() else name for name, dtype in schema.items()]
-    _without_bytes(rows, schema).select(cells).sink_csv(out, line_terminator="\r\n")
+    rows.select(in_cells(schema)).sink_csv(out, line_terminator="\r\n")
 
 
-def _sink_ndjson(rows: pl.LazyFrame, schema: pl.Schema, out: IO[bytes]) -> None:
-    _without_bytes(rows, schema).sink_ndjson(out)
-
-
-def _without_bytes(rows: pl.LazyFrame, schema: pl.Schema) -> pl.LazyFrame:
-    """The rows with bytes as base64: text formats have no bytes, and Polars panics over them."""
-    for name, dtype in schema.items():
-        if dtype.is_nested() and _holds_bytes(dtype):
-            raise UsageError(
-                f"column {name} holds bytes inside {str(dtype.base_type()).lower()}s, which text "
-                "formats cannot: choose parquet or arrow, or leave it out with --columns"
-            )
-    return rows.with_columns(
-        pl.col(name).bin.encode("base64") for name, dtype in schema.items() if dtype == pl.Binary
-    )
-
-
-def _holds_bytes(dtype: pl.DataType) -> bool:
-    if isinstance(dtype, pl.List | pl.Array):
-        return _holds_bytes(arrow_ipc.inner(dtype))
-    if isinstance(dtype, pl.Struct):
-        return any(_holds_bytes(arrow_ipc.instance(field.dtype)) for field in dtype.fields)
-    return dtype == pl.Binary
+def _sink_ndjson(rows: pl.LazyFrame, _: pl.Schema, out: IO[bytes]) -> None:
+    rows.sink_ndjson(out)
 
 
 _SINKS: dict[str, Callable[[pl.LazyFrame, pl.Schema, IO[bytes]], None]] = {
@@ -287,17 +269,9 @@ _SINKS: dict[str, Callable[[pl.LazyFrame, pl.Schema, IO[bytes]], None]] = {
 }
 
 
-def _as_json(name: str) -> pl.Expr:
-    """A nested column as JSON text, null where it is null."""
-    # Only structs are encoded: {"l":[1,2]} without its first five characters and its last.
-    encoded = pl.struct(pl.col(name).alias("l")).struct.json_encode()
-    text = encoded.str.slice(5).str.strip_suffix("}")
-    return pl.when(pl.col(name).is_not_null()).then(text).alias(name)
-
-
 def _not_finite(schema: pl.Schema, file_format: str) -> pl.Expr | None:
     """How many floats of a frame the format cannot hold, or None where it holds all."""
-    if file_format not in (*_NO_NAN, "csv"):
+    if file_format not in _TEXTS:
         return None
     return _total(
         _count(pl.col(name), dtype)
@@ -313,6 +287,8 @@ def _count(values: pl.Expr, dtype: pl.DataType) -> pl.Expr | None:
         return _count(values.explode(), arrow_ipc.inner(dtype))
     if isinstance(dtype, pl.Array):
         return _count(values.arr.explode(), arrow_ipc.inner(dtype))
+    if isinstance(dtype, pl.Map):
+        return _count(values.map.values().explode(), arrow_ipc.instance(dtype.value))
     if isinstance(dtype, pl.Struct):
         return _total(
             _count(values.struct.field(field.name), arrow_ipc.instance(field.dtype))

@@ -74,7 +74,12 @@ TOPIC = Topic(
                     "arrays; lists have one length, or get it by split --list-max-len",
                 ),
             ),
-            paragraphs=("The ending of `-o FILE` chooses; the file appears whole or not at all.",),
+            paragraphs=(
+                "The ending of `-o FILE` chooses; the file appears whole or not at all.",
+                "As text, bytes are base64, durations ISO 8601 in seconds, and types of your own "
+                "what they are stored as; maps are JSON objects, or lists of `key` and `value` "
+                "where the keys are no text.",
+            ),
         ),
     ),
     examples=(
