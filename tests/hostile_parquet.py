@@ -38,6 +38,16 @@ def with_column(name: str, cells: pa.Array) -> Callable[[pa.Table], pa.Table]:
     return change
 
 
+def with_notes(cells: pa.Array, **notes: str) -> Callable[[pa.Table], pa.Table]:
+    """A column `x` beside whose field something is noted."""
+    return lambda table: table.append_column(pa.field("x", cells.type, metadata=notes), cells)
+
+
+def categories() -> pa.Array:
+    """Text in a dictionary; in notes beside its field Polars looks for the categories."""
+    return pa.array(["a", "bb", "a"]).dictionary_encode()
+
+
 def with_provenance(**more: Any) -> Callable[[pa.Table], pa.Table]:
     def change(table: pa.Table) -> pa.Table:
         metadata = dict(table.schema.metadata)
@@ -58,6 +68,26 @@ def far_away() -> pa.Array:
     """Times of a year that has more than four digits, behind a dictionary and a struct."""
     times = pa.array([0, None, 1 << 62], pa.timestamp("us")).dictionary_encode()
     return pa.StructArray.from_arrays([times], names=["at"])
+
+
+VIEWS = (
+    pa.list_view(pa.int64()),
+    pa.large_list_view(pa.int64()),
+    pa.list_(pa.list_view(pa.int64())),
+)
+"""Types over whose name alone Polars panics."""
+
+NO_CATEGORIES = (
+    {"_PL_ENUM_VALUES2": "99999999999;a"},
+    {"_PL_ENUM_VALUES2": "1;\u00e9"},
+    {"_PL_ENUM_VALUES2": "1;a1;a"},
+    {"_PL_ENUM_VALUES": "a;b"},
+    {"_PL_ENUM_VALUES": "-1;a"},
+    {"_PL_CATEGORICAL2": "3;abc"},
+    {"_PL_CATEGORICAL2": "0;0;u99;"},
+    {"_PL_CATEGORICAL2": ""},
+)
+"""Notes of categories over which Polars panics."""
 
 
 def bomb(shard: bytes) -> bytes:

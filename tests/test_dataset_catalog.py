@@ -20,7 +20,16 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from tests.dataset_support import STAGING, footer_of, listed, put, vacua
-from tests.hostile_parquet import WIDE, rewritten, twins, with_column
+from tests.hostile_parquet import (
+    NO_CATEGORIES,
+    VIEWS,
+    WIDE,
+    categories,
+    rewritten,
+    twins,
+    with_column,
+    with_notes,
+)
 from vulcan_cli.dataset import footers
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Source
 from vulcan_cli.dataset.footers import MEASURED, FooterReader
@@ -229,7 +238,7 @@ def test_bad_shards_are_listed_beside_the_good_ones(tmp_path: Path) -> None:
         ("empty.parquet", "unreadable as parquet: no footer at its end"),
         ("fifo.parquet", "a FIFO, not a regular file"),
         ("folder.parquet", "a folder, not a regular file"),
-        ("footer_of_nothing.parquet", "unreadable as parquet: its schema"),
+        ("footer_of_nothing.parquet", "unreadable as parquet: a footer begins with its version"),
         ("foreign.parquet", "its footer: no provenance in the Arrow schema's metadata"),
         ("other_name.parquet", f"its footer says that it is {good.path_in_repo}"),
         ("link.parquet", "a symbolic link, not a regular file"),
@@ -237,9 +246,15 @@ def test_bad_shards_are_listed_beside_the_good_ones(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("cells", [pa.array([[10**60]], pa.list_(WIDE)), twins()[:1]])
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        (pa.array([[10**60]], pa.list_(WIDE)), "a decimal number of 70 digits"),
+        (twins()[:1], "a struct names two of its fields alike"),
+    ],
+)
 def test_a_type_that_polars_names_and_cannot_hold_makes_no_shard(
-    tmp_path: Path, cells: pa.Array
+    tmp_path: Path, cells: pa.Array, why: str
 ) -> None:
     """One such file would end every query, and every sync that keeps a catalog, in a panic."""
     good = put(tmp_path, vacua(1), "good", h11=3, h12=2)
@@ -249,21 +264,58 @@ def test_a_type_that_polars_names_and_cannot_hold_makes_no_shard(
     catalog = Catalog.read([good, bad])
 
     assert catalog.rows["run_id"].to_list() == ["good"]
-    assert reasons(catalog) == [(bad.file.name, "unreadable as parquet: its schema")]
+    assert reasons(catalog) == [(bad.file.name, f"unreadable as parquet: {why}")]
 
 
 @pytest.mark.parametrize(
-    "kind", [pa.timestamp("us", "Nowhere"), pa.list_(pa.timestamp("ms", "+05:30"))]
+    ("kind", "why"),
+    [
+        (pa.timestamp("us", "Nowhere"), "there is no time zone 'Nowhere'"),
+        (pa.list_(pa.timestamp("ms", "+05:30")), "there is no time zone '+05:30'"),
+        *((kind, "a view of lists, which Polars cannot read") for kind in VIEWS),
+    ],
 )
-def test_a_time_zone_that_is_none_is_no_shard_and_nothing_panics(
-    tmp_path: Path, kind: pa.DataType, capfd: pytest.CaptureFixture[str]
+def test_a_type_over_which_polars_panics_is_no_shard_and_nothing_panics(
+    tmp_path: Path, kind: pa.DataType, why: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     bad = put(tmp_path, vacua(1), "bad", h11=3, h12=2)
     cells = pa.array([None], kind)
     bad.file.write_bytes(rewritten(bad.file.read_bytes(), with_column("x", cells)))
 
-    assert reasons(Catalog.read([bad])) == [(bad.file.name, "unreadable as parquet: its schema")]
+    assert reasons(Catalog.read([bad])) == [(bad.file.name, f"unreadable as parquet: {why}")]
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("notes", NO_CATEGORIES)
+def test_categories_that_are_told_wrongly_are_no_shard_and_nothing_panics(
+    tmp_path: Path, notes: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    bad = put(tmp_path, vacua(3), "bad", h11=3, h12=2)
+    bad.file.write_bytes(rewritten(bad.file.read_bytes(), with_notes(categories(), **notes)))
+
+    assert [bad.path for bad in Catalog.read([bad]).bad] == [bad.file]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        pl.Enum(["a", "\u00e9;", ""]),
+        pl.Categorical(),
+        pl.Categorical(pl.Categories("n;", "of\u00e9", pl.UInt8)),
+    ],
+)
+def test_categories_as_polars_notes_them_are_read(tmp_path: Path, dtype: pl.DataType) -> None:
+    source = put(tmp_path, vacua(2), "a", h11=3, h12=2)
+    file = io.BytesIO()
+    column = pl.Series("x", ["a", None], dtype=dtype)
+    pl.read_parquet(source.file).with_columns(column).write_parquet(file)
+    own = pq.read_schema(source.file).metadata
+    pq.write_table(pq.read_table(file).replace_schema_metadata(own), source.file)
+
+    catalog = Catalog.read([source])
+
+    assert (catalog.bad, catalog.schemas[0]["x"]) == ((), dtype)
 
 
 def test_metadata_outside_the_arrow_schema_makes_no_shard(tmp_path: Path) -> None:

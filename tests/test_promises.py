@@ -10,19 +10,26 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from tests.cli_in_process import run
 from tests.cli_support import CHECKOUT, vulcan
 from tests.dataset_support import STAGING
 from tests.hostile_parquet import (
+    NO_CATEGORIES,
+    VIEWS,
+    categories,
     deep_schema,
     dictionary_bomb,
     leafless,
     negative_chunk,
     negative_page,
     other_levels,
+    rewritten,
     wide_arrow_schema,
+    with_column,
+    with_notes,
 )
 from tests.hubserver import LocalHub
 from tests.staging_tools import names, tree
@@ -215,6 +222,10 @@ ENDING_A_READER: dict[str, Callable[[], bytes]] = {
     "deep": deep_schema,
     "wide": wide_arrow_schema,
     "leafless": lambda: leafless(shard_bytes("leafless")),
+    "view": lambda: rewritten(shard_bytes("view"), with_column("x", pa.nulls(3, VIEWS[0]))),
+    "categories": lambda: rewritten(
+        shard_bytes("categories"), with_notes(categories(), **NO_CATEGORIES[0])
+    ),
 }
 
 

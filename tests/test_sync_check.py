@@ -21,10 +21,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.hostile_parquet import (
+    NO_CATEGORIES,
+    VIEWS,
     WIDE,
     array_bomb,
     array_bomb_in_lists,
     bomb,
+    categories,
     deep_arrow_schema,
     deep_schema,
     dictionary_bomb,
@@ -40,6 +43,7 @@ from tests.hostile_parquet import (
     twins,
     wide_arrow_schema,
     with_column,
+    with_notes,
     with_provenance,
 )
 from tests.sync_support import (
@@ -203,6 +207,30 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     "a number of too many digits": (
         lambda: rewritten(GOOD, with_column("x", pa.array([[10**60]] * 3, pa.list_(WIDE)))),
         "a decimal number of 70 digits",
+    ),
+    "a view of lists": (
+        lambda: rewritten(GOOD, with_column("x", pa.nulls(3, VIEWS[0]))),
+        "a view of lists, which Polars cannot read",
+    ),
+    "a large view of lists": (
+        lambda: rewritten(GOOD, with_column("x", pa.nulls(3, VIEWS[1]))),
+        "a view of lists, which Polars cannot read",
+    ),
+    "a view of lists in lists": (
+        lambda: rewritten(GOOD, with_column("x", pa.nulls(3, VIEWS[2]))),
+        "a view of lists, which Polars cannot read",
+    ),
+    "categories that are longer than told": (
+        lambda: rewritten(GOOD, with_notes(categories(), **NO_CATEGORIES[0])),
+        "a category longer than all there is",
+    ),
+    "a category twice": (
+        lambda: rewritten(GOOD, with_notes(categories(), _PL_ENUM_VALUES2="1;a1;a")),
+        "a category twice",
+    ),
+    "categories that no number stands for": (
+        lambda: rewritten(GOOD, with_notes(categories(), _PL_CATEGORICAL2="0;0;u99;")),
+        "categories of no type",
     ),
     "two fields of one name": (
         lambda: rewritten(GOOD, with_column("x", twins())),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from vulcan_cli.vacua import arrow_ipc
+from vulcan_cli.vacua.held import check_held
 from vulcan_cli.vacua.nesting import MOST
 
 # An array of more is no column of vacua.
@@ -46,26 +47,6 @@ def read(word: object) -> pl.DataType:
         raise ValueError("it spells no type") from error
     check_held(dtype)
     return dtype
-
-
-def check_held(dtype: pl.DataType) -> None:
-    """Make sure that Polars can hold a type that it names: over others it fails at every use.
-
-    Raises:
-        ValueError: It cannot.
-    """
-    match dtype:
-        case pl.Decimal():
-            precision, scale = dtype.precision, dtype.scale
-            if not precision or not 0 <= scale <= precision <= arrow_ipc.MOST_DIGITS:
-                raise ValueError("a decimal number without digits, or of too many")
-        case pl.List() | pl.Array():
-            check_held(arrow_ipc.inner(dtype))
-        case pl.Struct():
-            if len({field.name for field in dtype.fields}) < len(dtype.fields):
-                raise ValueError("two fields of one name")
-            for field in dtype.fields:
-                check_held(arrow_ipc.instance(field.dtype))
 
 
 def _word(dtype: pl.DataType) -> object:  # noqa: PLR0911  (a case a type)

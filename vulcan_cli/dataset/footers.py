@@ -23,12 +23,12 @@ from typing import NamedTuple
 import polars as pl
 
 from vulcan_cli.dataset.bounds import BoundsReader
-from vulcan_cli.dataset.dtypes import check_held
 from vulcan_cli.dataset.said import Said, quick, thorough
 from vulcan_cli.errors import BadShard
 from vulcan_cli.files.open_files import open_regular
 from vulcan_cli.vacua import shard
-from vulcan_cli.vacua.nesting import check_nesting, end_of_schema
+from vulcan_cli.vacua.held import held_schema
+from vulcan_cli.vacua.nesting import end_of_schema
 from vulcan_cli.vacua.schema import DTYPES
 from vulcan_cli.vacua.tail import footer_length as length_in
 from vulcan_cli.vacua.thrift import LIST, varint, zigzag
@@ -65,8 +65,6 @@ _SLOW_S = 100e-6
 _Tail = tuple[bytes, os.stat_result]
 
 _MAGIC = b"PAR1"
-# A panic of Rust's is no Exception.
-_POLARS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
 class Seen(NamedTuple):
@@ -151,7 +149,9 @@ class FooterReader:
             beginning, schema = self._beginning_of(tail)
             number, place = varint(tail, len(beginning))
             n_rows = zigzag(number)
-        except (IndexError, ValueError, RecursionError, *_POLARS) as error:
+        except ValueError as error:
+            raise BadShard(path, f"unreadable as parquet: {error}") from error
+        except (IndexError, RecursionError) as error:
             raise BadShard(path, "unreadable as parquet: its schema") from error
         if not 0 <= n_rows <= _MOST_ROWS:
             raise BadShard(path, f"unreadable as parquet: it holds {n_rows} rows")
@@ -163,10 +163,7 @@ class FooterReader:
             if tail.startswith(known):
                 return known, number
         beginning = tail[: end_of_schema(tail)]
-        check_nesting(tail)
-        schema = pl.Schema(pl.read_parquet_schema(BytesIO(tail)))
-        for dtype in schema.values():
-            check_held(dtype)
+        schema = held_schema(tail)
         if schema not in self.schemas:
             self.schemas.append(schema)
             self._trusted.append(

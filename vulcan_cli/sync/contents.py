@@ -7,6 +7,8 @@ exceptions that can be caught, and the peer's readers see what it sees.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,14 +21,21 @@ from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua import arrow_ipc, secrets
 from vulcan_cli.vacua.arrow_columns import Columns, columns_of, is_of_our_era
 from vulcan_cli.vacua.arrow_leaves import texts
+from vulcan_cli.vacua.held import held_schema
+from vulcan_cli.vacua.nesting import arrow_schema_of, end_of_schema
 from vulcan_cli.vacua.schema import NEVER_NULL
 from vulcan_cli.vacua.shard import Footer, parse_footer
+from vulcan_cli.vacua.tail import footer_length
 from vulcan_cli.vacua.unpacked import decoded, opened, within_limits
 
 MARKS = (b"hf_", b"bearer", b"://")
 """In lower case, what text holds that `secrets.PATTERN` finds; one for each of its cases."""
 
 _ARROW_SCHEMA = arrow_ipc.KEY.encode()
+
+# Digests of columns that Polars can hold.
+_HELD: set[bytes] = set()
+_MOST_HELD = 4096
 
 
 def check_contents(source: pa.NativeFile, size: int, path: Path) -> Footer:
@@ -58,11 +67,36 @@ def _checked(parquet: pq.ParquetFile, source: pa.NativeFile, size: int, path: Pa
     columns = columns_of(schema.remove_metadata().serialize().to_pybytes())
     if metadata.num_rows != footer.n_rows or metadata.num_rows == 0:
         raise BadShard(path, f"{metadata.num_rows} rows where its footer says {footer.n_rows}")
+    length = footer_length(source.read_at(8, max(0, size - 8)), size)
+    _check_held(source.read_at(length, size - length))
     repeated = within_limits(metadata, source, size)
     # All columns, also those that nobody looks at: what cannot be decoded is no shard.
     for rows in decoded(parquet, source, repeated):
         _check_rows(rows, columns, footer, path)
     return footer
+
+
+def _check_held(tail: bytes) -> None:
+    """Make sure that Polars, by which our readers read, can hold the columns of a footer.
+
+    It takes as long as all else here to find that out, and most shards have the same columns; so
+    those that were found good are known again, by all in both schemas that is not one shard's own.
+    """
+    columns = hashlib.sha256(tail[: end_of_schema(tail)] + _arrow_fields(tail)).digest()
+    if columns in _HELD:
+        return
+    held_schema(tail)
+    if len(_HELD) == _MOST_HELD:
+        _HELD.clear()
+    _HELD.add(columns)
+
+
+def _arrow_fields(tail: bytes) -> bytes:
+    message = arrow_schema_of(tail)
+    if message is None:
+        return b""
+    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(message)))
+    return bytes(schema.remove_metadata().serialize())
 
 
 def _check_rows(rows: pa.RecordBatch, columns: Columns, footer: Footer, path: Path) -> None:

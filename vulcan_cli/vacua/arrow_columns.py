@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -10,7 +9,6 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vulcan_cli.vacua.arrow_ipc import MOST_DIGITS, check_zone
 from vulcan_cli.vacua.arrow_leaves import holds, is_text, leaves
 from vulcan_cli.vacua.schema import DTYPES, IDENTITY, REQUIRED
 
@@ -55,8 +53,6 @@ def columns_of(serialized: bytes) -> Columns:
         if name in must or not _is_like(found, known[0]):
             raise ValueError(f"column {name} is {found}")
         to_cast.append((name, known[0]))
-    for field in schema:
-        _check_held(field.type)
     of_text = tuple(field.name for field in schema if holds(field.type, is_text))
     of_time = tuple(field.name for field in schema if holds(field.type, _is_time))
     return Columns(of_text, tuple(to_cast), of_time)
@@ -113,21 +109,3 @@ def _is_number(kind: pa.DataType) -> bool:
 def _is_text(kind: pa.DataType) -> bool:
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     return any(each(kind) for each in texts)
-
-
-def _check_held(kind: pa.DataType) -> None:
-    """Raise ValueError where Polars cannot hold a type: it panics, or fails at every use."""
-    names = [field.name for field in _fields(kind)]
-    if pa.types.is_struct(kind) and len(set(names)) < len(names):
-        raise ValueError("a struct names two of its fields alike")
-    if pa.types.is_decimal(kind) and kind.precision > MOST_DIGITS:
-        raise ValueError(f"a decimal number of {kind.precision} digits")
-    if pa.types.is_timestamp(kind):
-        check_zone(kind.tz or "")
-    for field in _fields(kind):
-        _check_held(field.type)
-
-
-def _fields(kind: pa.DataType) -> Iterator[pa.Field]:
-    for number in range(kind.num_fields):
-        yield kind.field(number)

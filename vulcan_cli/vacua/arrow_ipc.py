@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 import polars as pl
@@ -24,9 +24,13 @@ KEY = "ARROW:schema"
 MOST_DIGITS = 38
 """Digits of a decimal number in Polars, which ends in a panic over more."""
 
+LEAST_PAIR = 8
+"""Bytes that a pair of metadata takes at least, beside its texts."""
+
 _CONTINUATION = b"\xff\xff\xff\xff"
 _VERSION_5 = Scalar("h", 4)
 _SCHEMA = 1
+_PAIRS_OF_SCHEMA = 2
 _UNITS = {"ms": 1, "us": 2, "ns": 3}
 
 
@@ -51,7 +55,7 @@ def schema_metadata(message: str) -> dict[str, str]:
         ValueError: This is no such message.
     """
     try:
-        return _pairs(schema_table(message), len(message))
+        return dict(pairs(schema_table(message), _PAIRS_OF_SCHEMA, len(message)))
     except (ValueError, struct.error) as error:
         raise ValueError(f"no Arrow schema message: {error}") from error
 
@@ -64,6 +68,26 @@ def schema_table(message: str) -> Table:
     """
     raw = base64.b64decode(message, validate=True)
     return _header(raw[8:] if raw.startswith(_CONTINUATION) else raw[4:])
+
+
+def pairs(table: Table, slot: int, most: int) -> Iterator[tuple[str, str]]:
+    """The keys and values in a slot that holds metadata.
+
+    Args:
+        table: A schema, or a field.
+        slot: The slot.
+        most: How long all of it may be.
+
+    Raises:
+        ValueError: It says more than that, as it can where it is hostile and all point to one
+            place.
+    """
+    for pair in table.tables(slot):
+        key, value = pair.string(0), pair.string(1)
+        most -= len(key) + len(value) + LEAST_PAIR
+        if most < 0:
+            raise ValueError("its metadata is longer than itself")
+        yield key, value
 
 
 def inner(dtype: pl.List | pl.Array) -> pl.DataType:
@@ -163,21 +187,3 @@ def _header(message: bytes) -> Table:
     if header is None or root.number(1, "B") != _SCHEMA:
         raise ValueError("message of another kind")
     return header
-
-
-def _pairs(schema: Table, size: int) -> dict[str, str]:
-    """The keys and values of a schema's metadata.
-
-    Raises:
-        ValueError: They say more than the message is long, as they can where it is hostile and
-            all point to one place.
-    """
-    pairs: dict[str, str] = {}
-    left = size
-    for pair in schema.tables(2):
-        key, value = pair.string(0), pair.string(1)
-        left -= len(key) + len(value) + 8
-        if left < 0:
-            raise ValueError("its metadata is longer than itself")
-        pairs[key] = value
-    return pairs

@@ -2,7 +2,8 @@
 
 Polars goes down into both schemas, parquet's and Arrow's, without asking how far: some kilobytes of
 groups in groups end the whole process, and an Arrow schema whose fields share their children keeps
-it busy for good. Over a time zone that it does not know it panics.
+it busy for good. Over a time zone that it does not know, over views of lists, and over categories
+that are told wrongly it panics.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import struct
 from itertools import islice
 
 from vulcan_cli.vacua import arrow_ipc
+from vulcan_cli.vacua.categories import check_categories
 from vulcan_cli.vacua.flatbuffer import Table
 from vulcan_cli.vacua.thrift import FALSE, I32, I64, LIST, STRUCT, TRUE, skip, varint, zigzag
 
@@ -20,8 +22,9 @@ MOST = 100
 
 _CHILDREN = 5
 _FIELDS_OF_SCHEMA = 1
-_KIND_OF_FIELD, _TYPE_OF_FIELD, _CHILDREN_OF_FIELD = 2, 3, 5
+_KIND_OF_FIELD, _TYPE_OF_FIELD, _CHILDREN_OF_FIELD, _NOTES_OF_FIELD = 2, 3, 5, 6
 _TIMESTAMP = 10
+_VIEWS_OF_LISTS = {25, 26}
 _ZONE_OF_TIMESTAMP = 1
 _ARROW_SCHEMA = re.compile(rb"\x18\x0cARROW:schema\x18")
 
@@ -39,6 +42,21 @@ def check_nesting(tail: bytes) -> None:
         _check_arrow_schema(tail, _parquet_elements(tail))
     except (IndexError, RecursionError, struct.error) as error:
         raise ValueError("its schema ends early") from error
+
+
+def arrow_schema_of(tail: bytes) -> bytes | None:
+    """The `ARROW:schema` value in a footer; None where it has none.
+
+    Raises:
+        ValueError, IndexError: It has two, or ends within it.
+    """
+    found = [*_ARROW_SCHEMA.finditer(tail)]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise ValueError("it has two Arrow schemas")
+    length, start = varint(tail, found[0].end())
+    return tail[start : start + length]
 
 
 def end_of_schema(metadata: bytes) -> int:
@@ -105,14 +123,12 @@ def _element(tail: bytes, place: int) -> tuple[int, int]:
 
 def _check_arrow_schema(tail: bytes, most_fields: int) -> None:
     """Each Arrow field is at least one element of the parquet schema."""
-    found = [*_ARROW_SCHEMA.finditer(tail)]
-    if not found:
+    message = arrow_schema_of(tail)
+    if message is None:
         return
-    if len(found) > 1:
-        raise ValueError("it has two Arrow schemas")
-    length, start = varint(tail, found[0].end())
-    schema = arrow_ipc.schema_table(tail[start : start + length].decode("latin-1"))
+    schema = arrow_ipc.schema_table(message.decode("latin-1"))
     level = [*islice(schema.tables(_FIELDS_OF_SCHEMA), most_fields + 1)]
+    most_notes = len(message)
     for _ in range(MOST):
         most_fields -= len(level)
         if most_fields < 0:
@@ -121,12 +137,25 @@ def _check_arrow_schema(tail: bytes, most_fields: int) -> None:
             return
         for field in level:
             _check_type(field)
+            most_notes -= _check_notes(field, most_notes)
         below = (child for field in level for child in field.tables(_CHILDREN_OF_FIELD))
         level = [*islice(below, most_fields + 1)]
     raise ValueError(f"its Arrow schema is more than {MOST} levels deep")
 
 
 def _check_type(field: Table) -> None:
+    number = field.number(_KIND_OF_FIELD, "B")
+    if number in _VIEWS_OF_LISTS:
+        raise ValueError("a view of lists, which Polars cannot read")
     kind = field.table(_TYPE_OF_FIELD)
-    if kind is not None and field.number(_KIND_OF_FIELD, "B") == _TIMESTAMP:
+    if kind is not None and number == _TIMESTAMP:
         arrow_ipc.check_zone(kind.string(_ZONE_OF_TIMESTAMP))
+
+
+def _check_notes(field: Table, most: int) -> int:
+    """Look at what is noted beside a field; returns its bytes, as notes can share theirs."""
+    size = 0
+    for key, value in arrow_ipc.pairs(field, _NOTES_OF_FIELD, most):
+        check_categories(key, value)
+        size += len(key) + len(value) + arrow_ipc.LEAST_PAIR
+    return size
