@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import os
 import shutil
 import tempfile
@@ -32,7 +33,9 @@ from tests.hostile_parquet import (
 )
 from vulcan_cli.dataset import footers
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Source
+from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.footers import MEASURED, FooterReader
+from vulcan_cli.dataset.query import query
 from vulcan_cli.dataset.said import quick, thorough
 from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua import arrow_ipc, shard
@@ -265,6 +268,39 @@ def test_a_type_that_polars_names_and_cannot_hold_makes_no_shard(
 
     assert catalog.rows["run_id"].to_list() == ["good"]
     assert reasons(catalog) == [(bad.file.name, f"unreadable as parquet: {why}")]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "pattern"),
+    [
+        ("*", pa.array([1]), "*"),
+        ("^flux$", pa.array([1]), "^flux$"),
+        ("x", pa.array([{"*": math.nan}]), "*"),
+        ("x", pa.array([[{"a": [{"^.*$": 1}]}]]), "^.*$"),
+    ],
+)
+def test_a_pattern_in_place_of_a_name_makes_no_shard(
+    tmp_path: Path, name: str, cells: pa.Array, pattern: str
+) -> None:
+    """Whoever asks for all columns would ask for some of them twice."""
+    good = put(tmp_path, vacua(1), "good", h11=3, h12=2)
+    bad = put(tmp_path, vacua(1), "bad", h11=3, h12=2)
+    bad.file.write_bytes(rewritten(bad.file.read_bytes(), with_column(name, cells)))
+
+    catalog = Catalog.read([good, bad])
+
+    why = f"{pattern!r} is a pattern for names, no name of a column or field"
+    assert catalog.rows["run_id"].to_list() == ["good"]
+    assert reasons(catalog) == [(bad.file.name, f"unreadable as parquet: {why}")]
+
+
+@pytest.mark.parametrize("name", ["^", "$", "a*", "^a", "a$", "**", "$^", ".*", "^a$ "])
+def test_a_name_that_only_looks_like_a_pattern_is_one(tmp_path: Path, name: str) -> None:
+    source = put(tmp_path, vacua(1, **{name: [1]}), "a", h11=3, h12=2)
+    catalog = Catalog.read([source])
+    assert query(catalog, Filters(columns=(name,))).rows.collect().to_dict(as_series=False) == {
+        name: [1]
+    }
 
 
 @pytest.mark.parametrize(

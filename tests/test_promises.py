@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -214,6 +215,14 @@ def test_p4_p7_staging_the_same_rows_again_after_each_state_is_one_shard(tmp_pat
     assert [path for path in tree(repo) if path.endswith(".parquet")] == [first["path_in_repo"]]
 
 
+PATTERNS: dict[str, Callable[[], bytes]] = {
+    "all": lambda: rewritten(shard_bytes("all"), with_column("*", pa.array([1, 2, 3]))),
+    "some": lambda: rewritten(shard_bytes("some"), with_column("^flux$", pa.array([1, 2, 3]))),
+    "field": lambda: rewritten(
+        shard_bytes("field"), with_column("x", pa.array([{"*": math.nan}] * 3))
+    ),
+}
+
 ENDING_A_READER: dict[str, Callable[[], bytes]] = {
     "negative": lambda: negative_page(shard_bytes("negative")),
     "levels": lambda: other_levels(shard_bytes("levels")),
@@ -222,6 +231,7 @@ ENDING_A_READER: dict[str, Callable[[], bytes]] = {
     "deep": deep_schema,
     "wide": wide_arrow_schema,
     "leafless": lambda: leafless(shard_bytes("leafless")),
+    **PATTERNS,
     "view": lambda: rewritten(shard_bytes("view"), with_column("x", pa.nulls(3, VIEWS[0]))),
     "categories": lambda: rewritten(
         shard_bytes("categories"), with_notes(categories(), **NO_CATEGORIES[0])
@@ -233,6 +243,7 @@ ENDING_A_READER: dict[str, Callable[[], bytes]] = {
     "words",
     [
         ("query", "--columns", "tau_re", "--format", "csv"),
+        ("query", "--sql", "SELECT count(*), max(tau_im) FROM vacua", "--format", "csv"),
         (
             "split",
             "train",
@@ -245,7 +256,7 @@ ENDING_A_READER: dict[str, Callable[[], bytes]] = {
             "--json",
         ),
     ],
-    ids=["query", "split"],
+    ids=["query", "sql", "split"],
 )
 def test_p14_no_shard_ends_the_process_that_reads_it(
     tmp_path: Path, words: tuple[str, ...]
@@ -261,6 +272,23 @@ def test_p14_no_shard_ends_the_process_that_reads_it(
     assert (wanted.code, ran.code, ran.out) == (0, 3, wanted.out)
     told = re.findall(r"^vulcan: skipped: (\S+) ", ran.err, re.MULTILINE)
     assert sorted(told) == sorted(name_of(name) for name in ENDING_A_READER)
+
+
+@pytest.mark.parametrize(
+    "words", [("query", "--format", "csv"), ("query", "--sql", "SELECT * FROM vacua", "--json")]
+)
+def test_p14_no_pattern_in_place_of_a_name_changes_what_others_get(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    area = StagingArea(tmp_path / "spool")
+    area.create()
+    put(area, "good")
+    source = (*words, "--source", "staged", "--staging-dir", str(area.root))
+    wanted = vulcan(*source, home=tmp_path)
+    for name, make in PATTERNS.items():
+        put_bytes(area, name_of(name), make())
+    ran = vulcan(*source, home=tmp_path)
+    assert (wanted.code, ran.code, ran.out) == (0, 3, wanted.out)
 
 
 def test_p14_what_its_writer_changed_after_the_sync_ends_no_reader(tmp_path: Path) -> None:

@@ -286,6 +286,9 @@ GARBAGE: dict[str, bytes] = {
     "later version": gzip.compress(b'{"vulcan_catalog": 2, "schemas": []}\n'),
     "no parent": gzip.compress(b'{"vulcan_catalog": 1, "schemas": []}\n'),
     "schemas": gzip.compress(b'{"vulcan_catalog": 1, "parent": "x", "schemas": [[["a", 7]]]}\n'),
+    "patterns": gzip.compress(
+        b'{"vulcan_catalog": 1, "parent": "x", "schemas": [[["*", "Int8"]]]}\n'
+    ),
     "deep": gzip.compress(b'{"vulcan_catalog": 1, "schemas": ' + b"[" * 99_999),
     "rows": gzip.compress(b'{"vulcan_catalog": 1, "parent": "x", "schemas": []}\n{"bytes": "a"}\n'),
     "bad rows": gzip.compress(b'{"vulcan_catalog": 1, "parent": "x", "schemas": []}\n]]]]\n'),

@@ -208,6 +208,18 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: rewritten(GOOD, with_column("x", pa.array([[10**60]] * 3, pa.list_(WIDE)))),
         "a decimal number of 70 digits",
     ),
+    "a column of all names": (
+        lambda: rewritten(GOOD, with_column("*", pa.array([1, 2, 3]))),
+        "'*' is a pattern for names, no name of a column or field",
+    ),
+    "a column of many names": (
+        lambda: rewritten(GOOD, with_column("^flux$", pa.array([1, 2, 3]))),
+        "'^flux$' is a pattern for names, no name of a column or field",
+    ),
+    "a field of many names": (
+        lambda: rewritten(GOOD, with_column("x", pa.array([[{"^.*$": 1}], [], None]))),
+        "'^.*$' is a pattern for names, no name of a column or field",
+    ),
     "a view of lists": (
         lambda: rewritten(GOOD, with_column("x", pa.nulls(3, VIEWS[0]))),
         "a view of lists, which Polars cannot read",

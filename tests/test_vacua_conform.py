@@ -155,6 +155,15 @@ LIKE_FIRST = "must have {} entries, as the others of geometry " + str(GEOMETRY)
         ]),
         ({"": [1, 2]}, [(None, None, None, "column 7 has no name; an index is best left out")]),
         ({" \t": [1, 2]}, [(None, None, None, "column 7 has no name; an index is best left out")]),
+        ({"*": [1, 2]}, [
+            ("*", None, None, "'*' is a pattern for names, no name of a column or field")
+        ]),
+        ({"^flux$": [1, 2]}, [
+            ("^flux$", None, None, "'^flux$' is a pattern for names, no name of a column or field")
+        ]),
+        ({"pairs": [[{"^.*$": 1}], None]}, [
+            ("pairs", None, None, "'^.*$' is a pattern for names, no name of a column or field")
+        ]),
         # Tokens
         ({"tags": ["a", f"see {TOKEN}"]}, [("tags", None, None, "holds what looks like a token")]),
         ({"words": [[["a"]], [["b", TOKEN]]]}, [

@@ -19,6 +19,7 @@ from vulcan_cli.dataset import dtypes
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog
 from vulcan_cli.dataset.footers import MEASURED
 from vulcan_cli.vacua.geometry import ABSENT, KEYS, LARGEST_KEY, SHARD_PATH, geometry_id_of
+from vulcan_cli.vacua.held import check_name
 
 VERSION = 1
 """Of this format; another one is not read."""
@@ -176,4 +177,6 @@ def _schema(words: Sequence[Any]) -> pl.Schema:
     pairs = [(name, dtypes.read(word)) for name, word in words]
     if any(not isinstance(name, str) for name, _ in pairs) or len(dict(pairs)) < len(pairs):
         raise ValueError("a schema in it cannot be")
+    for name, _ in pairs:
+        check_name(name)
     return pl.Schema(pairs)

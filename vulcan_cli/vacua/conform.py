@@ -10,6 +10,7 @@ from vulcan_cli.vacua import casts, numerals, secrets
 from vulcan_cli.vacua.arrow_ipc import inner, schema_message
 from vulcan_cli.vacua.findings import Findings
 from vulcan_cli.vacua.geometry import ABSENT, KEYS, LARGEST_KEY, Geometry
+from vulcan_cli.vacua.held import check_held, check_name
 from vulcan_cli.vacua.schema import (
     CERT_STATUSES,
     DTYPES,
@@ -258,8 +259,10 @@ def _plain_lists(series: pl.Series) -> pl.Series:
 def _foreign(series: pl.Series, findings: Findings) -> pl.Series:
     series = casts.spelt_out(series)
     try:
+        check_name(series.name)
+        check_held(series.dtype)
         schema_message({series.name: series.dtype}, {})
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         findings.add(str(error), series.name)
     _refuse_secrets(series, findings)
     return series

@@ -1,4 +1,8 @@
-"""What Polars can hold of what a parquet file names: over the rest it fails at every use."""
+"""What Polars can hold of what a parquet file names: over the rest it fails at every use.
+
+A name such as `*` or `^m.*$` is no name to it but a pattern, which stands for several columns, in
+SQL too: beside a column of such a name nobody could ask for all columns.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +31,20 @@ def held_schema(tail: bytes) -> pl.Schema:
         schema = pl.Schema(pl.read_parquet_schema(BytesIO(tail)))
     except _POLARS as error:
         raise ValueError("Polars cannot read its schema") from error
-    for dtype in schema.values():
+    for name, dtype in schema.items():
+        check_name(name)
         check_held(dtype)
     return schema
+
+
+def check_name(name: str) -> None:
+    """Make sure that a column or field has a name, not a pattern.
+
+    Raises:
+        ValueError: It is a pattern.
+    """
+    if name == "*" or (name.startswith("^") and name.endswith("$")):
+        raise ValueError(f"{name!r:.60} is a pattern for names, no name of a column or field")
 
 
 def check_held(dtype: pl.DataType) -> None:
@@ -49,4 +64,5 @@ def check_held(dtype: pl.DataType) -> None:
             if len({field.name for field in dtype.fields}) < len(dtype.fields):
                 raise ValueError("a struct names two of its fields alike")
             for field in dtype.fields:
+                check_name(field.name)
                 check_held(arrow_ipc.instance(field.dtype))

@@ -44,7 +44,11 @@ TOPIC = Topic(
                 ("is_susy, is_isd", "bool; optional"),
                 ("seed, n_iterations, wall_clock_s", "int64, int32, float; optional"),
                 ("solver_name, solver_config_hash, git_sha", "text; optional"),
-                ("any other", "kept as it comes, after these"),
+                (
+                    "any other",
+                    "kept as it comes, after these; its name, and those of fields in it, may be "
+                    "any but `*` and such as `^x$`, which are patterns for names",
+                ),
             ),
         ),
         Part(
