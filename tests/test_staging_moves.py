@@ -272,6 +272,33 @@ def test_p12_only_the_confirmed_bytes_are_deleted(area: StagingArea) -> None:
     assert not remove_confirmed(area, name_of("a"), sha256)
 
 
+def put_vast(folder: Path, name: str) -> Path:
+    """A file that says it has terabytes, as anybody makes one in no time."""
+    path = folder / name
+    path.write_bytes(b"")
+    os.truncate(path, 1 << 42)
+    return path
+
+
+def test_p8_terabytes_of_nothing_are_neither_moved_over_nor_deleted_nor_read(
+    area: StagingArea,
+) -> None:
+    stage(area, "a")
+    shard = Moving(name_of("a"), sent(area.pending / name_of("a")))
+    vast = put_vast(area.synced, name_of("a"))
+    outcomes = [each.outcome for each in move(area, [shard], "pending", "synced")]
+    assert outcomes == ["exists"]
+    assert not remove_confirmed(area, name_of("a"), shard.sent.sha256 if shard.sent else "")
+    assert (vast.stat().st_size, names(area.pending)) == (1 << 42, PAIR)
+
+
+def test_p8_terabytes_of_nothing_are_not_copied_to_another_file_system(area: StagingArea) -> None:
+    put_vast(area.pending, name_of("a"))
+    spoil = ELSEWHERE["another file system"]
+    assert run("sync", area.root, "a", under=spoil) == (0, "stays")
+    assert (names(area.pending), names(area.synced)) == ([name_of("a")], [])
+
+
 def test_p5_what_was_set_aside_comes_back_as_it_was(area: StagingArea) -> None:
     stage(area, "a")
     before = tree(area.root)
@@ -379,6 +406,17 @@ def test_tidy_rebuilds_a_sidecar_once_its_shard_is_a_minute_old(area: StagingAre
     assert (rebuilt.sha256, rebuilt.size) == (true.sha256, true.size)
     assert rebuilt.provenance == true.provenance
     assert meta_of("junk") not in names(area.pending)
+
+
+def test_p8_tidy_makes_no_sidecar_for_terabytes_of_nothing(area: StagingArea) -> None:
+    stage(area, "a")
+    (area.pending / meta_of("a")).rename(area.synced / meta_of("a"))
+    (area.pending / name_of("a")).unlink()
+    for name in (name_of("a"), name_of("b")):
+        age(put_vast(area.pending, name), 100)
+    assert tidy(area, sidecar_of=lambda _: sidecar("b")) == (0, 0, 0, 0)
+    assert names(area.pending) == [name_of("a"), name_of("b")]
+    assert names(area.synced) == [meta_of("a")]
 
 
 def test_tidy_leaves_a_sidecar_of_other_bytes_where_it_is(area: StagingArea) -> None:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.cli_support import vulcan
 from tests.hostile_parquet import (
     NO_CATEGORIES,
     VIEWS,
@@ -498,7 +499,7 @@ def test_a_secret_beyond_the_first_rows_is_found(area: StagingArea) -> None:
 def test_a_file_that_is_too_large_is_not_read(
     area: StagingArea, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vulcan_cli.sync.check.MOST_BYTES", 1000)
+    monkeypatch.setattr("vulcan_cli.sync.check.LARGEST_SHARD", 1000)
     monkeypatch.setattr("vulcan_cli.sync.check._AT_ONCE", 0)
     put_bytes(area, BAD, GOOD)
     result = checked(area)
@@ -584,6 +585,29 @@ def test_p8_gigabytes_of_nothing_are_not_copied_nor_hashed(area: StagingArea) ->
         ("rejected", "larger than 2147483648 bytes"),
     ]
     assert not (area.private / "outgoing").exists()
+
+
+def test_p8_terabytes_of_nothing_keep_no_command_busy(area: StagingArea, tmp_path: Path) -> None:
+    put(area, "good")
+    grow_old(put_bytes(area, BAD, b""))
+    os.truncate(area.pending / BAD, 1 << 42)
+    grow_old(area.pending / BAD)
+    env = {"VULCAN_STAGING_DIR": str(area.root), "VULCAN_REPO": f"file://{tmp_path / 'repo'}"}
+
+    def ran(command: str) -> tuple[int, str, str]:
+        done = vulcan(*command.split(), "-q", home=tmp_path, env=env)
+        return done.code, done.out, done.err
+
+    skipped = f"vulcan: skipped: {BAD} is not a shard: unreadable as parquet: {NOT_PARQUET}\n"
+    why = "larger than 2147483648 bytes"
+    found = f"bad\tpending\t{path_of('bad')}\t{why}\n"
+    found += f"orphaned\tpending\t{path_of('bad')}\ta shard without its sidecar\n"
+    assert ran("catalog --source staged --count") == (3, "1\n", skipped)
+    assert ran("query --source staged --count") == (3, "3\n", skipped)
+    assert ran("verify") == (3, found, "")
+    assert ran("sync --create-repo") == (3, "", f"vulcan: {BAD} is rejected: {why}\n")
+    assert ran("retry-failed --from-rejected") == (0, f"{path_of('bad')}\t{why}\n", "")
+    assert ran("trim-synced --older-than 30d") == (0, "", "")
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,6 +119,22 @@ def test_p7_a_run_that_died_between_the_move_and_the_ledger_is_written_down(
     assert report.n_committed == 2
     key = place.open().key
     assert ledger_of(area) == [(path, sha, key, "main") for path, sha in staged.items()]
+
+
+def test_p8_terabytes_of_nothing_under_a_name_that_was_sent_keep_no_run_busy(
+    area: StagingArea, place: Place, tmp_path: Path
+) -> None:
+    staged = put_many(area, 1)
+    in_flight(area, place, staged)
+    file = area.pending / name_of("run000")
+    commit(place, tmp_path / "in", {path_of("run000"): file.read_bytes()})
+    file.unlink()
+    file.write_bytes(b"")
+    os.truncate(file, 1 << 42)
+    made, report = settler(area, place)
+    made.recover()
+    assert (report.n_committed, report.n_conflicts, report.n_unreadable) == (1, 1, 0)
+    assert [each.name for each in entries_aside(area, "conflicts")] == [file.name]
 
 
 def test_a_commit_of_somebody_else_is_not_counted_as_ours(

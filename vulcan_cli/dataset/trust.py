@@ -14,8 +14,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from vulcan_cli.errors import BadShard
-from vulcan_cli.files.open_files import open_regular, sha256_of
+from vulcan_cli.files.open_files import open_regular, sha256_within
 from vulcan_cli.files.paths import append_durably
+from vulcan_cli.staging.area import LARGEST_SHARD
 
 SOUND = "sound"
 """The file in `Repo.notes` that names content found sound, one a line."""
@@ -139,7 +140,7 @@ def _compare(file: Path, sha256: str | None) -> None:
         return
     fd = open_regular(file)
     try:
-        found, _ = sha256_of(fd)
+        found = sha256_within(fd, LARGEST_SHARD)
     finally:
         os.close(fd)
     if found != sha256:

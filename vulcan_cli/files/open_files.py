@@ -92,8 +92,11 @@ def sha256_of(fd: int, *, limit: int | None = None) -> tuple[str, int]:
     """SHA-256 (hex) and size in bytes of an open file, from its start; its offset stays.
 
     Raises:
-        OSError: It cannot be read, or holds more than `limit` bytes (EFBIG).
+        OSError: It cannot be read, or holds more than `limit` bytes (EFBIG); where its size says
+            so, none of them is read.
     """
+    if limit is not None and os.fstat(fd).st_size > limit:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     digest, size, buffer = hashlib.sha256(), 0, bytearray(min(_CHUNK, _room(fd)))
     view = memoryview(buffer)
     while count := os.preadv(fd, [buffer], size):
@@ -102,6 +105,20 @@ def sha256_of(fd: int, *, limit: int | None = None) -> tuple[str, int]:
         if limit is not None and size > limit:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     return digest.hexdigest(), size
+
+
+def sha256_within(fd: int, limit: int) -> str | None:
+    """SHA-256 (hex) of an open file; None where it holds more than `limit` bytes.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    try:
+        return sha256_of(fd, limit=limit)[0]
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            return None
+        raise
 
 
 def write_all(fd: int, data: bytes) -> None:

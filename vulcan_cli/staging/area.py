@@ -40,6 +40,9 @@ SIDECAR_SUFFIX = ".meta.json"
 LONGEST_NAME = 255
 """Bytes that a file name may have on every file system we know."""
 
+LARGEST_SHARD = 2 << 30
+"""A shard may have so many bytes in its file."""
+
 SHARED_MODES: Mapping[str, int] = {
     "": 0o2750,
     "pending": 0o3770,

@@ -20,7 +20,14 @@ from typing import Literal, NamedTuple
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.files.open_files import Identity, kind_of, path_of, sha256_of, write_all
-from vulcan_cli.staging.area import PRIVATE, SIDECAR_SUFFIX, StagingArea, State, disk_trouble
+from vulcan_cli.staging.area import (
+    LARGEST_SHARD,
+    PRIVATE,
+    SIDECAR_SUFFIX,
+    StagingArea,
+    State,
+    disk_trouble,
+)
 from vulcan_cli.staging.records import (
     RECORD_LIMIT,
     RecordError,
@@ -316,7 +323,7 @@ def _copy_across(here: Folder, name: str, there: Folder, new_name: str) -> bool:
     try:
         status = os.fstat(fd)
         with there.temporary() as (copy, temporary):
-            copy_bytes(fd, copy)
+            copy_bytes(fd, copy, limit=LARGEST_SHARD)
             with contextlib.suppress(PermissionError):
                 os.fchown(copy, -1, status.st_gid)
             os.fchmod(copy, status.st_mode & 0o777)
@@ -333,12 +340,21 @@ def _copy_across(here: Folder, name: str, there: Folder, new_name: str) -> bool:
         os.close(fd)
 
 
-def copy_bytes(source: int, target: int) -> None:
-    """Copy a file from its start, to where the target's descriptor stands."""
+def copy_bytes(source: int, target: int, *, limit: int) -> None:
+    """Copy a file from its start, to where the target's descriptor stands.
+
+    Raises:
+        OSError: One of them refuses, or the file holds more than `limit` bytes (EFBIG).
+    """
+    too_large = OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    if os.fstat(source).st_size > limit:
+        raise too_large
     offset = 0
     while data := os.pread(source, _CHUNK, offset):
-        write_all(target, data)
         offset += len(data)
+        if offset > limit:
+            raise too_large
+        write_all(target, data)
 
 
 def outgoing_copy(area: StagingArea, fd: int, *, limit: int) -> int:
@@ -355,12 +371,13 @@ def outgoing_copy(area: StagingArea, fd: int, *, limit: int) -> int:
     Raises:
         DiskTrouble: No room, or the file is longer than `limit` (EFBIG).
     """
-    with area.folder(PRIVATE, "outgoing", create=True) as folder, disk_trouble(folder.path):
-        if os.fstat(fd).st_size > limit:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        with folder.temporary() as (copy, _):
-            copy_bytes(fd, copy)
-            return os.open(path_of(copy), os.O_RDONLY | os.O_CLOEXEC)
+    with (
+        area.folder(PRIVATE, "outgoing", create=True) as folder,
+        disk_trouble(folder.path),
+        folder.temporary() as (copy, _),
+    ):
+        copy_bytes(fd, copy, limit=limit)
+        return os.open(path_of(copy), os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _prefix(name: str) -> str:

@@ -16,8 +16,15 @@ from typing import Literal, NamedTuple
 
 from vulcan_cli.errors import BadShard, DiskTrouble
 from vulcan_cli.files.folder import Folder
-from vulcan_cli.files.open_files import Identity, sha256_of
-from vulcan_cli.staging.area import PRIVATE, SIDECAR_SUFFIX, StagingArea, State, disk_trouble
+from vulcan_cli.files.open_files import Identity, sha256_within
+from vulcan_cli.staging.area import (
+    LARGEST_SHARD,
+    PRIVATE,
+    SIDECAR_SUFFIX,
+    StagingArea,
+    State,
+    disk_trouble,
+)
 from vulcan_cli.staging.aside import Aside, carry, forget_aside, forget_reason, set_aside
 
 Outcome = Literal["moved", "altered", "exists", "gone", "stays"]
@@ -150,7 +157,7 @@ def remove_confirmed(area: StagingArea, name: str, sha256: str) -> bool:
         DiskTrouble: It cannot be read or removed.
     """
     with area.folder("synced") as folder, disk_trouble(folder.path / name):
-        if _sha256_in(folder, name) != sha256:
+        if sha256_in(folder, name) != sha256:
             return False
         folder.remove(f"{name}{SIDECAR_SUFFIX}")
         folder.remove(name)
@@ -230,7 +237,7 @@ def _move_parquet(here: Folder, there: Folder, shard: Moving, *, back: bool) -> 
         carried = carry(here, name, there, name, by_link=back)
     except FileNotFoundError:
         # Moved by a run that died before its sidecar, or before it looked at what had moved.
-        found = None if shard.sent is None else _sha256_in(there, name)
+        found = None if shard.sent is None else sha256_in(there, name)
         if shard.sent is None or found is None:
             raise
         return "moved" if found == shard.sent.sha256 else "altered"
@@ -249,7 +256,7 @@ def _is_what_was_sent(there: Folder, shard: Moving, *, same_file: bool) -> bool:
         return True
     if same_file and there.identity(shard.name) != shard.sent.identity:
         return False
-    return _sha256_in(there, shard.name) == shard.sent.sha256
+    return sha256_in(there, shard.name) == shard.sent.sha256
 
 
 def _bring_sidecar(here: Folder, name: str, there: Folder, new_name: str) -> None:
@@ -262,24 +269,24 @@ def _bring_sidecar(here: Folder, name: str, there: Folder, new_name: str) -> Non
 
 
 def _same_bytes(here: Folder, there: Folder, name: str, sent: Sent | None = None) -> bool:
-    ours = _sha256_in(here, name)
+    ours = sha256_in(here, name)
     if ours is None or (sent is not None and sent.sha256 != ours):
         return False
-    return ours == _sha256_in(there, name)
+    return ours == sha256_in(there, name)
 
 
-def _sha256_in(folder: Folder, name: str) -> str | None:
-    """SHA-256 of a file; None where it is gone or no regular file."""
+def sha256_in(folder: Folder, name: str) -> str | None:
+    """SHA-256 of a file; None where it is gone, no regular file, or too large for a shard.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     try:
         fd = folder.open_regular(name)
     except (BadShard, FileNotFoundError):
         return None
     try:
-        return sha256_of(fd, limit=os.fstat(fd).st_size)[0]
-    except OSError as error:
-        # It grew while we read: not the bytes of anything that was checked.
-        if error.errno == errno.EFBIG:
-            return None
-        raise
+        # What grows while we read has not the bytes of anything that was checked.
+        return sha256_within(fd, min(os.fstat(fd).st_size, LARGEST_SHARD))
     finally:
         os.close(fd)

@@ -19,6 +19,7 @@ from vulcan_cli.errors import BadShard, Conflict, DiskTrouble, InputRefused, Pro
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.files.open_files import Identity, path_of, sha256_of
 from vulcan_cli.staging.area import (
+    LARGEST_SHARD,
     LONGEST_NAME,
     PRIVATE,
     SIDECAR_SUFFIX,
@@ -321,7 +322,7 @@ class Publication:
         with contextlib.suppress(OSError, BadShard):
             fd = pending.open_regular(shard.name)
             try:
-                sha256, size = sha256_of(fd)
+                sha256, size = sha256_of(fd, limit=LARGEST_SHARD)
             finally:
                 os.close(fd)
             if not _is_true(pending, meta, shard, sha256):

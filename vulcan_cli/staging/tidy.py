@@ -15,6 +15,7 @@ from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
 from vulcan_cli.files.folder import DAY, Folder, is_temporary
 from vulcan_cli.files.open_files import path_of, sha256_of
 from vulcan_cli.staging.area import (
+    LARGEST_SHARD,
     PRIVATE,
     SIDECAR_SUFFIX,
     STATES,
@@ -24,6 +25,7 @@ from vulcan_cli.staging.area import (
     parse_sidecar,
 )
 from vulcan_cli.staging.aside import HEAPS
+from vulcan_cli.staging.moves import sha256_in
 from vulcan_cli.staging.publish import SHARD_MODE
 from vulcan_cli.staging.records import RECORD_LIMIT, RecordError, render_record
 
@@ -117,7 +119,7 @@ def _join(area: StagingArea, name: str, lone: State, bare: State) -> bool:
             # The peer's: it names no bytes, so let whoever may be at work finish first.
             if _age(here, meta, here.server_time()) < MINUTE:
                 return False
-        elif _sha256_in(there, name) != sidecar.sha256:
+        elif sha256_in(there, name) != sidecar.sha256:
             return False
         if here.rename_exclusive(meta, there, meta):
             there.sync()
@@ -146,11 +148,11 @@ def _rebuild(area: StagingArea, name: str, state: State, sidecar_of: SidecarOf) 
         fd = folder.open_regular(name)
         try:
             record = sidecar_of(path_of(fd))
-            sha256, size = sha256_of(fd, limit=os.fstat(fd).st_size)
+            if record is None:
+                return False
+            sha256, size = sha256_of(fd, limit=min(os.fstat(fd).st_size, LARGEST_SHARD))
         finally:
             os.close(fd)
-        if record is None:
-            return False
         data = render_record({**record, "sha256": sha256, "size": size}, indent=2)
         return len(data) <= RECORD_LIMIT and folder.create(meta, data, SHARD_MODE)
     return False
@@ -159,16 +161,6 @@ def _rebuild(area: StagingArea, name: str, state: State, sidecar_of: SidecarOf) 
 def _sidecar_in(folder: Folder, meta: str) -> Sidecar | None:
     with contextlib.suppress(OSError, BadShard, RecordError):
         return parse_sidecar(folder.read(meta, RECORD_LIMIT))
-    return None
-
-
-def _sha256_in(folder: Folder, name: str) -> str | None:
-    with contextlib.suppress(OSError, BadShard):
-        fd = folder.open_regular(name)
-        try:
-            return sha256_of(fd, limit=os.fstat(fd).st_size)[0]
-        finally:
-            os.close(fd)
     return None
 
 

@@ -21,6 +21,7 @@ from vulcan_cli.errors import BadShard, DiskTrouble
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.files.open_files import Identity, path_of, sha256_of
 from vulcan_cli.staging.area import (
+    LARGEST_SHARD,
     SIDECAR_SUFFIX,
     Entry,
     Sidecar,
@@ -33,9 +34,6 @@ from vulcan_cli.staging.records import RECORD_LIMIT, RecordError
 from vulcan_cli.sync.contents import check_contents
 from vulcan_cli.vacua.shard import Footer
 from vulcan_cli.vacua.tail import footer_length
-
-MOST_BYTES = 2 << 30
-"""A shard may have so many bytes in its file."""
 
 GRACE_S = 60.0
 """A file younger than this may still be on its way here, over NFS or from the peer's writer."""
@@ -163,7 +161,7 @@ class _Check:
         try:
             _is_worth_reading(fd, status.st_size, entry.parquet)
             if self._copy and self._may_change(status):
-                fd = _replaced(fd, outgoing_copy(self._area, fd, limit=MOST_BYTES))
+                fd = _replaced(fd, outgoing_copy(self._area, fd, limit=LARGEST_SHARD))
             return self._checked(entry, fd, status)
         except BadShard as error:
             os.close(fd)
@@ -218,7 +216,7 @@ def _not_now(entry: Entry, error: OSError | DiskTrouble) -> NotChecked:
     """What it means that the file system refuses."""
     if error.errno == errno.EFBIG:
         # It has grown since it was looked at.
-        return NotChecked(entry, "rejected", f"larger than {MOST_BYTES} bytes")
+        return NotChecked(entry, "rejected", f"larger than {LARGEST_SHARD} bytes")
     words = str(error) if isinstance(error, DiskTrouble) else (error.strerror or str(error))
     return NotChecked(entry, "wait" if error.errno in NOT_NOW else "unreadable", words)
 
@@ -230,8 +228,8 @@ def _replaced(old: int, new: int) -> int:
 
 def _is_worth_reading(fd: int, size: int, path: Path) -> None:
     """Look at the last bytes, before gigabytes are copied and hashed for nothing."""
-    if size > MOST_BYTES:
-        raise BadShard(path, f"larger than {MOST_BYTES} bytes")
+    if size > LARGEST_SHARD:
+        raise BadShard(path, f"larger than {LARGEST_SHARD} bytes")
     try:
         footer_length(os.pread(fd, 8, max(0, size - 8)), size)
     except ValueError as error:
@@ -265,7 +263,7 @@ def read_checked(
         return footer, sha256, source, len(data)
     source = pa.OSFile(str(path_of(fd)))
     footer = check_contents(source, size, path)
-    return footer, sha256_of(fd, limit=MOST_BYTES)[0], source, size
+    return footer, sha256_of(fd, limit=LARGEST_SHARD)[0], source, size
 
 
 def _agree(path: Path, sidecar: Sidecar, footer: Footer, sha256: str, size: int) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from vulcan_cli.errors import BadShard, Denied, DiskTrouble, RepoMissing, RepoRefuses
-from vulcan_cli.files.open_files import Identity, sha256_of
+from vulcan_cli.files.open_files import Identity, sha256_within
 from vulcan_cli.hub.repo import MAIN, Landed, RemoteFile, Repo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.aside import set_aside
@@ -297,7 +297,7 @@ class Settler:
             except (BadShard, DiskTrouble):
                 continue
             try:
-                if sha256_of(fd)[0] == shard.sha256:
+                if sha256_within(fd, shard.size) == shard.sha256:
                     found[shard.name] = Identity.of(os.fstat(fd))
             finally:
                 os.close(fd)

@@ -18,7 +18,15 @@ import pyarrow as pa
 from vulcan_cli.errors import BadShard, DiskTrouble
 from vulcan_cli.files.open_files import open_regular, path_of, sha256_of
 from vulcan_cli.hub.repo import MAIN, Repo
-from vulcan_cli.staging.area import STATES, Entry, Listing, StagingArea, State, disk_trouble
+from vulcan_cli.staging.area import (
+    LARGEST_SHARD,
+    STATES,
+    Entry,
+    Listing,
+    StagingArea,
+    State,
+    disk_trouble,
+)
 from vulcan_cli.staging.ledger import Ledger, LedgerEntry
 from vulcan_cli.sync.contents import check_contents
 from vulcan_cli.vacua.digest import content_digest
@@ -245,8 +253,10 @@ class _Verifier:
 
     def _read(self, fd: int, path: Path) -> _Content:
         try:
-            content = _Content(*sha256_of(fd))
+            content = _Content(*sha256_of(fd, limit=LARGEST_SHARD))
         except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise BadShard(path, f"larger than {LARGEST_SHARD} bytes") from error
             raise DiskTrouble(path, error) from error
         self._shards += 1
         self._size += content.size
