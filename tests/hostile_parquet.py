@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vulcan_cli.dataset.structs import Listing, read_struct, write_struct
+from vulcan_cli.dataset.structs import Listing, Struct, read_struct, write_struct
 from vulcan_cli.vacua.flatbuffer import Node, Scalar, written
 
 WIDE = pa.decimal256(70)
@@ -211,12 +211,52 @@ def other_levels(shard: bytes) -> bytes:
 
 def leafless(shard: bytes) -> bytes:
     """A shard whose schema has no column, while its row groups have some."""
+
+    def change(footer: Struct) -> None:
+        _listed(footer, 2)[:] = [{**_listed(footer, 2)[0], 5: (5, 0)}]
+        # Orders of columns, which pyarrow counts.
+        del footer[7]
+
+    return _refooted(shard, change)
+
+
+def many_columns(shard: bytes, count: int) -> bytes:
+    """A shard whose schema names so many columns, each of a few bytes, and that has no pages."""
+
+    def change(footer: Struct) -> None:
+        columns = [{1: (5, 1), 3: (5, 1), 4: (8, b"%06x" % number)} for number in range(count)]
+        root = {**_listed(footer, 2)[0], 5: (5, count)}
+        _listed(footer, 2)[:] = [root, *columns]
+        _listed(footer, 4).clear()
+        del footer[7]
+
+    return _refooted(shard, change)
+
+
+def many_pairs(shard: bytes, count: int) -> bytes:
+    """A shard with so many more key-value pairs."""
+    return _refooted(shard, lambda footer: _listed(footer, 5).extend([_PAIR] * count))
+
+
+def many_groups(shard: bytes, count: int) -> bytes:
+    """A shard with so many more row groups, of no rows and no columns."""
+    return _refooted(shard, lambda footer: _listed(footer, 4).extend([_NO_ROWS] * count))
+
+
+_PAIR: Struct = {1: (8, b"a"), 2: (8, b"b")}
+_NO_ROWS: Struct = {1: (9, Listing(12, [])), 2: (6, 0), 3: (6, 0)}
+
+
+def _listed(footer: Struct, field: int) -> list[Struct]:
+    values: list[Struct] = footer[field][1].values
+    return values
+
+
+def _refooted(shard: bytes, change: Callable[[Struct], object]) -> bytes:
+    """A shard with its footer changed."""
     start = len(shard) - 8 - int.from_bytes(shard[-8:-4], "little")
     footer = read_struct(shard[start:])
-    kind, elements = footer[2]
-    footer[2] = kind, Listing(elements.kind, [{**elements.values[0], 5: (5, 0)}])
-    # Orders of columns, which pyarrow counts.
-    del footer[7]
+    change(footer)
     told = write_struct(footer)
     return shard[:start] + told + struct.pack("<I", len(told)) + b"PAR1"
 

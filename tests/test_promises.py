@@ -24,6 +24,9 @@ from tests.hostile_parquet import (
     deep_schema,
     dictionary_bomb,
     leafless,
+    many_columns,
+    many_groups,
+    many_pairs,
     negative_chunk,
     negative_page,
     other_levels,
@@ -236,6 +239,9 @@ ENDING_A_READER: dict[str, Callable[[], bytes]] = {
     "categories": lambda: rewritten(
         shard_bytes("categories"), with_notes(categories(), **NO_CATEGORIES[0])
     ),
+    "columns": lambda: many_columns(shard_bytes("columns"), 100_000),
+    "groups": lambda: many_groups(shard_bytes("groups"), 100_000),
+    "pairs": lambda: many_pairs(shard_bytes("pairs"), 100_000),
 }
 
 

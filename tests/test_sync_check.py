@@ -34,6 +34,9 @@ from tests.hostile_parquet import (
     dictionary_bomb,
     far_away,
     list_bomb,
+    many_columns,
+    many_groups,
+    many_pairs,
     many_rows,
     modest,
     negative_chunk,
@@ -364,6 +367,18 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     "pages of another column": (
         lambda: shared_pages(GOOD),
         "unreadable as parquet: the header of a page",
+    ),
+    "more columns than are read": (
+        lambda: many_columns(GOOD, 100_000),
+        "its footer has 100001 columns, 100000 are read",
+    ),
+    "more row groups than are read": (
+        lambda: many_groups(GOOD, 100_000),
+        "its footer has 100001 row groups, 100000 are read",
+    ),
+    "more pairs than are read": (
+        lambda: many_pairs(GOOD, 100_000),
+        "its footer has 100006 key-value pairs, 100000 are read",
     ),
     "groups in groups": (
         deep_schema,

@@ -20,12 +20,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import vulcan_cli
+from tests.hostile_parquet import many_columns
 from tests.strategies import geometries, slugs, vacua
-from tests.vacua_support import DATA, GEOMETRY, NOW, REAL, prepared, rows
+from tests.vacua_support import DATA, GEOMETRY, NOW, REAL, Found, prepared, refused, rows
 from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua.arrow_ipc import KEY, schema_message
 from vulcan_cli.vacua.digest import content_digest
 from vulcan_cli.vacua.geometry import KEYS, Geometry, file_name
+from vulcan_cli.vacua.inputs import read_file
 from vulcan_cli.vacua.prepare import Run, prepare
 from vulcan_cli.vacua.schema import DTYPES
 from vulcan_cli.vacua.shard import (
@@ -232,6 +234,18 @@ def test_what_is_no_parquet(data: bytes, tmp_path: Path) -> None:
     with pytest.raises(BadShard) as error:
         read_footer(path)
     assert error.value.path == path
+
+
+def test_p14_a_footer_has_a_hundred_thousand_columns_and_no_more(tmp_path: Path) -> None:
+    data = written(prepared(rows(), run_id="r").shards[0])
+    assert footer_of(BytesIO(many_columns(data, 99_999)), Path("x")).run_id == "r"
+    (tmp_path / "x").write_bytes(many_columns(data, 100_000))
+    with pytest.raises(BadShard) as error:
+        read_footer(tmp_path / "x")
+    why = "its footer has 100001 columns, 100000 are read"
+    assert error.value.reason == f"unreadable as parquet: {why}"
+    found: list[Found] = [(None, None, None, why)]
+    assert refused(lambda: read_file(tmp_path / "x")) == found
 
 
 def test_an_absent_file_is_no_bad_shard(tmp_path: Path) -> None:

@@ -30,8 +30,9 @@ from vulcan_cli.vacua import shard
 from vulcan_cli.vacua.held import held_schema
 from vulcan_cli.vacua.nesting import end_of_schema
 from vulcan_cli.vacua.schema import DTYPES
+from vulcan_cli.vacua.tail import check_entries
 from vulcan_cli.vacua.tail import footer_length as length_in
-from vulcan_cli.vacua.thrift import LIST, varint, zigzag
+from vulcan_cli.vacua.thrift import LIST, length_of_list, varint, zigzag
 
 MEASURED = (
     "tau_re",
@@ -137,6 +138,10 @@ class FooterReader:
         Raises:
             BadShard: It is no parquet, or no shard.
         """
+        try:
+            check_entries(tail)
+        except ValueError as error:
+            raise BadShard(path, f"unreadable as parquet: {error}") from error
         schema, n_rows, place = self._schema_and_rows(path, tail)
         said = quick(tail) or thorough(shard.footer_of(BytesIO(tail), path))
         n_groups = _count_at(tail, place)
@@ -257,7 +262,5 @@ def footer_length(path: Path, tail: bytes, size: int) -> int:
 
 def _count_at(metadata: bytes, place: int) -> int:
     """How many row groups there are: field 4, where it follows the number of rows; else none."""
-    if metadata[place] != 1 << 4 | LIST:
-        return 0
-    count = metadata[place + 1] >> 4
-    return varint(metadata, place + 2)[0] if count == 15 else count
+    is_list = metadata[place] == 1 << 4 | LIST
+    return length_of_list(metadata, place + 1)[0] if is_list else 0

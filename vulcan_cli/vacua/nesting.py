@@ -15,7 +15,17 @@ from itertools import islice
 from vulcan_cli.vacua import arrow_ipc
 from vulcan_cli.vacua.categories import check_categories
 from vulcan_cli.vacua.flatbuffer import Table
-from vulcan_cli.vacua.thrift import FALSE, I32, I64, LIST, STRUCT, TRUE, skip, varint, zigzag
+from vulcan_cli.vacua.thrift import (
+    I32,
+    I64,
+    LIST,
+    STRUCT,
+    fields,
+    length_of_list,
+    number,
+    skip,
+    varint,
+)
 
 MOST = 100
 """Levels of groups; lists in lists in lists take six."""
@@ -83,12 +93,9 @@ def _begin_of_schema(metadata: bytes) -> int:
 def _parquet_elements(tail: bytes) -> int:
     """How many elements the parquet schema has; each comes before its children."""
     place = _begin_of_schema(tail)
-    count, kind = tail[place] >> 4, tail[place] & 15
-    place += 1
-    if count == 15:
-        count, place = varint(tail, place)
-    if kind != STRUCT:
+    if tail[place] & 15 != STRUCT:
         raise ValueError("a schema is a list of structs")
+    count, place = length_of_list(tail, place)
     missing: list[int] = []
     for _ in range(count):
         n_children, place = _element(tail, place)
@@ -105,20 +112,12 @@ def _parquet_elements(tail: bytes) -> int:
 
 def _element(tail: bytes, place: int) -> tuple[int, int]:
     """How many children a schema element has, and where it ends."""
-    n_children = field = 0
-    while tail[place]:
-        header = tail[place]
-        place += 1
-        field += header >> 4
-        if not header >> 4:
-            number, place = varint(tail, place)
-            field = zigzag(number)
-        kind = header & 15
+    n_children = 0
+    for field, kind, value in fields(tail, place):
+        place = value
         if field == _CHILDREN and kind == I32:
-            n_children = zigzag(varint(tail, place)[0])
-        # These two stand in the header.
-        place = place if kind in (TRUE, FALSE) else skip(tail, place, kind)
-    return n_children, place + 1
+            n_children = number(tail, value)[0]
+    return n_children, place
 
 
 def _check_arrow_schema(tail: bytes, most_fields: int) -> None:

@@ -6,7 +6,7 @@ raises `IndexError`, `ValueError` or `RecursionError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 STOP, TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(13)
@@ -56,10 +56,7 @@ def listed(read: Reader) -> Reader:
     """A `Reader` of lists of what `read` reads."""
 
     def read_list(data: bytes, place: int) -> tuple[list[Any], int]:
-        count = data[place] >> 4
-        place += 1
-        if count == _LONG_LIST:
-            count, place = varint(data, place)
+        count, place = length_of_list(data, place)
         values = []
         for _ in range(count):
             value, place = read(data, place)
@@ -89,6 +86,30 @@ def struct(data: bytes, place: int, readers: Mapping[int, Reader]) -> tuple[dict
     return found, place + 1
 
 
+def fields(data: bytes, place: int) -> Iterator[tuple[int, int, int]]:
+    """The fields of a struct: the number of each, its kind, and where its value begins.
+
+    The last is of kind `STOP`, and what begins there is behind the struct.
+    """
+    field = 0
+    while header := data[place]:
+        place += 1
+        field += header >> 4
+        if not header >> 4:
+            field, place = number(data, place)
+        kind = header & 15
+        yield field, kind, place
+        # These two stand in the header.
+        place = place if kind in (TRUE, FALSE) else skip(data, place, kind)
+    yield field, STOP, place + 1
+
+
+def length_of_list(data: bytes, place: int) -> tuple[int, int]:
+    """How many values the list has that begins at `place`, and where the first of them begins."""
+    count, place = data[place] >> 4, place + 1
+    return varint(data, place) if count == _LONG_LIST else (count, place)
+
+
 def skip(data: bytes, place: int, kind: int) -> int:
     """Where the value of this kind, which begins at `place`, has ended."""
     # Most values are numbers and texts of one byte's length, and a footer has hundreds.
@@ -107,10 +128,8 @@ def skip(data: bytes, place: int, kind: int) -> int:
 
 
 def _skip_list(data: bytes, place: int) -> int:
-    count, kind = data[place] >> 4, data[place] & 15
-    place += 1
-    if count == _LONG_LIST:
-        count, place = varint(data, place)
+    kind = data[place] & 15
+    count, place = length_of_list(data, place)
     # Each takes a byte at least, and a count alone must not keep anybody busy.
     if count > len(data) - place:
         raise ValueError("a list that is longer than its bytes")

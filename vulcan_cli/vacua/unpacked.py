@@ -18,7 +18,7 @@ from vulcan_cli.files.open_files import open_regular, path_of
 from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.arrow_leaves import is_text, leaves
 from vulcan_cli.vacua.pages import unpacked
-from vulcan_cli.vacua.tail import footer_length
+from vulcan_cli.vacua.tail import check_entries, footer_length
 
 MOST = 16 << 30
 """A shard may unpack to so many bytes."""
@@ -90,7 +90,8 @@ def opened(source: pa.NativeFile, path: Path) -> Iterator[pq.ParquetFile]:
     """
     try:
         size = source.size()
-        footer_length(source.read_at(8, max(0, size - 8)), size)
+        length = footer_length(source.read_at(8, max(0, size - 8)), size)
+        check_entries(source.read_at(length, size - length))
         # No page index, no buffering ahead: less for hostile bytes to play with.
         with pq.ParquetFile(source, pre_buffer=False) as parquet:
             yield parquet
