@@ -540,6 +540,35 @@ def test_what_a_shard_says_does_not_reach_a_terminal_raw(tmp_path: Path) -> None
     assert {letter for letter in seen if not letter.isprintable()} == {"\n"}
 
 
+HOSTILE = "\x1b]0;owned\x07\x9b31m\u202e\x7f\r\nX\U000e0001,"
+
+EXACT = r"\u001b]0;owned\u0007" + "\x9b31m\u202e\x7f" + r"\r\nX" + "\U000e0001,"
+ESCAPED = r"\u001b]0;owned\u0007\u009b31m\u202e\u007f\r\nX\udb40\udc01,"
+TYPED = r"\x1b]0;owned\x07\x9b31m\u202e\x7f" + "\r\n" + r"X\U000e0001,"
+
+
+@pytest.mark.parametrize(
+    ("form", "piped", "shown"),
+    [
+        ("ndjson", f'{{"tags":"{EXACT}"}}\n', f'{{"tags":"{ESCAPED}"}}\n'),
+        ("json", f'[\n{{"tags":"{EXACT}"}}\n]\n', f'[\n{{"tags":"{ESCAPED}"}}\n]\n'),
+        ("csv", f'tags\r\n"{HOSTILE}"\r\n', f'tags\r\n"{TYPED}"\r\n'),
+    ],
+    ids=["ndjson", "json", "csv"],
+)
+def test_a_pipe_gets_text_exactly_and_a_terminal_gets_it_escaped(
+    tmp_path: Path, form: str, piped: str, shown: str
+) -> None:
+    staged(tmp_path, "r", rows(1, tags=[HOSTILE]))
+    words = ("query", *HERE, "--source", "staged", "--columns", "tags", "-q", "--format", form)
+    assert run_binary(*words, cwd=tmp_path) == (0, piped.encode(), "")
+    seen = on_terminal([*VULCAN, *words], clean(tmp_path), tmp_path)
+    # What a terminal gets as the end of a line, "\r\n", is "\n" there.
+    assert seen == (0, shown)
+    if form != "csv":
+        assert json.loads(shown) == json.loads(piped)
+
+
 def test_bad_shards_beside_good_ones(own: Path) -> None:
     synced = own / "spool/synced"
     hidden = shard(own / "spool", "synced", "a", FIRST)

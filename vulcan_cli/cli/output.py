@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-import json
 import os
 import shutil
 import sys
@@ -16,12 +15,13 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Literal, TextIO, cast
+from typing import IO, BinaryIO, Literal, TextIO, cast
 
 from vulcan_cli.cli import screen
+from vulcan_cli.cli.escaping import escaping
 from vulcan_cli.cli.explain import Explanation
 from vulcan_cli.cli.progress import Bar, Counter
-from vulcan_cli.cli.text import aligned, clean, cut, fields, printable
+from vulcan_cli.cli.text import aligned, cut, fields, json_text, printable
 from vulcan_cli.errors import DiskTrouble
 from vulcan_cli.settings import Display, read_display
 from vulcan_cli.vacua.secrets import scrub
@@ -106,7 +106,7 @@ class Output:
 
     def json(self, document: object) -> None:
         """Write one JSON document, on one line, in ASCII; NaN and infinities become null."""
-        self._write(json.dumps(clean(document), allow_nan=False) + "\n")
+        self._write(json_text(document) + "\n")
         self._flush()
 
     def table(
@@ -183,6 +183,16 @@ class Output:
         self._stdout.flush()
         return cast("BinaryIO", self._stdout.buffer)
 
+    def rows(self, form: str) -> IO[bytes]:
+        """Stdout for rows in a format: as `binary`, and text is escaped where it is a terminal.
+
+        Raises:
+            DiskTrouble: Stdout is closed.
+        """
+        stream = self.binary()
+        shown = escaping(stream, form) if self.to_terminal else None
+        return stream if shown is None else cast("IO[bytes]", shown)
+
     def redirected_to(self) -> Path | None:
         """The file that stdout goes to; None for a pipe, and where the system does not tell."""
         try:
@@ -214,7 +224,7 @@ class Output:
     def explain(self, explanation: Explanation) -> None:
         """Tell a person, or a script, what went wrong."""
         if self.as_json:
-            self._put(json.dumps(clean(explanation.document()), allow_nan=False))
+            self._put(json_text(explanation.document()))
             return
         self._talk(f"vulcan: {explanation.sentence}", head="vulcan:", style="red")
         for line in explanation.lines():

@@ -89,7 +89,7 @@ def _write(
 
     if file is None:
         try:
-            written = export.write_stream(rows, out.binary(), form, complex_columns)
+            written = export.write_stream(rows, out.rows(form), form, complex_columns)
         except BrokenPipeError:
             raise
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +19,26 @@ def printable(text: str) -> str:
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
         for letter in text
     )
+
+
+def json_printable(text: str) -> str:
+    """JSON of the same value, with all that does not print as JSON's escapes."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else _json_escape(letter) for letter in text)
+
+
+def json_text(document: object) -> str:
+    """A document as JSON on one line, in letters and signs of ASCII that print.
+
+    Secrets are hidden; NaN and infinities become null.
+    """
+    return json_printable(json.dumps(clean(document), allow_nan=False))
+
+
+def _json_escape(letter: str) -> str:
+    units = letter.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
 
 
 def fields(line: str) -> str:

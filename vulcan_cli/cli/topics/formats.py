@@ -83,6 +83,9 @@ TOPIC = Topic(
                 "As text, bytes are base64, durations ISO 8601 in seconds, and types of your own "
                 "what they are stored as; maps are JSON objects, or lists of `key` and `value` "
                 "where the keys are no text.",
+                "A pipe or file gets text exactly as it is. On a terminal, control characters and "
+                "all else that does not print stand as escapes: `\\x1b` in csv, `\\u001b` in "
+                "ndjson and json, whose values that does not change.",
             ),
         ),
     ),
