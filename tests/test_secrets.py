@@ -7,6 +7,7 @@ the Hub client's cache, and every byte that went to the Hub but `Authorization`.
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import socket
@@ -19,13 +20,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from typer.core import TyperArgument
 
 from tests import cli_in_process
 from tests.cli_support import Ran, clean, vulcan
+from tests.hostile_parquet import rewritten, with_column, with_provenance
 from tests.hubserver import Fault, HubThread, LocalHub, Token
 from tests.staging_tools import tree
+from tests.sync_support import name_of, path_of, put, put_bytes, shard_bytes
 from tests.vacua_support import REAL, rows
 from vulcan_cli.cli.app import COMMANDS, program
 from vulcan_cli.staging.area import StagingArea
@@ -480,6 +484,44 @@ def test_p16_a_shard_with_what_looks_like_a_token_is_set_aside(
     assert MARK.encode() not in recorder.sent()
     (left,) = files_with_mark(spool)
     assert left.startswith("spool/_vulcan/rejected/")
+
+
+def test_p16_no_reader_shows_what_waits_and_looks_like_a_token(tmp_path: Path) -> None:
+    area = StagingArea(tmp_path / "spool")
+    area.create()
+    put(area, "good", solver_name="newton")
+    env = {"VULCAN_STAGING_DIR": str(area.root)}
+    commands = [
+        ("catalog", "--source", "staged", "--format", "csv", "-q"),
+        ("query", "--source", "staged", "--format", "csv", "-q"),
+        ("query", "--source", "staged", "--columns", "run_id,solver_name", "--json", "-q"),
+    ]
+    before = [vulcan(*words, home=tmp_path, env=env) for words in commands]
+    of_run = with_column("run_id", pa.array([TOKEN] * 3))
+    names = {
+        "cells": with_column("solver_name", pa.array(["newton", f"see {TOKEN}", None])),
+        "columns": with_column(f"x{TOKEN}", pa.array([1, 2, 3])),
+        TOKEN: lambda table: with_provenance(run_id=TOKEN)(of_run(table)),
+    }
+    for name, change in names.items():
+        shard = shard_bytes("x" if name == TOKEN else name)
+        put_bytes(area, name_of(name), rewritten(shard, change))
+    after = [vulcan(*words, home=tmp_path, env=env) for words in commands]
+    assert [(ran.code, ran.err) for ran in before] == [(0, "")] * 3
+    assert [(ran.code, leaks(ran)) for ran in after] == [(3, False)] * 3
+    hidden = name_of(TOKEN).replace(TOKEN, "[hidden]")
+    skipped = [
+        f"vulcan: skipped: {name_of('columns')} is not a shard: "
+        "the name of a column looks like a token",
+        f"vulcan: skipped: {hidden} is not a shard: its run id looks like a token",
+    ]
+    of_cells = "column solver_name holds what looks like a token"
+    with_cells = f"vulcan: skipped: {name_of('cells')} is not a shard: {of_cells}"
+    assert after[0].err.splitlines() == skipped
+    assert after[1].err.splitlines() == after[2].err.splitlines() == [*skipped, with_cells]
+    assert [ran.out for ran in after[1:]] == [ran.out for ran in before[1:]]
+    paths = [row["path_in_repo"] for row in csv.DictReader(after[0].out.splitlines())]
+    assert paths == [path_of("cells"), path_of("good")]
 
 
 def age(path: Path) -> None:

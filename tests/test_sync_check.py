@@ -66,11 +66,11 @@ from tests.sync_support import (
 from vulcan_cli.errors import BadShard, DiskTrouble
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.aside import Aside, Unwanted, entries_aside, set_all_aside
-from vulcan_cli.sync import contents, sift
+from vulcan_cli.sync import sift
 from vulcan_cli.sync.check import Checked, NotChecked, check_all
 from vulcan_cli.sync.drain import SyncOptions, sync
 from vulcan_cli.sync.report import SyncReport
-from vulcan_cli.vacua import secrets
+from vulcan_cli.vacua import arrow_secrets, secrets
 from vulcan_cli.vacua.geometry import file_name
 from vulcan_cli.vacua.unpacked import opened
 
@@ -941,5 +941,5 @@ def test_lone_sidecars_and_foreign_names_are_left_alone(area: StagingArea, place
 )
 def test_p16_every_kind_of_secret_has_a_mark_that_is_looked_for_first(secret: str) -> None:
     assert secrets.looks_secret(secret)
-    assert contents._has_secret([pa.array(["a", f"see {secret}"])])
-    assert not contents._has_secret([pa.array(["hf_short", "a bearer of news", "s3://host/x"])])
+    assert arrow_secrets.has_secret([pa.array(["a", f"see {secret}"])])
+    assert not arrow_secrets.has_secret([pa.array(["hf_short", "a bearer of news", "s3://host/x"])])

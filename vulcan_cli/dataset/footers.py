@@ -30,6 +30,7 @@ from vulcan_cli.vacua import shard
 from vulcan_cli.vacua.held import held_schema
 from vulcan_cli.vacua.nesting import end_of_schema
 from vulcan_cli.vacua.schema import DTYPES
+from vulcan_cli.vacua.secrets import looks_secret
 from vulcan_cli.vacua.tail import check_entries
 from vulcan_cli.vacua.tail import footer_length as length_in
 from vulcan_cli.vacua.thrift import LIST, length_of_list, varint, zigzag
@@ -100,6 +101,7 @@ class FooterReader:
         self._beginnings: dict[bytes, int] = {}
         self._bounds = BoundsReader((name, CODES[DTYPES[name]]) for name in MEASURED)
         self._trusted: list[frozenset[int]] = []
+        self._secret: set[int] = set()
 
     def read(self, path: Path) -> Seen:
         """Read one footer; a link is followed, as the Hub client's cache is made of links.
@@ -143,7 +145,12 @@ class FooterReader:
         except ValueError as error:
             raise BadShard(path, f"unreadable as parquet: {error}") from error
         schema, n_rows, place = self._schema_and_rows(path, tail)
+        if schema in self._secret:
+            raise BadShard(path, "the name of a column looks like a token")
         said = quick(tail) or thorough(shard.footer_of(BytesIO(tail), path))
+        # Looked for first, as it is found in no time; a run id holds no other kind of token.
+        if "hf_" in said.run_id and looks_secret(said.run_id):
+            raise BadShard(path, "its run id looks like a token")
         n_groups = _count_at(tail, place)
         bounds = self._bounds.read(tail, place, n_groups, self._trusted[schema])
         return Seen(said, n_rows, schema, size, mtime_ns, bounds)
@@ -170,6 +177,8 @@ class FooterReader:
         beginning = tail[: end_of_schema(tail)]
         schema = held_schema(tail)
         if schema not in self.schemas:
+            if looks_secret(str(dict(schema))):
+                self._secret.add(len(self.schemas))
             self.schemas.append(schema)
             self._trusted.append(
                 frozenset(

@@ -27,12 +27,12 @@ def readable(file: Path, state: str, sha256: str | None) -> Path | BadShard:
 
     Args:
         file: A shard in a state folder.
-        state: Which; in `pending` nobody has looked at anything yet.
+        state: Which; in `pending` nobody has looked at anything yet, nor for a token.
         sha256: What it was when it was confirmed by the repo, where that is known.
     """
     try:
         if state == "pending":
-            _decode(file)
+            _decode(file, search=True)
         elif _others_may_change(file):
             _compare(file, sha256)
     except BadShard as error:
@@ -147,7 +147,7 @@ def _compare(file: Path, sha256: str | None) -> None:
         raise BadShard(file, "it was changed after it was synced")
 
 
-def _decode(file: Path, columns: Collection[str] | None = None) -> None:
+def _decode(file: Path, columns: Collection[str] | None = None, *, search: bool = False) -> None:
     from vulcan_cli.vacua.unpacked import check_file  # noqa: PLC0415 - loads pyarrow
 
-    check_file(file, columns)
+    check_file(file, columns, search=search)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,16 +20,13 @@ import pyarrow.parquet as pq
 from vulcan_cli.errors import BadShard
 from vulcan_cli.vacua import arrow_ipc, secrets
 from vulcan_cli.vacua.arrow_columns import Columns, columns_of, is_of_our_era
-from vulcan_cli.vacua.arrow_leaves import texts
+from vulcan_cli.vacua.arrow_secrets import check_cells, has_secret
 from vulcan_cli.vacua.held import held_schema
 from vulcan_cli.vacua.nesting import arrow_schema_of, end_of_schema
 from vulcan_cli.vacua.schema import NEVER_NULL
 from vulcan_cli.vacua.shard import Footer, parse_footer
 from vulcan_cli.vacua.tail import footer_length
 from vulcan_cli.vacua.unpacked import decoded, opened, within_limits
-
-MARKS = (b"hf_", b"bearer", b"://")
-"""In lower case, what text holds that `secrets.PATTERN` finds; one for each of its cases."""
 
 _ARROW_SCHEMA = arrow_ipc.KEY.encode()
 
@@ -62,7 +59,7 @@ def _checked(parquet: pq.ParquetFile, source: pa.NativeFile, size: int, path: Pa
     pairs = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
     footer = parse_footer(pairs)
     said = [text.encode() for text in _said(schema, metadata, pairs, footer)]
-    if _has_mark(b"\n".join(said)) and _matches(pa.array(said, pa.large_binary())):
+    if has_secret([pa.array(said, pa.large_binary())]):
         raise BadShard(path, "its metadata holds what looks like a token")
     columns = columns_of(schema.remove_metadata().serialize().to_pybytes())
     if metadata.num_rows != footer.n_rows or metadata.num_rows == 0:
@@ -122,9 +119,8 @@ def _check_rows(rows: pa.RecordBatch, columns: Columns, footer: Footer, path: Pa
         cells = rows.column(name)
         # Text that is the footer's own was searched there; a dictionary may hold more than that.
         searched = name in wanted and not pa.types.is_dictionary(cells.type)
-        if not searched and _has_secret(texts(cells)):
-            where = secrets.scrub(name)
-            raise BadShard(path, f"column {where} holds what looks like a token")
+        if not searched:
+            check_cells(name, cells, path)
 
 
 def _said(
@@ -149,32 +145,3 @@ def _all_are(cells: pa.Array, value: object) -> bool:
         equal = pc.equal(cells.dictionary, value).take(cells.indices)
         return equal.null_count == 0 and pc.all(equal).as_py() is True
     return bool(cells.equals(pa.repeat(pa.scalar(value, cells.type), len(cells))))
-
-
-def _has_secret(texts: Iterable[pa.Array]) -> bool:
-    """Whether some text looks like a token."""
-    for text in texts:
-        plain = _plain(text)
-        data = plain.buffers()[2]
-        if data is not None and _has_mark(data.to_pybytes()) and _matches(plain):
-            return True
-    return False
-
-
-def _plain(text: pa.Array) -> pa.Array:
-    """The different texts of an array, all in one type; most text repeats from row to row."""
-    kind = text.type
-    if pa.types.is_fixed_size_binary(kind):
-        text = text.cast(pa.binary())
-    return text.unique().cast(pa.large_binary())
-
-
-def _has_mark(texts: bytes) -> bool:
-    """Whether all texts together hold what every token holds, found in no time."""
-    lower = texts.lower()
-    return any(mark in lower for mark in MARKS)
-
-
-def _matches(text: pa.Array) -> bool:
-    # Arrow's regular expressions take linear time, whatever the text.
-    return pc.any(pc.match_substring_regex(text, secrets.PATTERN)).as_py() is True

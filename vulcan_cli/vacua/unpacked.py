@@ -17,6 +17,7 @@ from vulcan_cli.errors import BadShard
 from vulcan_cli.files.open_files import open_regular, path_of
 from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.arrow_leaves import is_text, leaves
+from vulcan_cli.vacua.arrow_secrets import check_text
 from vulcan_cli.vacua.pages import unpacked
 from vulcan_cli.vacua.tail import check_entries, footer_length
 
@@ -133,15 +134,16 @@ def decoded(
     yield from parquet.iter_batches(ROWS_AT_ONCE, columns=names, use_threads=False)
 
 
-def check_file(path: Path, columns: Collection[str] | None = None) -> None:
+def check_file(path: Path, columns: Collection[str] | None = None, *, search: bool = False) -> None:
     """Make sure that a file can be decoded by a reader that trusts it.
 
     Args:
         path: The file.
         columns: Its columns that will be read; None for all.
+        search: Whether text in it must not look like a token.
 
     Raises:
-        BadShard: It cannot, or is gone.
+        BadShard: It cannot, or is gone, or holds what looks like a token.
     """
     try:
         fd = open_regular(path)
@@ -151,8 +153,9 @@ def check_file(path: Path, columns: Collection[str] | None = None) -> None:
             os.close(fd)
         with source, opened(source, path) as parquet:
             repeated = within_limits(parquet.metadata, source, source.size(), columns)
-            for _ in decoded(parquet, source, repeated, columns):
-                pass
+            for rows in decoded(parquet, source, repeated, columns):
+                if search:
+                    check_text(rows, path)
     except OSError as error:
         raise BadShard(path, f"unreadable: {error.strerror or error}") from error
 
