@@ -133,6 +133,8 @@ def test_what_needs_one_machine_is_refused(cluster: Any, catalog: Catalog, tmp_p
     for filters in (Filters(sort=("tau_im",)), Filters(limit=3)):
         with pytest.raises(UsageError, match=r"^sorting and limiting need one machine; leave"):
             query_on_cluster(address, catalog, filters, tmp_path / "out")
+    with pytest.raises(UsageError, match=r"^a condition on all rows, such as max, needs one mach"):
+        query_on_cluster(address, catalog, Filters(where="h11 = max(h11)"), tmp_path / "out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(UsageError, match=r"is there and not empty; part files go to a new or "):

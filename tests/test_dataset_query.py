@@ -515,3 +515,22 @@ def test_sql_that_is_none_is_refused(statement: str, sentence: str) -> None:
 def test_sql_that_names_no_column_is_told_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"^there is no column 'tauim': did you mean tau_im\?$"):
         run_sql(query(PEERS, Filters()).rows, "SELECT tauim FROM vacua")
+
+
+@pytest.mark.parametrize(
+    ("where", "looks_around"),
+    [
+        *((f"tau_im > {name}(tau_im)", True) for name in ("max", "min", "avg", "sum", "median")),
+        *((f"{name}(tau_im) > 0", True) for name in ("stddev", "variance", "first", "last")),
+        ("count(*) > 3", True),
+        ("count(DISTINCT h11) > 3", True),
+        ("tau_im > avg(tau_im) OVER (PARTITION BY h12)", True),
+        ("row_number() OVER (ORDER BY tau_im) < 5", True),
+        ("flux[1] = 3 AND abs(tau_im) > 2 AND NOT (h12 IN (1, 2) OR run_id LIKE '%max(1)')", False),
+        ('"Len" = 3 AND "Agg" > 1', False),
+        ("array_length(flux) = 12 AND CASE WHEN h12 > 1 THEN tau_im ELSE tau_re END > 1", False),
+    ],
+)
+def test_conditions_on_all_rows_are_known(where: str, looks_around: bool) -> None:
+    assert Filters(where=where).looks_around is looks_around
+    assert Filters(where=("h12 = 2", where)).looks_around is looks_around

@@ -104,6 +104,7 @@ def query_on_cluster(
     if filters.sort or filters.limit is not None:
         raise UsageError("sorting and limiting need one machine; leave them out")
     answer = query(catalog, filters)
+    check_for_slices(filters)
     schema = answer.rows.collect_schema()
 
     def parts(making: Path, wanted: int) -> list[_Part]:
@@ -123,6 +124,16 @@ def query_on_cluster(
         sum(lost for _, lost, _ in done),
         (*answer.shards.bad, *(bad for _, _, left in done for bad in as_bad(left))),
     )
+
+
+def check_for_slices(filters: Filters) -> None:
+    """Make sure that rows of a slice are those of the whole.
+
+    Raises:
+        UsageError: A condition compares rows with others, which may be in another slice.
+    """
+    if filters.looks_around:
+        raise UsageError("a condition on all rows, such as max, needs one machine; leave it out")
 
 
 def told(bad: Iterable[BadShard]) -> list[tuple[str, str]]:

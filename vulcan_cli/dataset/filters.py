@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ _MEANT = {"&&": "AND", "||": "OR", "**": "pow(x, 2)", "^": "pow(x, 2)"}
 
 _TEXT_IN_SQL = re.compile(r"'(?:[^']|'')*'")
 _ELEMENT_ZERO = re.compile(r"""((?:\w|"[^"]*")+)\s*\[\s*0+\s*\]""")
+
+# What Polars calls aggregates and windows; a count of rows is a word alone.
+_OF_ALL_ROWS = {"Agg", "Over"}
 
 # A WHERE on the first line, so that lines and columns in Polars' words are those of the condition.
 _SELECT = "SELECT * FROM vacua WHERE\n"
@@ -83,6 +87,11 @@ class Filters:
             return ()
         return (self.where,) if isinstance(self.where, str) else self.where
 
+    @property
+    def looks_around(self) -> bool:
+        """Whether a row matches or not by what other rows hold, as with `tau_im = max(tau_im)`."""
+        return any(_looks_around(pl.sql_expr(text)) for text in self.conditions)
+
     def on_shards(self) -> pl.Expr:
         """The condition on rows of the catalog."""
         conditions = [pl.lit(value=True)]
@@ -142,6 +151,20 @@ def parse_where(text: str, available: Sequence[str]) -> pl.Expr:
     check_columns(names, available)
     check_elements(text)
     return condition
+
+
+def _looks_around(condition: pl.Expr) -> bool:
+    parts = [json.loads(condition.meta.serialize(format="json"))]
+    for part in parts:
+        if isinstance(part, dict):
+            if part.keys() & _OF_ALL_ROWS:
+                return True
+            parts += [inside for key, inside in part.items() if key != "Column"]
+        elif isinstance(part, list):
+            parts += part
+        elif part == "Len":
+            return True
+    return False
 
 
 def check_elements(sql: str) -> None:

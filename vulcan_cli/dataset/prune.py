@@ -35,6 +35,8 @@ _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 def may_match(filters: Filters) -> pl.Expr:
     """The condition on rows of the catalog that every shard with a matching row meets."""
     conditions = [pl.lit(value=True)]
+    if filters.looks_around:
+        return conditions[0]
     for name in ("is_susy", "is_isd"):
         value: bool | None = getattr(filters, name)
         if value is not None:
@@ -45,11 +47,9 @@ def may_match(filters: Filters) -> pl.Expr:
 
 def _comparisons(conditions: Sequence[str]) -> list[tuple[str, str, float]]:
     """Comparisons that must all hold: column, operator, number."""
-    # One that is not plain may look at other rows, as max does: all of them must be read then.
-    if any(_NOT_PLAIN.search(text) for text in conditions):
-        return []
     found = []
-    for part in (part for text in conditions for part in _AND.split(text)):
+    plain = [text for text in conditions if not _NOT_PLAIN.search(text)]
+    for part in (part for text in plain for part in _AND.split(text)):
         match = _COMPARED.fullmatch(part)
         if match is None:
             continue

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from vulcan_cli.dataset.catalog import Progress, untold
-from vulcan_cli.dataset.cluster import as_bad, making_on, slices_of, told
+from vulcan_cli.dataset.cluster import as_bad, check_for_slices, making_on, slices_of, told
 from vulcan_cli.dataset.export import write_file
 from vulcan_cli.dataset.features import take_flags
 from vulcan_cli.dataset.query import query
@@ -78,6 +78,7 @@ def split_on_cluster(
     """
     check_files(view, file_format)
     answer = query(view.catalog, view.needed)
+    check_for_slices(view.filters)
     columns = tuple(answer.rows.collect_schema())
     whole = replace(view, filters=replace(view.filters, columns=columns))
     with making_on(scheduler, answer.shards, folder) as (cluster, making):
