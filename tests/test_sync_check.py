@@ -212,6 +212,10 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: rewritten(GOOD, with_column("x", pa.array([[10**60]] * 3, pa.list_(WIDE)))),
         "a decimal number of 70 digits",
     ),
+    "arrays of no entries": (
+        lambda: rewritten(GOOD, with_column("x", pa.array([[]] * 3, pa.list_(pa.int64(), 0)))),
+        "arrays of no entries",
+    ),
     "a column of all names": (
         lambda: rewritten(GOOD, with_column("*", pa.array([1, 2, 3]))),
         "'*' is a pattern for names, no name of a column or field",

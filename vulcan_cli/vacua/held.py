@@ -58,6 +58,8 @@ def check_held(dtype: pl.DataType) -> None:
             precision, scale = dtype.precision, dtype.scale
             if not precision or not 0 <= scale <= precision <= arrow_ipc.MOST_DIGITS:
                 raise ValueError(f"a decimal number of {precision} digits")
+        case pl.Array(size=0):
+            raise ValueError("arrays of no entries")
         case pl.List() | pl.Array():
             check_held(arrow_ipc.inner(dtype))
         case pl.Struct():
