@@ -102,6 +102,11 @@ def uneven_lists(place: Place) -> Ran:
     return place.asked_here("query", *STAGING, *words)
 
 
+def token_in_settings(place: Place) -> Ran:
+    (place.home / "vulcan.toml").write_text('token = "x"\n')
+    return place.asked_here("status")
+
+
 def rows_refused(place: Place) -> Ran:
     """A stream with a row that lacks what every row must have."""
     good = rows(1).write_ndjson()
@@ -208,6 +213,7 @@ PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {
     errors.NotSetUp: lambda place: place.asked_here("status"),
     errors.StagingMissing: lambda place: place.asked_here("status", "--staging-dir", "none"),
     errors.TokenUnfit: lambda place: place.asked_here("config", VULCAN_TOKEN="two words"),
+    errors.TokenInSettings: token_in_settings,
     errors.Denied: denied,
     errors.RepoMissing: lambda place: place.asked_here("sync", *FOLDER),
     errors.RepoRefuses: repo_refuses,

@@ -28,6 +28,7 @@ ERRORS: tuple[VulcanError, ...] = (
     errors.NotSetUp("repo", "no repo is set"),
     errors.StagingMissing(Path("/s"), Path("/s/pending")),
     errors.TokenUnfit("HF_TOKEN", "what HF_TOKEN holds is no token"),
+    errors.TokenInSettings(Path("/s/vulcan.toml"), "/s/vulcan.toml sets a token"),
     errors.Denied("this token may not write to a/b"),
     errors.RepoMissing("a/b"),
     errors.RepoMissing("a/b", "dev"),
@@ -94,6 +95,14 @@ def test_every_command_suggested_is_one(command: str) -> None:
     context = below.make_context(words[0], [], parent=root, resilient_parsing=True)
     known = {name for option in below.get_params(context) for name in option.opts}
     assert {word for word in words[1:] if word.startswith("-")} <= known
+
+
+def test_a_token_in_a_settings_file_is_taken_out_before_a_login_counts() -> None:
+    error = errors.TokenInSettings(Path("/my home/vulcan.toml"), "it sets a token")
+    assert explain(error, "vulcan sync").next[:2] == (
+        "${EDITOR:-vi} '/my home/vulcan.toml'  # take the token out",
+        "hf auth login",
+    )
 
 
 def test_the_words_for_a_person() -> None:

@@ -240,6 +240,18 @@ class TokenUnfit(NotSetUp):
         super().__init__("token", message)
 
 
+class TokenInSettings(NotSetUp):
+    """A settings file holds a token, or what looks like one.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, path: Path, message: str) -> None:
+        self.path = path
+        super().__init__("token", message)
+
+
 class Denied(VulcanError):
     """The repo or the file system does not let us.
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from vulcan_cli import credentials
 from vulcan_cli.credentials import Secret
-from vulcan_cli.errors import NotSetUp, UsageError
+from vulcan_cli.errors import NotSetUp, TokenInSettings, UsageError
 from vulcan_cli.scheduling.job import job_of
 from vulcan_cli.settings_fields import ENVIRONMENT, FIELDS, PREFIXES, WORKER_THREADS, Field
 from vulcan_cli.settings_file import FILE_NAME, Found, SettingsFile, find_files, user_file
@@ -359,7 +359,8 @@ def _wrong(field: Field, origin: Origin, why: str) -> UsageError | NotSetUp:
 def _refuse_unknown(file: SettingsFile) -> None:
     for key in file.values:
         if key == "token":
-            raise NotSetUp("token", f"{file.path} sets a token, and no file of ours may")
+            message = f"{file.path} sets a token, and no file of ours may"
+            raise TokenInSettings(file.path, message)
         if key not in FIELDS:
             near = _nearest(key, FIELDS)
             hint = f"; did you mean {near}?" if near else ""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from vulcan_cli.errors import DiskTrouble, NotSetUp, UsageError
+from vulcan_cli.errors import DiskTrouble, NotSetUp, TokenInSettings, UsageError
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.vacua.secrets import looks_secret
 
@@ -168,4 +168,4 @@ def _refuse_secrets(path: Path, text: str) -> None:
     for number, line in enumerate(text.splitlines(), 1):
         if looks_secret(line):
             message = f"{path}, line {number} holds what looks like a token; no file of ours may"
-            raise NotSetUp("token", message)
+            raise TokenInSettings(path, message)

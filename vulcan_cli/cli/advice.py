@@ -279,6 +279,11 @@ def _token_unfit(error: errors.TokenUnfit, typed: Sequence[str]) -> Advice:
     return Advice(_NOTHING_CHANGED, (cure, _typed(typed) or "vulcan sync"))
 
 
+def _token_in_settings(error: errors.TokenInSettings, typed: Sequence[str]) -> Advice:
+    edit = f"${{EDITOR:-vi}} {shlex.quote(str(error.path))}  # take the token out"
+    return Advice(_NOTHING_CHANGED, (edit, "hf auth login", _typed(typed) or "vulcan sync"))
+
+
 def _may_become_file(path: Path) -> bool:
     return os.path.isfile(path) or not os.path.lexists(path)  # noqa: PTH113 (it may be denied us)
 
@@ -404,6 +409,7 @@ _ADVICE: Mapping[type[VulcanError], Advice | Callable[[Any, Sequence[str]], Advi
     errors.NotSetUp: _not_set_up,
     errors.StagingMissing: _staging_missing,
     errors.TokenUnfit: _token_unfit,
+    errors.TokenInSettings: _token_in_settings,
     errors.Denied: _denied,
     errors.RepoMissing: _repo_missing,
     errors.RepoRefuses: _repo_refuses,
