@@ -299,6 +299,19 @@ def test_a_repo_that_is_gone_confirms_nothing(tmp_path: Path, published: Path) -
     assert tree(published / "synced") == before
 
 
+def test_a_rehearsal_of_several_repos_deletes_no_more_than_the_run(
+    tmp_path: Path, published: Path
+) -> None:
+    staged(tmp_path, "w", rows(4))
+    other = ("--repo", "./other")
+    assert run("sync", *SPOOL, *other, "--create-repo", "-q", cwd=tmp_path).code == 0
+    size = sizes(published)
+    keep = str(sum(size.values()) - size["x"])
+    words = ("trim-synced", *SPOOL, *REPO, *other, "--keep-bytes", keep, "-q")
+    assert run(*words, "--dry-run", cwd=tmp_path) == Ran(0, f"{path('x')}\tdue\n", "")
+    assert run(*words, cwd=tmp_path) == Ran(0, f"{path('x')}\tdeleted\n", "")
+
+
 def test_what_other_repos_confirmed_is_told(tmp_path: Path, published: Path) -> None:
     staged(tmp_path, "w", rows(4))
     other = ("--repo", "./other")

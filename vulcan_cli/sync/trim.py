@@ -52,6 +52,7 @@ def trim_synced(
     keep_bytes: int | None = None,
     revision: str = MAIN,
     dry_run: bool = False,
+    freed: int = 0,
 ) -> tuple[Trimmed, ...]:
     """Delete shards that are old, or too many, and that the repo confirms.
 
@@ -64,6 +65,7 @@ def trim_synced(
         keep_bytes: Due is also what is oldest, until no more than this many bytes are left.
         revision: The branch that must hold it.
         dry_run: Only tell what is due; the repo is not asked.
+        freed: Bytes of `synced/` that count as gone, because a rehearsal left them there.
 
     Raises:
         UsageError: Neither limit is given.
@@ -76,7 +78,7 @@ def trim_synced(
         raise UsageError("say what is due: how old, or how many bytes to keep")
     limits = _Limits(now, older_than_s, keep_bytes)
     if dry_run:
-        due = _due(area, _confirmed(area, repo), limits)
+        due = _due(area, _confirmed(area, repo), limits, freed)
         return tuple(Trimmed(_path(each), each.size, "due") for each in due)
     with SyncLock(area) as lock:
         confirmed = _confirmed(area, repo)
@@ -108,7 +110,7 @@ def kept_for_others(
         now: As for `trim_synced`, as are the next two.
         older_than_s: Likewise.
         keep_bytes: Likewise.
-        freed: Bytes of `synced/` that count as gone, because a rehearsal left them there.
+        freed: Likewise.
     """
     ours: set[str] = set()
     others: dict[str, float] = {}

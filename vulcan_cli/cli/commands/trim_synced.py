@@ -58,13 +58,20 @@ def trim_synced(
     repos = open_configured(settings, to_write=False)
     now = time.time()
     trimmed: list[Trimmed] = []
+    freed = 0
     for opened in repos:
         done = trim.trim_synced(
-            area, opened, now=now, older_than_s=age, keep_bytes=size, dry_run=dry_run
+            area,
+            opened,
+            now=now,
+            older_than_s=age,
+            keep_bytes=size,
+            dry_run=dry_run,
+            freed=freed,
         )
         _tell(out, done)
         trimmed += done
-    freed = sum(shard.size for shard in trimmed if shard.outcome in ("deleted", "due"))
+        freed += sum(shard.size for shard in done if shard.outcome in ("deleted", "due"))
     kept = trim.kept_for_others(
         area,
         [opened.key for opened in repos],
