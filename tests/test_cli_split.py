@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from tests.cli_in_process import run, run_binary
-from tests.cli_support import Ran, interrupted_at_work, vulcan
+from tests.cli_support import VULCAN, Ran, clean, interrupted_at_work, vulcan
 from tests.dataset_support import put, vacua
 from vulcan_cli.dataset.splits import Splits
 from vulcan_cli.vacua.geometry import Geometry
@@ -170,6 +171,27 @@ def test_freezing_again_forgets_nothing(cwd: Path) -> None:
 
     assert split(cwd, "--frozen", "splits.json", "--freeze", "splits.json").code == 0
     assert (cwd / "splits.json").read_bytes() == held
+
+
+def test_splits_are_frozen_though_nobody_reads_all_rows(cwd: Path) -> None:
+    split(cwd, "--freeze", "wanted.json")
+    command = [*VULCAN, "split", "train", "--staging-dir", "spool", "--format", "csv"]
+    with subprocess.Popen(
+        [*command, "--freeze", "splits.json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean(cwd),
+        cwd=cwd,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read().decode().splitlines()
+    assert (process.returncode, said) == (
+        0,
+        ["read synced of spool", "11 geometries frozen in splits.json"],
+    )
+    assert (cwd / "splits.json").read_bytes() == (cwd / "wanted.json").read_bytes()
 
 
 def test_an_empty_split_is_told_with_a_salt_that_fills_it(cwd: Path) -> None:

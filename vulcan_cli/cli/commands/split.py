@@ -165,9 +165,7 @@ def split(
         elif name is None:
             _tell_assignments(view, out)
         else:
-            _tell_cut(view, name, out)
-            rows, arrays = view.rows(name), view.complex_features
-            hand_over(rows, out, file=output, wanted=format_, complex_columns=arrays)
+            _print_rows(view, name, out, output, format_)
     if freeze is not None:
         _freeze(view, freeze, out)
     bad = {shard.path: shard for shard in (*view.bad, *left_out)}
@@ -343,6 +341,18 @@ def _tell_written(written: SplitFiles, folder: Path | None, sent: Sent | None, o
         tell_sent(sent, out)
     if folder is not None:
         out.say(f"written to {folder}")
+
+
+def _print_rows(
+    view: SplitView, name: str, out: Output, file: Path | None, wanted: str | None
+) -> None:
+    _tell_cut(view, name, out)
+    arrays = view.complex_features
+    try:
+        hand_over(view.rows(name), out, file=file, wanted=wanted, complex_columns=arrays)
+    except BrokenPipeError:
+        # Who reads no further has not waived --freeze, which comes next.
+        out.lost_reader()
 
 
 def _tell_cut(view: SplitView, name: str, out: Output) -> None:
