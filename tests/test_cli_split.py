@@ -194,6 +194,24 @@ def test_splits_are_frozen_though_nobody_reads_all_rows(cwd: Path) -> None:
     assert (cwd / "splits.json").read_bytes() == (cwd / "wanted.json").read_bytes()
 
 
+def test_a_folder_to_freeze_in_is_looked_for_before_anything_is_written(cwd: Path) -> None:
+    words = ("--out-dir", "ml", "--freeze", "no/such/splits.json")
+
+    ran = split(cwd, *words)
+
+    typed = "vulcan split --out-dir ml --freeze no/such/splits.json --staging-dir spool"
+    assert ran == Ran(
+        6,
+        "",
+        "vulcan: no/such/splits.json: No such file or directory\n"
+        "  safe: what was already staged or confirmed stays so; nothing half-written counts\n"
+        f"  next: mkdir -p no/such\n  next: {typed}\n",
+    )
+    assert not (cwd / "ml").exists()
+    (cwd / "no/such").mkdir(parents=True)
+    assert split(cwd, *words).code == 0
+
+
 def test_an_empty_split_is_told_with_a_salt_that_fills_it(cwd: Path) -> None:
     ran = split(cwd, "--salt", "4", "--group-by", "polytope")
 

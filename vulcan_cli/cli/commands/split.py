@@ -44,7 +44,8 @@ from vulcan_cli.cli.pushes import SplitPush, document_of, tell_sent
 from vulcan_cli.cli.questions import BAD_SHARDS, hand_over, tell_bad
 from vulcan_cli.cli.repos import locate_shards
 from vulcan_cli.cli.tree import Example
-from vulcan_cli.errors import UsageError
+from vulcan_cli.errors import DiskTrouble, UsageError
+from vulcan_cli.files.folder import Folder
 from vulcan_cli.interrupts import sigterm_interrupts
 from vulcan_cli.quantities import counted
 from vulcan_cli.settings import load_settings
@@ -302,9 +303,14 @@ def _numbers(fractions: str | None) -> tuple[float, ...] | None:
 
 
 def _check_freeze(target: Path, frozen: Path | None) -> None:
-    """Raise UsageError before any work where the file is there and was not read."""
+    """Raise before any work: the file is there and was not read, or its folder is not there."""
     if target.exists() and (frozen is None or not target.samefile(frozen)):
         raise UsageError(f"{target} is there already: --frozen {target} keeps to it")
+    try:
+        with Folder.open(target.parent):
+            pass
+    except OSError as error:
+        raise DiskTrouble(target, error) from error
 
 
 def _freeze(view: SplitView, target: Path, out: Output) -> None:
