@@ -364,6 +364,19 @@ def test_a_script_for_htcondor_submits_itself(tmp_path: Path) -> None:
         (["pbs", "-g", "h21=3", "x"], "--geometry: there is no such key; keys are "
          "h11, h12, ks_id, triang_id, conifold_id, cicy_id; CYTools' h21 is h12 here "
          "(found 'h21')"),
+        (["slurm", "--format", "npz", "x"], "npz is whole or nothing: --max-age is for ndjson, "
+         "csv and Arrow's stream"),
+        (["slurm", "--format", "json", "x"], "--format is one of auto, parquet, csv, ndjson, "
+         "arrow, npz, not 'json'"),
+        (["slurm", "--max-age", "soon", "x"], "'soon' is no duration: write 90s, 15m, 2h, 30d "
+         "or 1h30m"),
+        (["slurm", "--max-age", "0", "x"], "--max-age must be longer than 0 s"),
+        (["slurm", "--solver", "newton", "x"], "--solver is written key=value,key=value, not "
+         "'newton'"),
+        (["slurm", "--tadpole-charge", "3000000000", "x"], "tadpole_charge must be an integer "
+         "from -2147483648 to 2147483647, not 3000000000"),
+        (["slurm", "--template", "{seed}", "x"], "run-id template needs a value for {seed}"),
+        (["slurm", "--mem", "0", "x"], "a task needs memory: --mem 2GB"),
     ],
 )  # fmt: skip
 def test_scripts_that_cannot_be(tmp_path: Path, words: list[str], sentence: str) -> None:

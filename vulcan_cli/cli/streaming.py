@@ -32,6 +32,12 @@ NAME = "standard input"
 """What a pipe is called in messages."""
 
 
+def whole_or_nothing(kind: str) -> UsageError:
+    """What is wrong with `--max-age` where rows of this format cannot be cut while they come."""
+    streams = "ndjson, csv and Arrow's stream"
+    return UsageError(f"{kind} is whole or nothing: --max-age is for {streams}")
+
+
 class Streaming:
     """Stages one stream, batch after batch.
 
@@ -98,8 +104,7 @@ class Streaming:
                 self._batches(feed, kind, max_age_s)
                 return
         if max_age_s is not None:
-            streams = "ndjson, csv and Arrow's stream"
-            raise UsageError(f"{kind} is whole or nothing: --max-age is for {streams}")
+            raise whole_or_nothing(kind)
         self._whole(feed, wanted)
 
     def _batches(self, feed: Feed, kind: str, max_age_s: float | None) -> None:

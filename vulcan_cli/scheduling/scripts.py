@@ -143,9 +143,11 @@ def check(array: Array) -> None:
     """Refuse what no scheduler takes.
 
     Raises:
-        UsageError: No task, no time, no solver.
+        UsageError: No time, no memory, no solver.
     """
     if not array.solver:
         raise UsageError("which solver? Put its command line behind --, with {task} in it")
     if array.time_s < 60:
         raise UsageError("a task has at least a minute: --time 24h")
+    if not array.memory_mb:
+        raise UsageError("a task needs memory: --mem 2GB")

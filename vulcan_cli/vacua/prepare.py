@@ -96,6 +96,16 @@ def check_run(run: Run) -> tuple[Problem, ...]:
     return tuple(findings.problems)
 
 
+def check_template(run: Run, *, now: datetime) -> None:
+    """Make sure that a run id can be rendered, whatever the rows are.
+
+    Raises:
+        TemplateError: It cannot, or is not allowed.
+    """
+    geometry = run.geometry or Geometry(**dict.fromkeys(KEYS, 0))
+    _run_id(geometry, run, now.astimezone(UTC), "0" * DIGEST_DIGITS)
+
+
 def prepare(frame: pl.DataFrame, run: Run, *, now: datetime) -> Prepared:
     """Make shards of an input.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,14 +26,24 @@ from vulcan_cli.cli.options.staging import (
     Solver,
     TadpoleCharge,
     TemplateText,
+    format_of,
+    longest_wait,
     one_geometry,
+    pairs,
 )
 from vulcan_cli.cli.output import Output
+from vulcan_cli.cli.streaming import whole_or_nothing
 from vulcan_cli.cli.suggest import did_you_mean, one_of
 from vulcan_cli.cli.tree import Example
-from vulcan_cli.errors import InputRefused, UsageError
+from vulcan_cli.errors import InputRefused, TemplateError, UsageError
 from vulcan_cli.quantities import parse_duration, parse_size
-from vulcan_cli.settings import carried, load_settings
+from vulcan_cli.settings import Settings, carried, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vulcan_cli.vacua.geometry import Geometry
+    from vulcan_cli.vacua.inputs import Format
 
 EXAMPLES = (
     Example(
@@ -103,8 +114,11 @@ def job_script(
     out.notices(settings.notices)
     settings.require_staging_dir()
     keys = one_geometry(geometry)
-    if keys is not None:
-        _check_geometry(keys)
+    _check_stage(
+        *(keys, tadpole_charge, pairs("--solver", solver), settings),
+        kind=format_of(format_),
+        max_age=max_age,
+    )
     stage = [*executable(Path(sys.executable)), "stage", "-", "--format", format_]
     for option, value in (
         ("--geometry", keys),
@@ -129,11 +143,43 @@ def job_script(
     out.lines(make(array).splitlines())
 
 
-def _check_geometry(text: str) -> None:
-    """Raise UsageError where `stage` would refuse it: nothing is staged here."""
+def _check_stage(
+    keys: str | None,
+    tadpole_charge: int | None,
+    solver: Mapping[str, str],
+    settings: Settings,
+    *,
+    kind: Format,
+    max_age: str | None,
+) -> None:
+    """Raise UsageError where `stage` would refuse it in every task: nothing is staged here."""
+    from vulcan_cli.vacua.prepare import Run, check_run, check_template  # noqa: PLC0415
+    from vulcan_cli.vacua.splitters import STREAMS  # noqa: PLC0415
+
+    if max_age is not None:
+        longest_wait(max_age)
+        if kind not in ("auto", *STREAMS):
+            raise whole_or_nothing(kind)
+    run = Run(
+        geometry=None if keys is None else _geometry(keys),
+        tadpole_charge=tadpole_charge,
+        solver=solver,
+        project=settings.project,
+        template=settings.template,
+    )
+    for problem in check_run(run):
+        raise UsageError(str(problem))
+    try:
+        check_template(run, now=datetime.now(UTC))
+    except TemplateError as error:
+        # What cures a template of `stage` is no option here.
+        raise UsageError(str(error)) from error
+
+
+def _geometry(text: str) -> Geometry:
     from vulcan_cli.vacua.geometry import Geometry  # noqa: PLC0415
 
     try:
-        Geometry.parse(text)
+        return Geometry.parse(text)
     except InputRefused as error:
         raise UsageError(f"--geometry: {error}") from error

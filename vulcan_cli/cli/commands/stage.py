@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from io import UnsupportedOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast, get_args
+from typing import TYPE_CHECKING, BinaryIO
 
 from vulcan_cli.cli.feed import Feed
 from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, StagingDir, Verbose
@@ -29,13 +29,15 @@ from vulcan_cli.cli.options.staging import (
     Strict,
     TadpoleCharge,
     TemplateText,
+    format_of,
+    longest_wait,
     one_geometry,
+    pairs,
 )
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.streaming import NAME, Streaming
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import Problem, UsageError
-from vulcan_cli.quantities import parse_duration
 from vulcan_cli.settings import load_settings, read_job, spare_processors
 
 if TYPE_CHECKING:
@@ -119,8 +121,8 @@ def stage(
         geometry=known,
         geometry_problems=wrong,
         tadpole_charge=tadpole_charge,
-        solver=_pairs("--solver", solver),
-        provenance={**read_job(), **_pairs("--provenance", provenance)},
+        solver=pairs("--solver", solver),
+        provenance={**read_job(), **pairs("--provenance", provenance)},
         project=settings.project,
         template=settings.template,
         template_values=_values(set_),
@@ -131,7 +133,7 @@ def stage(
     names = inputs or ["-"]
     if names.count("-") > 1:
         raise UsageError("standard input can be read only once")
-    input_format = _format(format_)
+    input_format = format_of(format_)
     tell = partial(_tell, out)
     if max_age is not None or (max_rows is not None and run_id is None and _fills(names)):
         max_age_s = _seconds(max_age, names, run)
@@ -153,10 +155,7 @@ def _seconds(max_age: str | None, names: Sequence[str], run: Run) -> float | Non
         raise UsageError("one run id cannot name the shards of a stream; leave out --run-id")
     if not _is_piped(names):
         raise UsageError("--max-age is for rows that come through a pipe, not for files")
-    seconds = parse_duration(max_age)
-    if not seconds:
-        raise UsageError("--max-age must be longer than 0 s")
-    return seconds
+    return longest_wait(max_age)
 
 
 def _is_piped(names: Sequence[str]) -> bool:
@@ -249,25 +248,6 @@ def _geometry(text: str | None) -> tuple[Geometry | None, tuple[Problem, ...]]:
         return None, ()
     geometry, problems = attempted(lambda: Geometry.parse(text))
     return geometry, tuple(problem._replace(source="--geometry") for problem in problems)
-
-
-def _format(text: str) -> Format:
-    from vulcan_cli.vacua.inputs import Format  # noqa: PLC0415
-
-    if text not in get_args(Format):
-        raise UsageError(f"--format is one of {', '.join(get_args(Format))}, not {text!r}")
-    return cast("Format", text)
-
-
-def _pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:
-    """Read `key=value,key=value`; later ones win."""
-    pairs: dict[str, str] = {}
-    for part in (part for text in texts or () for part in text.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals or not key.strip():
-            raise UsageError(f"{option} is written key=value,key=value, not {part!r}")
-        pairs[key.strip()] = value.strip()
-    return pairs
 
 
 def _values(texts: Sequence[str] | None) -> dict[str, object]:

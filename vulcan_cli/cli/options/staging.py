@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from vulcan_cli.cli.suggest import one_of
+from vulcan_cli.errors import UsageError
+from vulcan_cli.quantities import parse_duration
+
+if TYPE_CHECKING:
+    from vulcan_cli.vacua.inputs import Format
 
 RUN = "The run"
 """The heading of options that describe a run."""
@@ -145,3 +150,43 @@ Strict = Annotated[
         rich_help_panel=RUN,
     ),
 ]
+
+
+def format_of(text: str) -> Format:
+    """The format that was typed.
+
+    Raises:
+        UsageError: It is none.
+    """
+    from vulcan_cli.vacua.inputs import Format  # noqa: PLC0415
+
+    if text not in get_args(Format):
+        raise UsageError(f"--format is one of {', '.join(get_args(Format))}, not {text!r}")
+    return cast("Format", text)
+
+
+def pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:
+    """Read `key=value,key=value`; later ones win.
+
+    Raises:
+        UsageError: It is written otherwise.
+    """
+    found: dict[str, str] = {}
+    for part in (part for text in texts or () for part in text.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"{option} is written key=value,key=value, not {part!r}")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def longest_wait(max_age: str) -> float:
+    """The longest that a row of a stream waits, in seconds.
+
+    Raises:
+        UsageError: It is no duration, or none at all.
+    """
+    seconds = parse_duration(max_age)
+    if not seconds:
+        raise UsageError("--max-age must be longer than 0 s")
+    return seconds
