@@ -45,6 +45,18 @@ def test_rows_without_the_column_are_counted_below(cwd: Path) -> None:
     ]
 
 
+def test_numbers_of_any_size_are_drawn_or_left_out(tmp_path: Path) -> None:
+    staged(tmp_path, "a", rows(3, tau_re=[1e299, -1e299, 1e308], W_re=[1e-200] * 3, W_im=0.0))
+    words = (*HERE, "-q", "--width", "60", "--height", "14")
+    tau = run("plot", "tau", *words, cwd=tmp_path)
+    assert (tau.code, tau.err) == (0, "")
+    assert max(map(len, tau.out.splitlines())) == 60
+    assert tau.out.splitlines()[-1] == "1 not finite or beyond 1e+300 left out"
+    plane = run("plot", "w0-plane", *words, cwd=tmp_path)
+    assert (plane.code, max(map(len, plane.out.splitlines()))) == (0, 60)
+    assert run("plot", "tau", *HERE, "-q", "-o", "x.svg", cwd=tmp_path) == Ran(0, "", "")
+
+
 @pytest.mark.parametrize("ending", ["png", "svg", "html"])
 def test_a_picture_in_a_file(cwd: Path, ending: str) -> None:
     ran = run("plot", "w0-plane", *HERE, "-o", f"w.{ending}", cwd=cwd)

@@ -157,6 +157,25 @@ def test_a_few_points_far_out_do_not_shrink_the_others() -> None:
     assert whole.notes == ("201 vacua", "W₀ as the solver normalises it, without e^(K/2)")
 
 
+def test_what_is_not_finite_is_left_out_and_counted() -> None:
+    values = [1e-12, math.nan, math.inf, 1e-9]
+    histogram = made("residual", {"residual": values})
+    assert isinstance(histogram.shape, Bars)
+    assert (sum(histogram.shape.counts), histogram.notes) == (
+        2,
+        ("4 vacua", "2 not finite left out"),
+    )
+    rows = {"W_re": [1.0, math.nan, 2.0, 3.0], "W_im": [1.0, 1.0, math.inf, -1e308]}
+    for whole in (False, True):
+        figure = made("w0-plane", rows, whole=whole)
+        assert points(figure) == [(1.0, 1.0)]
+        assert figure.notes == (
+            "4 vacua",
+            "3 not finite or beyond 1e+300 left out",
+            "W₀ as the solver normalises it, without e^(K/2)",
+        )
+
+
 @pytest.mark.parametrize(
     ("kind", "rows", "why"),
     [
@@ -165,6 +184,8 @@ def test_a_few_points_far_out_do_not_shrink_the_others() -> None:
         ("w0", {"W_re": [0.0], "W_im": [0.0]}, "every value is 0: there is no logarithm to draw"),
         ("residual", {"residual": [math.inf]}, "no row has a finite log₁₀ residual"),
         ("w0-plane", {"W_re": [math.nan], "W_im": [1.0]}, "no row has a finite Re W₀"),
+        ("w0-plane", {"W_re": [1.0, math.nan], "W_im": [math.inf, 1.0]},
+         "no row has a finite Re W₀ and Im W₀"),
         ("gs", {"tau_im": [1.0], "W_re": [0.0], "W_im": [0.0]},
          "no row has a g_s and a |W₀| above 0"),
         ("tadpole", {"tadpole_charge": pl.Series([], dtype=pl.Int32)}, "no row matches"),

@@ -22,6 +22,8 @@ BINS = 48
 
 _MARGIN = 0.04
 _STEPS = 2000
+# An axis between two numbers beyond it would have no finite length.
+_LARGEST = 1e300
 # Where all points need an axis so many times as long as all but this share, it is cut.
 _FAR, _TOO_FAR = 0.01, 2.0
 
@@ -206,21 +208,29 @@ def _zeros(number: int) -> tuple[str, ...]:
 
 
 def _scatter(title: str, x: tuple[str, pl.Series], y: tuple[str, pl.Series], wish: Wish) -> Figure:
-    """A point for each vacuum, and how many are beyond the edges; labels and values of the axes."""
-    across, up = _axis(*x, whole=wish.whole), _axis(*y, whole=wish.whole)
-    inside = x[1].is_between(across.low, across.high) & y[1].is_between(up.low, up.high)
+    """A point for each vacuum, and how many are not there; labels and values of the axes."""
+    there = {label: values.abs() <= _LARGEST for label, values in (x, y)}
+    both = there[x[0]] & there[y[0]]
+    if not both.any():
+        lacking = [label for label, finite in there.items() if not finite.any()] or list(there)
+        raise NothingToDraw(f"no row has a finite {' and '.join(lacking)}")
+    points = Points(x[1].filter(both), y[1].filter(both))
+    across, up = (
+        _axis(label, values, whole=wish.whole)
+        for label, values in ((x[0], points.x), (y[0], points.y))
+    )
+    inside = points.x.is_between(across.low, across.high) & points.y.is_between(up.low, up.high)
     beyond = len(inside) - int(inside.sum())
-    notes = (f"{beyond:,} beyond the edges (--all shows them)",) if beyond else ()
-    return Figure(title, across, up, Points(x[1], y[1]), notes=notes)
+    notes = [f"{beyond:,} beyond the edges (--all shows them)"] if beyond else []
+    if lost := len(both) - len(inside):
+        notes.append(f"{lost:,} not finite or beyond {_LARGEST:.0e} left out")
+    return Figure(title, across, up, points, notes=tuple(notes))
 
 
 def _axis(label: str, values: pl.Series, *, whole: bool) -> Axis:
-    """An axis that holds all finite values with a margin, but for a few that are far out."""
-    finite = values.filter(values.is_finite())
-    if not finite.len():
-        raise NothingToDraw(f"no row has a finite {label}")
-    low, high = _limits(finite, 0.0)
-    inner = _limits(finite, _FAR)
+    """An axis that holds all values with a margin, but for a few that are far out."""
+    low, high = _limits(values, 0.0)
+    inner = _limits(values, _FAR)
     if not whole and high - low > _TOO_FAR * (inner[1] - inner[0]) > 0:
         low, high = inner
     margin = _MARGIN * (high - low) or abs(high) * _MARGIN or 1.0
@@ -257,6 +267,8 @@ def _histogram(
     if not finite.len():
         raise NothingToDraw(f"no row has a finite {label}")
     low, high = float(finite.min()), float(finite.max())  # type: ignore[arg-type]
+    if lost := len(values) - len(finite):
+        notes = (*notes, f"{lost:,} not finite left out")
     step, start = _bins(low, high, whole=whole)
     numbers = ((finite - start) / step).floor().cast(pl.Int64)
     n_bins = int(numbers.max() or 0) + 1  # type: ignore[arg-type]

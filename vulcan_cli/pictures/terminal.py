@@ -21,6 +21,8 @@ _ASCII_DENSITY = ".:oO@"
 # The bits of a braille letter's dots, by row and column.
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _LEAST_WIDTH, _LEAST_HEIGHT = 20, 5
+# Steps and digits from which on numbers are written with a power of ten.
+_LONG, _MOST_DIGITS = 1e9, 9
 
 
 class _Screen(NamedTuple):
@@ -224,7 +226,11 @@ def _ticks(axis: Axis, most: int) -> list[tuple[float, str]]:
         step = nice(1.5 * step)
     first = math.ceil(axis.low / step)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    return [(at * step, f"{at * step + 0.0:,.{digits}f}") for at in range(first, first + n_ticks)]
+    is_long = step >= _LONG or digits > _MOST_DIGITS
+    # Six digits must tell one step from the next.
+    is_told = max(abs(axis.low), abs(axis.high)) < 1e5 * step
+    form = ".6g" if is_long and is_told else f",.{digits}f"
+    return [(at * step, f"{at * step + 0.0:{form}}") for at in range(first, first + n_ticks)]
 
 
 def _moments(axis: Axis, most: int) -> list[tuple[float, str]]:
