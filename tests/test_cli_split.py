@@ -261,6 +261,28 @@ def test_a_folder_of_files_is_counted_described_and_warned_of(cwd: Path) -> None
     }
 
 
+def test_who_stands_in_the_folder_is_told_to_enter_it_anew(cwd: Path) -> None:
+    here = cwd / "m l"
+    here.mkdir()
+    command = [*VULCAN, "split", "--staging-dir", "../spool", "--salt", "14", "--out-dir"]
+
+    for folder, said in ((".", ["written to .", f"next: cd '{here}'"]), ("x", ["written to x"])):
+        ran = subprocess.run(
+            [*command, folder], cwd=here, env=clean(cwd), capture_output=True, text=True, check=True
+        )
+        assert [line for line in ran.stderr.splitlines() if not line.startswith("vulcan: ")] == [
+            "read synced of ../spool",
+            *said,
+        ]
+    assert sorted(path.name for path in here.iterdir()) == [
+        "split.json",
+        "test-00000-of-00001.parquet",
+        "train-00000-of-00001.parquet",
+        "val-00000-of-00001.parquet",
+        "x",
+    ]
+
+
 @pytest.mark.parametrize("form", ["npz", "safetensors"])
 def test_rows_of_a_split_as_arrays_are_those_of_the_folder(cwd: Path, form: str) -> None:
     folder = split(cwd, *FEATURES, "--format", form, "--out-dir", "ml")

@@ -443,6 +443,19 @@ def test_a_folder_with_something_in_it_is_left_alone(folder: Path, tmp_path: Pat
     assert files(tmp_path / "ml") == {"mine": b"mine"}
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_to_a_folder_stays_one(folder: Path, tmp_path: Path, there: bool) -> None:
+    if there:
+        (tmp_path / "scratch").mkdir()
+    (tmp_path / "link").symlink_to("scratch")
+
+    write_splits(tmp_path / "link", view(folder))
+    write_splits(tmp_path / "ml", view(folder))
+
+    assert (tmp_path / "link").is_symlink()
+    assert files(tmp_path / "scratch") == files(tmp_path / "ml")
+
+
 def test_a_disk_that_takes_no_more_leaves_nothing(folder: Path, tmp_path: Path) -> None:
     code = (
         "import pathlib, resource, signal, sys\n"

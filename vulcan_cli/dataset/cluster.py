@@ -6,6 +6,7 @@ share. A task that dies with its worker is run again by the scheduler: it writes
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -205,7 +206,8 @@ def making_on(scheduler: str, shards: Catalog, folder: Path) -> Iterator[tuple[C
     """
     if shards.away:
         raise UsageError("a cluster reads shards in folders that it shares; these are in a repo")
-    folder = folder.absolute()
+    # A rename replaces no link to a folder.
+    folder = Path(os.path.realpath(folder))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there and not empty; part files go to a new or empty folder")
     with _making(folder) as making, _connected(scheduler) as client:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import secrets
 import shutil
@@ -82,7 +83,8 @@ def write_splits(
             rows.
         DiskTrouble: The file system refuses; nothing is there then.
     """
-    folder = folder.absolute()
+    # A rename replaces no link to a folder.
+    folder = Path(os.path.realpath(folder))
     check_files(view, file_format)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there and not empty; splits go to a new or empty folder")

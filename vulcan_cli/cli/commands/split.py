@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -229,6 +230,7 @@ class _Files(NamedTuple):
         from vulcan_cli.dataset.splits import shares  # noqa: PLC0415
 
         form = self.format or "parquet"
+        here = self._where_we_are()
         left_out: Sequence[BadShard] = ()
         with sigterm_interrupts(), _folder(self.out_dir) as folder:
             if self.scheduler is not None:
@@ -237,9 +239,18 @@ class _Files(NamedTuple):
                 written = write_splits(folder, view, file_format=form, seed=self.seed)
             sent = None if target is None else target.send(folder)
         _tell_written(written, self.out_dir, sent, out)
+        if here is not None:
+            # A shell that stands in an empty folder stays in it when another takes its name.
+            out.say(f"next: {shlex.join(['cd', str(here)])}")
         if self.scheduler is None:
             _warn(view, shares(view.assigned(), view.splits), out)
         return left_out
+
+    def _where_we_are(self) -> Path | None:
+        """The folder of the files where it is the working directory, else None."""
+        if self.out_dir is None or not self.out_dir.exists() or not self.out_dir.samefile("."):
+            return None
+        return self.out_dir.absolute()
 
 
 @contextmanager
