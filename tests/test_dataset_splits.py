@@ -109,7 +109,8 @@ def test_a_dataset_without_shards_has_shares_of_nothing() -> None:
         (("a", "b"), (-0.5, 1.5), "a fraction must be a number from 0 to 1, not -0.5"),
         (("a", "b"), (float("nan"), 1), "a fraction must be a number from 0 to 1, not nan"),
         (("a", "b"), (0.5, 0.6), "the fractions sum to 1.1, not to 1"),
-        (("a", "b"), (0.5, 0.500002), "the fractions sum to 1, not to 1"),
+        (("a", "b"), (0.5, 0.500002), "the fractions sum to 1.000002, not to 1"),
+        (("a", "\udcff"), (0.5, 0.5), r"'\udcff' is not UTF-8"),
     ],
 )
 def test_what_makes_no_splits_is_refused(
@@ -118,6 +119,11 @@ def test_what_makes_no_splits_is_refused(
     with pytest.raises(UsageError) as refused:
         Splits(names, fractions)
     assert str(refused.value) == sentence
+
+
+def test_a_salt_is_text() -> None:
+    with pytest.raises(UsageError, match=r"^the salt '\\udcff' is not UTF-8$"):
+        Splits(salt="\udcff")
 
 
 def test_fractions_may_miss_one_by_a_millionth() -> None:

@@ -8,6 +8,7 @@ Where geometries are grouped, the id of their group takes the place of their own
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -61,6 +62,9 @@ class Splits:
         object.__setattr__(self, "names", tuple(self.names))
         object.__setattr__(self, "fractions", tuple(float(f) for f in self.fractions))
         _check_names(self.names)
+        # A salt of Python may be a number, which is hashed as its digits.
+        if not _is_utf8(f"{self.salt}"):
+            raise UsageError(f"the salt {self.salt!r} is not UTF-8")
         _check_fractions(self.fractions, count=len(self.names))
         object.__setattr__(self, "_bounds", tuple(accumulate(self.fractions)))
         check_group_by(self.group_by)
@@ -156,8 +160,15 @@ def _check_names(names: tuple[str, ...]) -> None:
     if "" in names:
         raise UsageError("a split needs a name")
     for place, name in enumerate(names):
+        if not _is_utf8(name):
+            raise UsageError(f"{name!r} is not UTF-8")
         if name in names[:place]:
             raise UsageError(f"two splits are called {name!r}")
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a text can be hashed and written: words of a command line may hold any bytes."""
+    return not re.search(r"[\ud800-\udfff]", text)
 
 
 def _check_fractions(fractions: tuple[float, ...], *, count: int) -> None:
@@ -167,4 +178,4 @@ def _check_fractions(fractions: tuple[float, ...], *, count: int) -> None:
         if not math.isfinite(fraction) or fraction < 0:
             raise UsageError(f"a fraction must be a number from 0 to 1, not {fraction}")
     if abs(sum(fractions) - 1) > _SUM_TOLERANCE:
-        raise UsageError(f"the fractions sum to {sum(fractions):.6g}, not to 1")
+        raise UsageError(f"the fractions sum to {sum(fractions):.9g}, not to 1")
