@@ -379,6 +379,16 @@ def test_the_classes_have_the_peers_attributes(vulcan: Vulcan) -> None:
     assert vulcan.reader().revision is None
 
 
+def test_fractions_of_a_view_may_be_an_array(vulcan: Vulcan) -> None:
+    numpy = pytest.importorskip("numpy")
+
+    view = vulcan.ml_view(fractions=numpy.array([0.5, 0.25, 0.25]))
+
+    assert view.fractions == (0.5, 0.25, 0.25)
+    with pytest.raises(ValueError, match=r"^0 fractions for 3 splits: each split needs one$"):
+        vulcan.ml_view(fractions=[])
+
+
 @pytest.mark.parametrize("example", [Vulcan, vulcan_cli])
 def test_the_examples_in_docstrings_are_true(
     example: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -12,6 +12,7 @@ import pytest
 from tests.dataset_support import STAGING, put, vacua
 from vulcan_cli import FeatureSpec, VulcanMLView, VulcanReader
 from vulcan_cli.dataset.memory import MOST_BYTES, Memory
+from vulcan_cli.errors import UsageError
 
 QUERIES: list[dict[str, Any]] = [
     {},
@@ -174,3 +175,52 @@ def test_features_may_be_filtered_and_chosen(staging: Path) -> None:
 
     assert found.equals(reader.query(ks_id=5, is_susy=True, columns=["tau_im"]))
     assert 0 < found.height < reader.query().height
+
+
+def test_a_text_where_names_are_asked_for_is_one_name(staging: Path) -> None:
+    reader = VulcanReader.from_local(staging)
+    path = reader.catalog()["path_in_repo"][0]
+
+    found = reader.query(columns="tau_im", sort="tau_im")
+
+    assert found.equals(reader.query(columns=["tau_im"], sort=("tau_im",)))
+    assert reader.read_columns(path, "tau_im").equals(reader.read_columns(path, ["tau_im"]))
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"h11": [2, 3]}, "h11 is one integer, not [2, 3]: where='h11 IN (2, 3)' takes several"),
+        ({"ks_id": "5"}, "ks_id is one integer, not '5'"),
+        ({"h12": 2.0}, "h12 is one integer, not 2.0"),
+        (
+            {"run_id": ["a", "b"]},
+            "run_id is one text, not ['a', 'b']: where=\"run_id IN ('a', 'b')\" takes several",
+        ),
+        ({"solver_name": 3}, "solver_name is one text, not 3"),
+    ],
+)
+def test_a_filter_is_one_value(staging: Path, asked: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        VulcanReader.from_local(staging).query(**asked)
+    assert str(refused.value) == sentence
+
+
+def test_several_values_are_a_condition(staging: Path) -> None:
+    reader = VulcanReader.from_local(staging)
+
+    assert reader.query(where="h12 IN (2, 4)").equals(
+        reader.query().filter(pl.col("h12").is_in([2, 4]))
+    )
+    assert reader.query(where="run_id IN ('a', 'b')")["run_id"].unique().sort().to_list() == [
+        "a",
+        "b",
+    ]
+
+
+def test_a_column_that_no_shard_has_is_named(staging: Path) -> None:
+    reader = VulcanReader.from_local(staging)
+    path = reader.catalog()["path_in_repo"][0]
+
+    with pytest.raises(UsageError, match=r"^there is no column 'tau_imm': did you mean tau_im\?$"):
+        reader.read_columns(path, ["tau_imm"])

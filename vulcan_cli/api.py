@@ -301,8 +301,8 @@ class Vulcan:
 
         return VulcanMLView(
             self.reader(),
-            fractions=fractions or DEFAULT_FRACTIONS,
-            splits=splits or DEFAULT_SPLITS,
+            fractions=DEFAULT_FRACTIONS if fractions is None else fractions,
+            splits=DEFAULT_SPLITS if splits is None else splits,
             salt=salt,
             feature_spec=feature_spec,
             group_by=group_by,

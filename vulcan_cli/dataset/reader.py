@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
 from vulcan_cli.dataset import DEFAULT_CACHE_SIZE
 from vulcan_cli.dataset.catalog import COLUMNS, Catalog
+from vulcan_cli.dataset.columns import check_columns
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.memory import Memory
 from vulcan_cli.dataset.query import query
 from vulcan_cli.dataset.sources import Found, Place, locate
-from vulcan_cli.errors import BadShard
+from vulcan_cli.errors import BadShard, UsageError
 from vulcan_cli.hub.open import Login, open_repo
 from vulcan_cli.hub.repo import MAIN
 from vulcan_cli.staging.area import StagingArea
@@ -22,6 +25,8 @@ from vulcan_cli.vacua.geometry import KEYS
 
 CATALOG_COLUMNS = tuple(COLUMNS)[: list(COLUMNS).index("schema_version") + 1]
 """What `VulcanReader.catalog` shows: the peer's columns."""
+
+_T = TypeVar("_T")
 
 
 class VulcanReader:
@@ -124,6 +129,9 @@ class VulcanReader:
             is_isd: What the rows say.
             columns: Columns of the result.
             more: `conifold_id`, `cicy_id`, and further fields of `Filters`, such as `where`.
+
+        Raises:
+            UsageError: A value is of another kind, or there is no such column.
         """
         filters = filters_of(
             run_id=run_id,
@@ -175,8 +183,12 @@ class VulcanReader:
 
         Raises:
             FileNotFoundError: There is no such shard.
+            UsageError: It has no such column.
         """
-        return self.fetch_shard(path_in_repo).select(*columns)
+        rows = self.fetch_shard(path_in_repo)
+        names = _names(columns)
+        check_columns(names, rows.columns)
+        return rows.select(names)
 
     def clear_cache(self) -> None:
         """Forget the catalog and all shards kept in memory."""
@@ -196,8 +208,15 @@ class VulcanReader:
         return self._catalog
 
 
-def filters_of(columns: Iterable[str] | None = None, **asked: Any) -> Filters:  # noqa: ANN401
-    """The filters that keywords of the peer's kind stand for: one value each."""
+def filters_of(
+    columns: Iterable[str] | None = None,
+    **asked: Any,  # noqa: ANN401 (checked here and by Filters)
+) -> Filters:
+    """The filters that keywords of the peer's kind stand for: one value each.
+
+    Raises:
+        UsageError: A key is no integer, a name no text.
+    """
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in asked.items()
@@ -205,8 +224,29 @@ def filters_of(columns: Iterable[str] | None = None, **asked: Any) -> Filters:  
     }
     for name in KEYS:
         if name in given:
-            given[name] = (range(given[name], given[name] + 1),)
+            value = _one(name, asked[name], int, "integer")
+            given[name] = (range(value, value + 1),)
     for name in ("run_id", "geometry_id", "solver_name"):
         if name in given:
-            given[name] = (given[name],)
-    return Filters(columns=None if columns is None else tuple(columns), **given)
+            given[name] = (_one(name, asked[name], str, "text"),)
+    if "sort" in given:
+        given["sort"] = _names(given["sort"])
+    return Filters(columns=None if columns is None else _names(columns), **given)
+
+
+def _names(columns: Iterable[str]) -> tuple[str, ...]:
+    """Names of columns; a text is one name, not as many as it has letters."""
+    return (columns,) if isinstance(columns, str) else tuple(columns)
+
+
+def _one(name: str, value: Any, kind: type[_T], word: str) -> _T:  # noqa: ANN401 (what is checked)
+    """A value of this kind, as NumPy's integers are too."""
+    with suppress(TypeError):
+        value = operator.index(value) if kind is int else value
+    if isinstance(value, kind):
+        return value
+    several = ""
+    if value and isinstance(value, list | tuple) and all(isinstance(each, kind) for each in value):
+        condition = f"{name} IN ({', '.join(map(repr, value))})"
+        several = f": where={condition!r} takes several"
+    raise UsageError(f"{name} is one {word}, not {value!r}{several}")
