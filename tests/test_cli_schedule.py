@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -301,6 +302,24 @@ def test_a_task_that_is_preempted_stages_what_it_has(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         rest = process.stdout.read()
         assert process.wait(timeout=120) == 0
+    counts = [pl.read_parquet(line).height for line in (first + rest).splitlines()]
+    assert counts == [5, 2]
+
+
+def test_a_task_that_is_told_again_and_again_stages_what_it_has(tmp_path: Path) -> None:
+    (tmp_path / "rows").write_text(rows(7).write_ndjson())
+    path = script(tmp_path, "slurm", "--max-rows", "5", solver="cat rows; exec sleep 600")
+    command = ["bash", str(path)]
+    with subprocess.Popen(
+        command, env=clean(tmp_path, **JOB), cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        while process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.01)
+        rest = process.stdout.read()
+    assert process.returncode == 0
     counts = [pl.read_parquet(line).height for line in (first + rest).splitlines()]
     assert counts == [5, 2]
 

@@ -109,9 +109,9 @@ solver=$!
 stage=$!
 exec 3<&-
 
-# Preemption and the end of the time: both are told, and what the solver has written is staged.
+# Preemption and the end of the time: both are told, once; what the solver has written is staged.
 stopped=
-trap 'stopped=1; kill -TERM "$solver" "$stage" 2>/dev/null' TERM
+trap 'trap "" TERM; stopped=1; kill -TERM "$solver" "$stage" 2>/dev/null' TERM
 
 # A signal ends the first wait.
 wait "$stage"
