@@ -196,6 +196,10 @@ def test_no_secret_is_written_down(tmp_path: Path) -> None:
         (["cron", "--every", "7m"], "cron knows no 7m: minutes that divide 60, hours that divide "
          "24, and 1d; systemd takes any"),
         (["cron", "--out-dir", "x"], "--out-dir goes with vulcan schedule systemd"),
+        (["cron", "--staging-dir", "two\nlines"], "a timer is made of lines: VULCAN_STAGING_DIR "
+         "must not hold a line break"),
+        (["systemd", "--staging-dir", "two\nlines"], "a timer is made of lines: "
+         "VULCAN_STAGING_DIR must not hold a line break"),
         (["scrontab", "--staging-dir", "100%"], "Slurm's scrontab has no way to write a % in a "
          "command"),
     ],

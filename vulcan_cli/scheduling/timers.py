@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,6 +47,17 @@ def parse_interval(every: str) -> float:
     if seconds < MINUTE:
         raise UsageError("--every is at least 1m: a sync takes a slot of the commit budget")
     return seconds
+
+
+def check(run: Run) -> None:
+    """Refuse what no line of a timer can hold.
+
+    Raises:
+        UsageError: A variable holds a line break.
+    """
+    for name, value in run.environment.items():
+        if re.search(r"[\r\n]", value):
+            raise UsageError(f"a timer is made of lines: {name} must not hold a line break")
 
 
 def cron(run: Run) -> str:

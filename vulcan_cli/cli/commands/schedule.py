@@ -102,6 +102,7 @@ def schedule(
         environment=carried(settings, _CARRIED),
         every_s=timers.parse_interval(every),
     )
+    timers.check(run)
     _tell_secrets(settings, out)
     if kind == "systemd":
         _systemd(run, out_dir, out)
