@@ -20,7 +20,7 @@ import vulcan_cli
 from tests.hubserver import HubThread, LocalHub
 from tests.peer_support import Peer
 from vulcan_cli import FeatureSpec, StagedShard, SyncReport, Vulcan, VulcanMLView, VulcanReader
-from vulcan_cli.errors import Conflict, InputRefused, NotSetUp
+from vulcan_cli.errors import Conflict, InputRefused, NotSetUp, UsageError
 
 CHECKOUT = Path(__file__).parents[1]
 REAL = Path(__file__).parent / "data/vacua"
@@ -362,6 +362,22 @@ def test_a_sync_to_another_repo_leaves_the_budget_of_the_first(
     ]
     assert vulcan.remaining_budget() == 90
     assert VulcanReader.from_hf(str(tmp_path / "other")).query().equals(vulcan.query())
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("max_batch", [0, -1])
+def test_a_sync_of_batches_without_shards_is_refused(
+    vulcan: Vulcan, max_batch: int, *, dry_run: bool
+) -> None:
+    vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY)
+    waiting = vulcan.list_pending()
+
+    with pytest.raises(UsageError) as refusal:
+        vulcan.sync(max_batch=max_batch, dry_run=dry_run, create_repo=True)
+
+    assert str(refusal.value) == f"max_batch must be at least 1, not {max_batch}"
+    assert vulcan.list_pending() == waiting
+    assert vulcan.remaining_budget() == 90
 
 
 def test_the_classes_have_the_peers_attributes(vulcan: Vulcan) -> None:

@@ -242,6 +242,7 @@ class Vulcan:
 
         Raises:
             SyncAtWork: Another sync is at work.
+            UsageError: `max_batch` is below 1, or the repo cannot be (a ValueError).
         """
         from vulcan_cli.hub.repo import MAIN  # noqa: PLC0415
         from vulcan_cli.sync.drain import SyncOptions, rehearse, sync  # noqa: PLC0415

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vulcan_cli.errors import UsageError
 from vulcan_cli.hub.repo import MAIN
 
 DEFAULT_BUDGET = 90
@@ -32,6 +33,9 @@ class SyncOptions:
         licence: What the card says of it, an identifier of the Hub; None says nothing.
         citation: What the card says of how to cite; None says nothing.
         with_peer: Whether the peer commits to this repo from here too.
+
+    Raises:
+        UsageError: A commit would hold no shard, so a sync would never end.
     """
 
     max_batch: int = DEFAULT_MAX_BATCH
@@ -48,3 +52,7 @@ class SyncOptions:
     licence: str | None = None
     citation: str | None = None
     with_peer: bool = True
+
+    def __post_init__(self) -> None:
+        if self.max_batch < 1:
+            raise UsageError(f"max_batch must be at least 1, not {self.max_batch}")
