@@ -348,6 +348,30 @@ def test_the_environment_says_what_arguments_do_not(
     assert (other.repo, other.staging_dir, other.budget) == ("bob/other", tmp_path, 5)
 
 
+@pytest.mark.parametrize("variable", [None, "VULCAN_STAGING_DIR"])
+def test_a_worker_that_changes_folders_stages_where_it_began(
+    variable: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path)
+    if variable is not None:
+        monkeypatch.setenv(variable, "staging")
+    vulcan = Vulcan(
+        repo=str(tmp_path / "repo"), staging_dir=None if variable is not None else "staging"
+    )
+    (tmp_path / "staging/synced").mkdir(parents=True)
+    reader = VulcanReader.from_local("staging")
+    monkeypatch.chdir("work")
+
+    shard = vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY)
+
+    assert vulcan.staging_dir == tmp_path / "staging"
+    assert shard.parquet_path.parent == tmp_path / "staging/pending"
+    assert list((tmp_path / "work").iterdir()) == []
+    assert vulcan.sync(create_repo=True).n_committed == 1
+    assert reader.fetch_run(shard.run_id).equals(vulcan.query())
+
+
 def test_a_sync_to_another_repo_leaves_the_budget_of_the_first(
     vulcan: Vulcan, tmp_path: Path
 ) -> None:

@@ -61,7 +61,7 @@ class Vulcan:
 
     Attributes:
         repo: The repo, as `owner/name`, `file:///folder` or a path.
-        staging_dir: The staging directory.
+        staging_dir: The staging directory; a relative one counts from where the instance was made.
         run_id_template: A template, a function of the template's names, or None for random ids.
         project: What `{project}` stands for.
         budget: Commit requests in a window.
@@ -95,7 +95,8 @@ class Vulcan:
             staging_dir=None if staging_dir is None else str(staging_dir)
         )
         self.repo = repo
-        self.staging_dir = found.require_staging_dir()
+        # Solvers change folders while they work.
+        self.staging_dir = found.require_staging_dir().absolute()
         self.run_id_template = run_id_template
         self.project = project
         self.budget = budget

@@ -62,7 +62,7 @@ class VulcanReader:
         cls, staging_dir: Path | str, *, cache_size: int = DEFAULT_CACHE_SIZE
     ) -> VulcanReader:
         """A reader of what is synced in a staging directory."""
-        area = StagingArea(Path(staging_dir))
+        area = StagingArea(Path(staging_dir).absolute())
         return cls(source=lambda: locate(area, (), "synced"), cache_size=cache_size)
 
     @classmethod
