@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from tests.dataset_support import STAGING, put, vacua
@@ -49,6 +50,23 @@ def test_memory_changes_no_answer(staging: Path, asked: dict[str, Any]) -> None:
     for answer in answers[1:]:
         assert answer.schema == answers[0].schema
         assert answer.equals(answers[0])
+
+
+def test_memory_holds_a_column_whose_name_is_empty(staging: Path) -> None:
+    source = put(staging / "synced", vacua(2, named=[7, 8]), "nameless", h11=2)
+    # We refuse to stage such a column; the peer does not.
+    table = pq.read_table(source.file)
+    names = ["" if name == "named" else name for name in table.column_names]
+    kept = pq.read_schema(source.file).metadata
+    pq.write_table(table.rename_columns(names).replace_schema_metadata(kept), source.file)
+    forgetful = VulcanReader.from_local(staging, cache_size=0)
+    keeping = VulcanReader.from_local(staging)
+
+    found = keeping.query(h11=2)
+
+    assert found.equals(forgetful.query(h11=2))
+    assert found[""].to_list() == [7, 8, None, None, None]
+    assert keeping.fetch_run("nameless")[""].to_list() == [7, 8]
 
 
 def test_a_second_lookup_opens_no_file(staging: Path) -> None:

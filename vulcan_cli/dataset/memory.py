@@ -121,11 +121,12 @@ def _under(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     if rows.columns == list(schema) and rows.dtypes == list(schema.values()):
         return rows
     held = set(rows.columns)
+    # By name, as Polars makes up one for a series whose name is empty.
     return pl.DataFrame(
-        [
-            rows[name].cast(dtype)
+        {
+            name: rows[name].cast(dtype)
             if name in held
-            else pl.repeat(None, rows.height, dtype=dtype, eager=True).alias(name)
+            else pl.repeat(None, rows.height, dtype=dtype, eager=True)
             for name, dtype in schema.items()
-        ]
+        }
     )
