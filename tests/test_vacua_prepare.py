@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -361,6 +362,33 @@ def test_tokens_and_what_is_no_json_are_refused(run: dict[str, Any], message: st
     assert (column, row, value) == (None, None, None)
     assert found[: len(message)] == message
     assert message.endswith(": ") or found == message
+
+
+def test_what_programs_hold_in_place_of_numbers_and_texts_is_told() -> None:
+    np = pytest.importorskip("numpy")
+    run: dict[str, Any] = {
+        "solver": {"name": "n", "steps": np.int64(3), "tol": [np.float32(0.5)], "x": (1, 2)},
+        "provenance": {
+            "config": Path("/runs/a.yaml"),
+            "day": date(2020, 1, 2),
+            "began": datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC),
+            "start": np.array([[1.5, 2.0]]),
+            "gpu": np.bool_(True),
+        },
+    }
+
+    (shard,) = prepared(rows(), **run).shards
+
+    assert shard.provenance["solver"] == {"name": "n", "steps": 3, "tol": [0.5], "x": [1, 2]}
+    assert shard.provenance["provenance"] == {
+        "config": "/runs/a.yaml",
+        "day": "2020-01-02",
+        "began": "2020-01-02 03:04:05+00:00",
+        "start": [[1.5, 2.0]],
+        "gpu": True,
+    }
+    message = "provenance holds what looks like a token"
+    assert problems(rows(), provenance={"p": Path(f"/{TOKEN}/x")}) == [(None, None, None, message)]
 
 
 def test_a_token_split_over_two_values_is_none() -> None:

@@ -6,6 +6,8 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import PurePath
 from typing import Any, SupportsIndex
 
 from vulcan_cli.vacua import secrets
@@ -43,21 +45,36 @@ def checked_integer(
     return number
 
 
-def check_json(name: str, values: Mapping[str, Any], findings: Findings) -> None:
-    """Note values that cannot be written as JSON, or hold what looks like a token."""
+def as_json(name: str, values: Mapping[str, Any], findings: Findings) -> dict[str, Any]:
+    """The values as JSON has them: numbers of NumPy as such, paths and dates as text.
+
+    Values that cannot be written as JSON, or hold what looks like a token, are noted.
+    """
     try:
-        text = json.dumps(dict(values), allow_nan=False, ensure_ascii=False)
+        text = json.dumps(dict(values), allow_nan=False, ensure_ascii=False, default=_plain)
+        plain: dict[str, Any] = json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:
         findings.add(f"{name} cannot be written as JSON: {error}")
-        return
+        return dict(values)
     if secrets.looks_secret(text):
         findings.add(f"{name} holds what looks like a token")
+    return plain
 
 
 def check_names(texts: Iterable[object], findings: Findings) -> None:
     """Note a token in what a run id is made of."""
     if any(secrets.looks_secret(str(text)) for text in texts):
         findings.add("the run id, its template or a value for it looks like a token")
+
+
+def _plain(value: object) -> object:
+    """What stands in JSON for a value that programs hold in place of a number or a text."""
+    if isinstance(value, PurePath | date):
+        return str(value)
+    # A scalar or an array of NumPy, which is not loaded for this.
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def _integer(value: object) -> int | None:

@@ -21,7 +21,7 @@ from vulcan_cli.vacua.conform import (
     with_constants,
 )
 from vulcan_cli.vacua.described import (
-    check_json,
+    as_json,
     check_names,
     checked_integer,
     typed_provenance,
@@ -168,13 +168,13 @@ def _described(run: Run, findings: Findings) -> Run:
     """The run with its solver and provenance checked and typed."""
     findings.problems += run.geometry_problems
     provenance = typed_provenance(run.provenance, findings)
-    check_json("solver", run.solver, findings)
-    check_json("provenance", provenance, findings)
+    solver = as_json("solver", run.solver, findings)
+    provenance = as_json("provenance", provenance, findings)
     check_names([run.project, run.run_id, run.template, *run.template_values.values()], findings)
     charge = run.tadpole_charge
     if charge is not None:
         charge = checked_integer("tadpole_charge", charge, findings)
-    return replace(run, provenance=provenance, tadpole_charge=charge)
+    return replace(run, solver=solver, provenance=provenance, tadpole_charge=charge)
 
 
 def _keys(run: Run) -> dict[str, int] | None:
