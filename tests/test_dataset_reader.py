@@ -69,6 +69,15 @@ def test_memory_holds_a_column_whose_name_is_empty(staging: Path) -> None:
     assert keeping.fetch_run("nameless")[""].to_list() == [7, 8]
 
 
+def test_columns_that_a_shard_lacks_are_left_out(staging: Path) -> None:
+    reader = VulcanReader.from_local(staging)
+    path = reader.catalog().filter(run_id="b")["path_in_repo"].item()
+
+    found = reader.read_columns(path, ["tags", "is_susy", "tau_im", "tags", "*", "^flux$"])
+
+    assert found.equals(reader.fetch_shard(path).select("tags", "tau_im"))
+
+
 def test_a_second_lookup_opens_no_file(staging: Path) -> None:
     reader = VulcanReader.from_local(staging)
     before = reader.query(h12=2)
@@ -234,11 +243,3 @@ def test_several_values_are_a_condition(staging: Path) -> None:
         "a",
         "b",
     ]
-
-
-def test_a_column_that_no_shard_has_is_named(staging: Path) -> None:
-    reader = VulcanReader.from_local(staging)
-    path = reader.catalog()["path_in_repo"][0]
-
-    with pytest.raises(UsageError, match=r"^there is no column 'tau_imm': did you mean tau_im\?$"):
-        reader.read_columns(path, ["tau_imm"])

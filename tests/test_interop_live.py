@@ -48,7 +48,7 @@ keep("catalog", reader.catalog(strict=True))
 for name, filters in GIVEN["queries"].items():
     keep(name, reader.query(**filters))
 keep("run", reader.fetch_run(GIVEN["run_id"]))
-keep("columns", reader.read_columns(GIVEN["path"], ["tau_im", "flux"]))
+keep("columns", reader.read_columns(GIVEN["path"], ["tau_im", "record_id", "flux"]))
 view = VulcanMLView(reader, feature_spec=FeatureSpec(**GIVEN["spec"]))
 keep("assignments", view.split_assignments())
 for split in ("train", "val", "test"):
@@ -140,7 +140,7 @@ def assert_equal_answers(theirs: Answers, staging: Path) -> None:
         "catalog": catalog,
         **{name: reader.query(**filters) for name, filters in QUERIES.items()},
         "run": reader.fetch_run(catalog["run_id"][0]),
-        "columns": reader.read_columns(catalog["path_in_repo"][0], ["tau_im", "flux"]),
+        "columns": reader.read_columns(catalog["path_in_repo"][0], ["tau_im", "record_id", "flux"]),
         "assignments": view.split_assignments(),
         **{split: view.as_dataframe(split) for split in view.splits},
     }

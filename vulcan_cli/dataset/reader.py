@@ -12,7 +12,6 @@ import polars as pl
 
 from vulcan_cli.dataset import DEFAULT_CACHE_SIZE
 from vulcan_cli.dataset.catalog import COLUMNS, Catalog
-from vulcan_cli.dataset.columns import check_columns
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.memory import Memory
 from vulcan_cli.dataset.query import query
@@ -179,16 +178,14 @@ class VulcanReader:
         return rows.clone()
 
     def read_columns(self, path_in_repo: str, columns: Iterable[str]) -> pl.DataFrame:
-        """Some columns of one shard.
+        """Some columns of one shard, without those that it lacks.
 
         Raises:
             FileNotFoundError: There is no such shard.
-            UsageError: It has no such column.
         """
         rows = self.fetch_shard(path_in_repo)
-        names = _names(columns)
-        check_columns(names, rows.columns)
-        return rows.select(names)
+        # Polars would take a name in `select` for a pattern.
+        return rows[[name for name in dict.fromkeys(_names(columns)) if name in rows.columns]]
 
     def clear_cache(self) -> None:
         """Forget the catalog and all shards kept in memory."""
