@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.hub_support import plain_lfs
 from tests.hubserver import WRITE, HubThread
 from tests.peer_support import Peer
 from tests.vacua_support import REAL
-from vulcan_cli.errors import Conflict
+from vulcan_cli.errors import Conflict, VulcanError
 
 PAGE = (CHECKOUT / "docs/migration.md").read_text()
 FILE = REAL / "model_h12-2_1_batch0.parquet"
@@ -55,6 +56,21 @@ vulcan.write(a.head(4), geometry=keys, run_id="proposed")
 report = vulcan.sync(create_pr=True)
 tell("proposed", [report.n_committed, report.n_remaining, len(vulcan.list_pending())])
 
+other = Path(GIVEN["cwd"]) / "other"
+own = Vulcan(repo="alice/vacua", staging_dir=other)
+own.write(a.head(2).assign(score=[1, 2]), geometry=keys, run_id="whole")
+own.write(a.head(2).assign(score=[0.5, 1.5]), geometry=keys, run_id="half")
+os.makedirs(other / "synced", exist_ok=True)
+for name in os.listdir(other / "pending"):
+    os.rename(other / "pending" / name, other / "synced" / name)
+tell("own", str(VulcanReader.from_local(other).query()["score"].dtype))
+odd = a.head(2).assign(tau_im=[0.0, -1.0], flux=[[1], [1, 2]])
+tell("odd", own.write(odd, geometry={"h11": 3, "h21": 2}, run_id="odd").n_rows)
+os.chdir(GIVEN["cwd"])
+tell("unset", str(Vulcan(repo="alice/vacua").staging_dir))
+nowhere = Vulcan(repo="alice/vacua", staging_dir="nowhere", token=GIVEN["token"])
+tell("nowhere", [len(VulcanReader.from_local("nowhere").query()), nowhere.sync().n_commits])
+
 def parameters(owner):
     found = {}
     for name, member in inspect.getmembers(owner):
@@ -82,13 +98,30 @@ def ours(staging: Path) -> tuple[str, list[Any]]:
     return rendered, [absent.n_failed, absent.n_remaining, vulcan.query().height, *without]
 
 
+def refused_by_ours(folder: Path) -> list[str]:
+    """What ours raises where the peer answers."""
+    odd = pl.read_parquet(FILE).head(2).with_columns(flux=pl.Series([[1], [1, 2]]))
+    vulcan = vulcan_cli.Vulcan(repo="alice/vacua", staging_dir=folder / "none", token=WRITE)
+    asked: list[Callable[[], object]] = [
+        vulcan_cli.VulcanReader.from_local(folder / "other").query,
+        lambda: vulcan.write(odd, geometry={"h11": 3, "h21": 2}),
+        vulcan.sync,
+    ]
+    raised = []
+    for ask in asked:
+        with pytest.raises(VulcanError) as refusal:
+            ask()
+        raised.append(refusal.typename)
+    return raised
+
+
 def test_what_differs_is_as_the_page_says(
     peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with HubThread(tmp_path / "hub") as hub, plain_lfs():
         hub.create_repo("alice/vacua")
         staging = tmp_path / "staging"
-        given = {"file": FILE, "keys": KEYS, "staging": staging, "token": WRITE}
+        given = {"file": FILE, "keys": KEYS, "staging": staging, "token": WRITE, "cwd": tmp_path}
         told = peer.ask(SCRIPT, tmp_path / "told", hub=hub, **given)
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         rendered, rest = ours(staging)
@@ -103,6 +136,11 @@ def test_what_differs_is_as_the_page_says(
     assert told.value("proposed") == [1, 0, 0]
     n_vacua = pl.read_parquet(FILE).height
     assert rest == [0, 2, 2 * n_vacua + 5 + 3 + 4 + 10 + 3, 0, 0]
+    assert told.value("own") == "float64"
+    assert told.value("odd") == 2
+    assert told.value("unset") == str(Path.cwd() / ".stringforge_cache/vulcan_staging")
+    assert told.value("nowhere") == [0, 0]
+    assert refused_by_ours(tmp_path) == ["ColumnClash", "InputRefused", "StagingMissing"]
     assert methods_that_differ(told.value("methods")) == METHODS
 
 
