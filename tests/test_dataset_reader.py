@@ -69,6 +69,17 @@ def test_memory_holds_a_column_whose_name_is_empty(staging: Path) -> None:
     assert keeping.fetch_run("nameless")[""].to_list() == [7, 8]
 
 
+def test_a_key_may_be_the_largest_of_its_kind_in_numpy(staging: Path) -> None:
+    np = pytest.importorskip("numpy")
+    put(staging / "synced", vacua(2), "far", h11=127, ks_id=2**31 - 1)
+    reader = VulcanReader.from_local(staging)
+    expected = reader.fetch_run("far")
+
+    assert expected.height == 2
+    assert reader.query(h11=np.int8(127)).equals(expected)
+    assert reader.query(ks_id=np.int32(2**31 - 1)).equals(expected)
+
+
 def test_columns_that_a_shard_lacks_are_left_out(staging: Path) -> None:
     reader = VulcanReader.from_local(staging)
     path = reader.catalog().filter(run_id="b")["path_in_repo"].item()
