@@ -69,6 +69,14 @@ def test_memory_holds_a_column_whose_name_is_empty(staging: Path) -> None:
     assert keeping.fetch_run("nameless")[""].to_list() == [7, 8]
 
 
+def test_a_reader_keeps_no_fewer_shards_than_none(staging: Path) -> None:
+    with pytest.raises(UsageError) as refusal:
+        VulcanReader.from_local(staging, cache_size=-1)
+
+    assert str(refusal.value) == "cache_size must be at least 0, not -1"
+    assert VulcanReader.from_local(staging, cache_size=0).query(h11=2).height == 3
+
+
 def test_a_key_may_be_the_largest_of_its_kind_in_numpy(staging: Path) -> None:
     np = pytest.importorskip("numpy")
     put(staging / "synced", vacua(2), "far", h11=127, ks_id=2**31 - 1)

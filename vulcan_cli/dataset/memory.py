@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from vulcan_cli.dataset.catalog import Catalog
-from vulcan_cli.errors import BadShard
+from vulcan_cli.errors import BadShard, UsageError
 
 MOST_BYTES = 32 * 1024 * 1024
 """Bytes of files that a memory holds at most; their rows take about four times as much."""
@@ -22,8 +22,13 @@ class Memory:
         """Begin with nothing.
 
         Args:
-            size: How many shards to keep.
+            size: How many shards to keep; 0 keeps none.
+
+        Raises:
+            UsageError: It is negative.
         """
+        if size < 0:
+            raise UsageError(f"cache_size must be at least 0, not {size}")
         self._size = size
         self._held: OrderedDict[str, tuple[pl.DataFrame, int]] = OrderedDict()
         self._bytes = 0

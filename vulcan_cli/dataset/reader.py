@@ -48,8 +48,11 @@ class VulcanReader:
 
         Args:
             source: Finds the shards.
-            cache_size: How many shards to keep in memory.
+            cache_size: How many shards to keep in memory; 0 keeps none.
             revision: What of the repo is read.
+
+        Raises:
+            UsageError: `cache_size` is negative (a ValueError).
         """
         self.revision = revision
         self._source = source
