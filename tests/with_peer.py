@@ -132,7 +132,7 @@ def _drain(peer: Peer, area: StagingArea, hub: HubProcess) -> subprocess.Popen[s
 
 def _sync(env: dict[str, str], cwd: Path) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "vulcan_cli", "sync", "--max-batch", "3", "--quiet"]
-    return _start(words, clean(cwd, PYTHONPATH=str(CHECKOUT), **env), cwd)
+    return _start(words, clean(cwd, **{**env, "PYTHONPATH": str(CHECKOUT)}), cwd)
 
 
 def _start(words: list[str], env: dict[str, str], cwd: Path | None = None) -> subprocess.Popen[str]:
