@@ -372,6 +372,26 @@ def test_what_is_no_shard_is_told_and_not_read_again(hub_place: Place, hub: Loca
     assert requests.told == OURS_ALONE[:1]
 
 
+def test_p14_an_empty_file_in_the_place_of_a_shard_stands_in_no_readers_way(
+    area: StagingArea, place: Place
+) -> None:
+    empty = path_of("empty")
+    staged = {*put_many(area, 2)}
+    assert run(area, place.open()).errors == []
+    push(place, {empty: b""})
+    for turn in range(2):
+        found = read(place.open())
+        assert found.rows["path_in_repo"].to_list() == sorted(staged)
+        assert [(str(shard.path), shard.reason) for shard in found.bad] == [
+            (empty, "unreadable as parquet: no footer at its end")
+        ]
+        staged |= put_many(area, 1, prefix=f"next{turn}").keys()
+        assert run(area, place.open()).errors == []
+    head = read_head(place.open(), place.open().head())
+    assert head is not None
+    assert set(head.recent.rows["path_in_repo"]) == staged | {empty}
+
+
 @pytest.mark.parametrize("names", [True, False])
 def test_a_repo_that_refuses_the_catalog_still_gets_all_shards(
     area: StagingArea, hub_place: Place, hub: LocalHub, *, names: bool

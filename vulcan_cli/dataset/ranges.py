@@ -62,6 +62,7 @@ def read_footer(repo: Repo, commit: str, shard: Listed, guess: int = FIRST_GUESS
         return part.data
 
     # The first four bytes are never part of it; so no file is ever read whole.
-    tail = end(max(8, min(guess, shard.size - 4)))
+    # Of an empty file no span can be asked for.
+    tail = end(max(8, min(guess, shard.size - 4))) if shard.size else b""
     length = footer_length(path, tail, shard.size)
     return tail[-length:] if length <= len(tail) else end(length)
