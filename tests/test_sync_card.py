@@ -80,6 +80,24 @@ def test_what_people_write_stays_and_is_in_no_way(area: StagingArea, place: Plac
     assert "| 2 | 3 | 1 | 2 | 6 |" in rest.splitlines()
 
 
+def test_what_people_write_outlives_a_hub_that_says_it_is_not_there(
+    area: StagingArea, hub_place: Place, hub: LocalHub
+) -> None:
+    write(hub_place, "# Ours\n\nread this\n")
+    put(area, "a")
+    hub.add_faults(Fault("status", f"/{README}$", "GET", status=404))
+    report = run(area, hub_place.open())
+    assert (report.n_committed, report.exit_code) == (1, 0)
+    assert report.errors == [
+        f"the card of {NAME} is not brought up to date: {NAME} gives no answer that makes sense: "
+        f"{README} is there and cannot be read; the next sync that commits will do it"
+    ]
+    assert there(hub_place) == "# Ours\n\nread this\n"
+    put(area, "bb")
+    assert run(area, hub_place.open()).errors == []
+    assert there(hub_place) == wanted(hub_place, "# Ours\n\nread this\n")
+
+
 def test_shards_of_others_count_too(area: StagingArea, place: Place) -> None:
     """On the Hub they are committed; into a folder they may be copied."""
     put(area, "a")

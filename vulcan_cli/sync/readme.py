@@ -21,6 +21,7 @@ from vulcan_cli.errors import (
     DiskTrouble,
     InputRefused,
     Problem,
+    ServerTrouble,
     TryLater,
     VulcanError,
 )
@@ -59,10 +60,11 @@ def about_of(repo: Repo, licence: str | None, citation: str | None) -> About:
 
 
 def read_card(repo: Repo, commit: str) -> bytes | None:
-    """The `README.md` at a commit; None where there is none. At most one question.
+    """The `README.md` at a commit; None where there is none. At most two questions.
 
     Raises:
         NoCardError: It is too large.
+        ServerTrouble: It is listed, and said not to be there when it is asked for.
         VulcanError: The repo cannot be read.
     """
     try:
@@ -71,6 +73,10 @@ def read_card(repo: Repo, commit: str) -> bytes | None:
             raise NoCardError(f"{README} has more than {LARGEST >> 20} MiB")
         return file.read_bytes()
     except FileNotFoundError:
+        # One wrong answer must not cost people what they wrote.
+        if repo.look_up([README], commit):
+            what = f"{README} is there and cannot be read"
+            raise ServerTrouble(f"{repo.name} gives no answer that makes sense: {what}") from None
         return None
 
 
