@@ -587,13 +587,13 @@ def test_offline_reads_what_is_here_and_says_what_is_not(
     repo.commit(commit_of(repo, new))
     other = addition(tmp_path / "in", "run_other", b"other")
     repo.commit(commit_of(repo, other))
-    head = repo.snapshot().head
+    head, parent, _ = repo.snapshot()
     repo.fetch(new.path_in_repo, head)
     before = len(hub.requests())
     constants.HF_HUB_OFFLINE = True
     try:
         away = open_hub(hub)
-        assert away.snapshot() == Snapshot(head, None, is_cached=True)
+        assert away.snapshot() == Snapshot(head, parent, is_cached=True)
         assert away.fetch(new.path_in_repo, head).read_bytes() == b"PAR1 new"
         assert away.fetch(new.path_in_repo).read_bytes() == b"PAR1 new"
         with pytest.raises(FileNotFoundError):

@@ -467,6 +467,46 @@ def test_offline_what_was_read_is_read_again_and_the_rest_is_for_later(
     assert requests.told == []
 
 
+def test_offline_a_catalog_that_does_not_tell_all_is_not_taken_for_all(
+    area: StagingArea, hub_place: Place, hub: LocalHub
+) -> None:
+    """Others committed since, and what was learned of that is of another commit by now."""
+    staged = put_many(area, 2)
+    run(area, hub_place.open())
+    ours = hub.refs(NAME)["refs/heads/main"]
+    push(hub_place, PEERS)
+    theirs = hub.refs(NAME)["refs/heads/main"]
+    push(hub_place, {path_of("theirs"): shard_bytes("theirs")})
+    every = sorted([*staged, *PEERS, path_of("theirs")])
+    for revision in (ours, theirs, MAIN):
+        read(hub_place.open(), revision)
+    constants.HF_HUB_OFFLINE = True
+    try:
+        assert read(hub_place.open(), ours).rows["path_in_repo"].to_list() == sorted(staged)
+        assert read(hub_place.open()).rows["path_in_repo"].to_list() == every
+        with pytest.raises(TryLater) as error:
+            read(hub_place.open(), theirs)
+        assert str(error.value) == f"offline, and the list of shards of {NAME} is not here"
+    finally:
+        constants.HF_HUB_OFFLINE = False
+
+
+def test_offline_a_question_about_few_shards_is_not_taken_for_all(
+    area: StagingArea, hub_place: Place
+) -> None:
+    (path, _) = sorted(put_many(area, 2))
+    run(area, hub_place.open())
+    push(hub_place, PEERS)
+    repo_catalog.read_repo(hub_place.open(), only={path})
+    constants.HF_HUB_OFFLINE = True
+    try:
+        with pytest.raises(TryLater) as error:
+            read(hub_place.open())
+        assert str(error.value) == f"offline, and the list of shards of {NAME} is not here"
+    finally:
+        constants.HF_HUB_OFFLINE = False
+
+
 def test_a_repo_that_cannot_be_listed_gets_its_shards_without_a_catalog(
     area: StagingArea, hub_place: Place, hub: LocalHub
 ) -> None:

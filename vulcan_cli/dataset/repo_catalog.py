@@ -83,7 +83,7 @@ class Head:
 
     def is_of(self, snapshot: Snapshot) -> bool:
         """Whether it tells all that there is at this commit."""
-        return self.parent == snapshot.parent or snapshot.is_cached
+        return self.parent == snapshot.parent
 
 
 def read_repo(

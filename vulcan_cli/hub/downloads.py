@@ -8,6 +8,7 @@ that came with one commit is found for every other that has it, by its SHA-256, 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -17,10 +18,12 @@ from pathlib import Path
 from vulcan_cli.errors import BadShard
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.files.open_files import open_regular, sha256_of
-from vulcan_cli.files.paths import replace_durably
+from vulcan_cli.files.paths import append_durably, replace_durably
 
 SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 COMMIT_ID = re.compile(r"[0-9a-f]{40}", re.ASCII)
+
+_PARENTS = "parents"
 
 
 class Downloads:
@@ -103,6 +106,23 @@ class Downloads:
         ref = self._ref(revision)
         ref.parent.mkdir(parents=True, exist_ok=True)
         replace_durably(ref, commit.encode())
+
+    def parent_of(self, commit: str) -> str | None:
+        """The commit before one, where that was seen from here."""
+        try:
+            lines = (self.notes / _PARENTS).read_text("ascii").splitlines()
+        except (OSError, ValueError):
+            return None
+        pairs = (line.split(" ") for line in lines)
+        return next((pair[1] for pair in pairs if len(pair) == 2 and pair[0] == commit), None)
+
+    def remember_parent(self, commit: str, parent: str) -> None:
+        """Write down which commit is before one; that it cannot be written is no harm."""
+        if self.parent_of(commit) is not None:
+            return
+        with contextlib.suppress(OSError, BadShard):
+            self.notes.mkdir(parents=True, exist_ok=True)
+            append_durably(self.notes / _PARENTS, f"{commit} {parent}\n".encode())
 
     def _ref(self, revision: str) -> Path:
         parts = [part for part in revision.split("/") if part not in {"", ".", ".."}]

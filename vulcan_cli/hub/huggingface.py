@@ -217,13 +217,15 @@ class HubRepo:
             seen = self._downloads.last_seen(revision)
             if seen is None:
                 raise Unreachable(f"offline, and nothing of {self.name}@{revision} is here")
-            return Snapshot(seen, None, is_cached=True)
+            return Snapshot(seen, self._downloads.parent_of(seen), is_cached=True)
         newest = [commit.id for commit in self.log(2, revision)]
         if not newest:
             raise ServerTrouble(f"{self.name} gives no answer that makes sense: it has no commit")
+        head, parent = (*newest, NO_COMMIT)[:2]
         with self._client.asking(revision):
-            self._downloads.remember(revision, newest[0])
-        return Snapshot(newest[0], newest[1] if len(newest) > 1 else NO_COMMIT)
+            self._downloads.remember(revision, head)
+        self._downloads.remember_parent(head, parent)
+        return Snapshot(head, parent)
 
     def find(self, path: str, revision: str = MAIN, *, sha256: str | None = None) -> Path | None:
         """See `Repo.find`: what was downloaded, by this program or by the Hub's client."""

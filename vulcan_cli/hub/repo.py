@@ -115,8 +115,8 @@ class Snapshot(NamedTuple):
 
     Attributes:
         head: The commit that the revision stands for, `NO_COMMIT` where there is none.
-        parent: The commit before it, `NO_COMMIT` where there is none; None where nobody can be
-            asked.
+        parent: The commit before it, `NO_COMMIT` where there is none; None where that is not
+            known and nobody can be asked.
         is_cached: The network is switched off: this is what was last seen of the revision.
     """
 
