@@ -372,6 +372,35 @@ def test_what_is_no_shard_is_told_and_not_read_again(hub_place: Place, hub: Loca
     assert requests.told == OURS_ALONE[:1]
 
 
+def test_p14_a_question_about_few_shards_is_told_of_no_others(hub_place: Place) -> None:
+    bad, (path, *_) = path_of("bad"), sorted(PEERS)
+    push(hub_place, {**PEERS, bad: b"PAR1 nothing PAR1"})
+    # By footers, by what was learned, and by what was learned when all were asked for.
+    for asked in ({path}, {path}, None, {path}):
+        found = repo_catalog.read_repo(hub_place.open(), only=asked)
+        assert found.rows["path_in_repo"].to_list() == (sorted(PEERS) if asked is None else [path])
+        assert [str(shard.path) for shard in found.bad] == ([bad] if asked is None else [])
+
+
+def test_a_footer_that_was_not_there_for_once_is_read_the_next_time(
+    hub_place: Place, hub: LocalHub
+) -> None:
+    late, bad = path_of("late"), path_of("bad")
+    push(hub_place, {**PEERS, late: shard_bytes("late"), bad: b"PAR1 nothing PAR1"})
+    hub.add_faults(Fault("status", "/resolve/.*run_late", "GET", status=404))
+    found = read(hub_place.open())
+    assert [(str(shard.path), shard.reason) for shard in found.bad] == [
+        (bad, "unreadable as parquet: no footer at its end"),
+        (late, "it is gone since it was listed"),
+    ]
+    assert found.rows["path_in_repo"].to_list() == sorted(PEERS)
+    requests = Requests(hub)
+    again = read(hub_place.open())
+    assert [str(shard.path) for shard in again.bad] == [bad]
+    assert again.rows["path_in_repo"].to_list() == sorted([*PEERS, late])
+    assert requests.told == [OURS_ALONE[0], ("GET", "shard", 206)]
+
+
 def test_p14_an_empty_file_in_the_place_of_a_shard_stands_in_no_readers_way(
     area: StagingArea, place: Place
 ) -> None:

@@ -17,7 +17,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -122,7 +122,7 @@ def read_repo(
     earlier = [each for each in (known, _read_notes(repo)) if each is not None]
     found = _complete(_among(matching(earlier, listed), only), away, progress)
     if only is None:
-        _write_notes(repo, snapshot.head, found)
+        _write_notes(repo, snapshot.head, found, listed)
     return found
 
 
@@ -268,8 +268,10 @@ class _RangeReader:
             tail = read_footer(self._away.repo, self._away.commit, shard, self._guess)
         except BadShard as error:
             return error
-        except FileNotFoundError:
-            return BadShard(Path(shard.path), "it is gone since it was listed")
+        except FileNotFoundError as error:
+            gone = BadShard(Path(shard.path), "it is gone since it was listed")
+            gone.__cause__ = error
+            return gone
         self._learn(len(tail))
         return tail
 
@@ -317,7 +319,8 @@ def _among(catalog: Catalog, paths: Set[str] | None) -> Catalog:
     """The shards at some paths, all of them for None."""
     if paths is None:
         return catalog
-    return catalog.where(pl.col("path_in_repo").is_in(sorted(paths)))
+    bad = tuple(shard for shard in catalog.bad if os.fspath(shard.path) in paths)
+    return replace(catalog.where(pl.col("path_in_repo").is_in(sorted(paths))), bad=bad)
 
 
 def read_only(catalog: Catalog) -> Catalog:
@@ -346,14 +349,21 @@ def _read_notes(repo: Repo, commit: str | None = None) -> Catalog | None:
     return Catalog(rows.rows, rows.schemas, bad)
 
 
-def _write_notes(repo: Repo, commit: str, catalog: Catalog) -> None:
+def _write_notes(repo: Repo, commit: str, catalog: Catalog, listed: Sequence[Listed]) -> None:
     """Keep what was learned; that it cannot be kept is no harm."""
     if repo.notes is None:
         return
-    bad = [[os.fspath(shard.path), shard.reason] for shard in catalog.bad]
+    # What could not be read may be readable soon, without a new commit.
+    lasting = {
+        os.fspath(shard.path): shard.reason
+        for shard in catalog.bad
+        if not isinstance(shard.__cause__, OSError)
+    }
+    rest = matching([], [shard for shard in listed if shard.path not in lasting])
     try:
         repo.notes.mkdir(parents=True, exist_ok=True)
-        data = encode(catalog, {"commit": commit, "bad": bad})
+        told = {"commit": commit, "bad": [*lasting.items()]}
+        data = encode(Catalog.joined((catalog, rest)), told)
         replace_durably(repo.notes / NOTES_NAME, data)
     except (OSError, VulcanError):
         return
