@@ -234,6 +234,27 @@ def test_no_room_for_the_card_is_said_with_its_name(hub: LocalHub, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("staged")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("status", COMMIT, status=429, body={"error": "retry in 9999999999999 hours"}),
+        Fault("status", "/commit", status=429, headers={"RateLimit": f'"api";r=0;t={"9" * 20}'}),
+    ],
+    ids=["words", "header"],
+)
+def test_a_wait_that_cannot_be_is_no_fault_of_ours(
+    hub: LocalHub, tmp_path: Path, fault: Fault
+) -> None:
+    hub.add_faults(fault)
+    ran = vulcan("sync", *WORDS, "--repo", NAME, home=tmp_path, env=environment(hub, WRITE))
+    assert (ran.code, ran.out) == (5, NOTHING)
+    assert ran.err.splitlines()[1:] == [
+        SAFE.rstrip("\n"),
+        f"  next: {AGAIN.format(repo=NAME)}",
+    ]
+
+
+@pytest.mark.usefixtures("staged")
 def test_p10_a_rate_limit_is_told_once_and_kept_by_the_next_run(
     hub: LocalHub, tmp_path: Path
 ) -> None:

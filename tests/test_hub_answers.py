@@ -67,6 +67,13 @@ def answer(status: int, words: str = "", code: str = "", **headers: str) -> Answ
         (answer(429, ratelimit='"api";r=977;t=55'), None),
         (answer(429, "in 2 minutes", ratelimit='"api";r=977;t=55'), 120),
         (answer(503, "", retry_after="7"), 7),
+        # Nothing that makes sense takes longer than a week.
+        (answer(429, "in 999999999 hours"), 604_800),
+        (answer(429, f"in {'9' * 5000} hours"), None),
+        (answer(429, retry_after="999999999"), 604_800),
+        (answer(429, retry_after="Fri, 31 Dec 9999 23:59:59 GMT"), 604_800),
+        (answer(429, ratelimit='"api";r=0;t=999999999'), 604_800),
+        (answer(429, ratelimit=f'"api";r=0;t={"9" * 400}'), None),
     ],
 )
 def test_when_to_come_back(given: Answer, wait: float | None) -> None:

@@ -314,6 +314,18 @@ def test_p10_the_wait_for_a_rate_limit_is_never_longer_than_the_window(
     assert (report.n_committed, report.exit_code, fake.slept) == (1, 0, 1000)
 
 
+def test_p10_a_run_says_to_come_back_when_a_window_has_passed_at_the_latest(
+    area: StagingArea, hub: LocalHub, fake: FakeTime
+) -> None:
+    put_many(area, 1)
+    hub.add_faults(Fault("status", COMMIT, "POST", status=429, headers={"Retry-After": "86400"}))
+    repo = open_hub(hub, clock=lambda: fake.moment)
+    report = run(area, repo, fake, window_s=1000.0)
+    assert isinstance(report.stopped, RateLimited)
+    then = fake.moment + 1000.0
+    assert (report.next_slot_at, report.stopped.retry_at, report.exit_code) == (then, then, 5)
+
+
 def test_p10_a_run_learns_the_repos_own_limit(
     area: StagingArea, hub: LocalHub, fake: FakeTime
 ) -> None:

@@ -21,18 +21,21 @@ BAD_CREDENTIALS = "Invalid credentials in Authorization header"
 LONGEST_REASON = 500
 """Characters of the Hub's words that we keep."""
 
+LONGEST_WAIT_S = 7 * 86_400.0
+"""What is said to take longer is taken for this long: no limit of the Hub does."""
+
 REFUSED = frozenset({400, 413, 422})
 """Statuses that say that this content is not taken, now or later."""
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 _IN = re.compile(
-    r"\bin (?:about |around |less than |almost |over )?(an?|\d+) (second|minute|hour|day)s?\b",
+    r"\bin (?:about |around |less than |almost |over )?(an?|\d{1,9}) (second|minute|hour|day)s?\b",
     re.IGNORECASE,
 )
 _PER_HOUR = re.compile(r"\b(\d+) (?:commits )?per hour\b", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
 _NOT_SHOWN = re.compile(r"<(style|script|title)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
-_RATE_LIMIT = re.compile(r'"\w+"\s*;\s*r\s*=\s*(\d+)\s*;\s*t\s*=\s*(\d+)')
+_RATE_LIMIT = re.compile(r'"\w+"\s*;\s*r\s*=\s*(\d{1,9})\s*;\s*t\s*=\s*(\d{1,9})\b')
 
 
 class Answer(NamedTuple):
@@ -72,13 +75,14 @@ def retry_at(answer: Answer, now: float) -> float | None:
 
     `Retry-After` (seconds or a date) is exact; words are about the limit that was hit;
     `RateLimit` stands on every answer and explains this one only when nothing remains (`r=0`).
+    Never later than `LONGEST_WAIT_S` from now.
     """
     waits = (
         _retry_after(answer.headers, now),
         _words_wait(answer.words),
         _rate_limit_wait(answer.headers),
     )
-    return next((now + wait for wait in waits if wait is not None), None)
+    return next((now + min(wait, LONGEST_WAIT_S) for wait in waits if wait is not None), None)
 
 
 def commits_per_hour(answer: Answer) -> int | None:

@@ -119,6 +119,9 @@ def sync(
         try:
             drain.run(progress)
         except VulcanError as error:
+            if isinstance(error, TryLater) and error.retry_at is not None:
+                # As the next run will have it, too.
+                error.retry_at = min(error.retry_at, clock.now() + options.window_s)
             report.stopped = error
             report.errors.append(str(error))
         listed = area.scan("pending").entries
