@@ -177,6 +177,21 @@ def test_a_card_that_the_hub_refuses_is_left_out_and_said(
     assert there(hub_place) == wanted(hub_place)
 
 
+def test_a_card_that_nobody_can_check_is_left_out_and_costs_no_slot(
+    area: StagingArea, hub_place: Place, hub: LocalHub
+) -> None:
+    hub.add_faults(Fault("status", VALIDATE, "POST", status=200, body="<html>", times=None))
+    put_many(area, 2)
+    report = run(area, hub_place.open())
+    assert (report.n_committed, report.exit_code) == (2, 0)
+    assert report.errors == [
+        f"the card of {NAME} is not brought up to date: {NAME} gives no answer that makes sense: "
+        "Expecting value: line 1 column 1 (char 0); the next sync that commits will do it"
+    ]
+    assert len(hub.attempts(NAME)) == 1
+    assert README not in hub.tree(NAME)
+
+
 @pytest.mark.parametrize("names", [True, False])
 def test_a_repo_that_refuses_the_card_gets_shards_and_catalog(
     area: StagingArea, hub_place: Place, hub: LocalHub, *, names: bool

@@ -187,6 +187,9 @@ class HubRepo:
                 if answer is None or answer.status not in REFUSED:
                     raise
                 return answer.reason
+            # The client reads the answer when it commits, and would not get past it.
+            if not isinstance(response.json(), dict):
+                raise TypeError("what it says of a card is no object")
         return None
 
     def upload(
