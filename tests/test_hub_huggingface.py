@@ -631,6 +631,40 @@ def test_questions_that_go_wrong(
     ask(open_hub(hub))
 
 
+ODD_LISTINGS: dict[str, object] = {
+    "no list": {},
+    "nothing": [],
+    "a path": [{"type": "file", "path": 1, "size": 1, "oid": "x"}],
+    "a size": [{"type": "file", "path": "x", "size": "1", "oid": "x"}],
+    "a SHA-256": [
+        {
+            "type": "file",
+            "path": "x",
+            "size": 1,
+            "oid": "x",
+            "lfs": {"size": 1, "oid": 1, "pointerSize": 1},
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("what", ODD_LISTINGS)
+def test_a_listing_that_makes_no_sense_is_not_believed(
+    hub: LocalHub, new: Addition, what: str
+) -> None:
+    repo = open_hub(hub)
+    repo.commit(commit_of(repo, new))
+    hub.add_faults(Fault("status", "/tree/", "GET", status=200, body=ODD_LISTINGS[what]))
+    with pytest.raises(ServerTrouble):
+        list(repo.files())
+    assert sorted(file.path for file in repo.files()) == [".gitattributes", new.path_in_repo]
+
+
+def test_a_repo_of_no_file_lists_none(hub: LocalHub) -> None:
+    hub.push(NAME, {}, deletes=[".gitattributes"])
+    assert list(open_hub(hub).files()) == []
+
+
 def test_no_answer_makes_us_say_the_token(hub: LocalHub, new: Addition) -> None:
     secret = "quite-an-odd-secret"
     hub.set_token(secret, Token("odd", "alice", "write"))

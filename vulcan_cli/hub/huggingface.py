@@ -207,12 +207,16 @@ class HubRepo:
     def files(self, revision: str = MAIN) -> Iterator[RemoteFile]:
         """See `Repo.files`; pages of 1000, all of one commit."""
         head = revision if COMMIT_ID.fullmatch(revision) else self.head(revision)
+        is_empty = True
         with self._client.asking(revision):
             for info in self._client.api.list_repo_tree(
                 self.name, recursive=True, revision=head, repo_type="dataset"
             ):
+                is_empty = False
                 if isinstance(info, RepoFile):
                     yield _remote_file(info)
+            if is_empty:
+                self._check_empty(head)
 
     def snapshot(self, revision: str = MAIN) -> Snapshot:
         """See `Repo.snapshot`; the client knows whether it may use the network."""
@@ -273,6 +277,19 @@ class HubRepo:
             )
             return sorted(map(_pull_request, found), key=lambda each: -each.number)
 
+    def _check_empty(self, commit: str) -> None:
+        """Raise ValueError where a commit has files after all.
+
+        The client takes any object for an empty list, and with an empty list a catalog would be
+        written that hides all shards.
+        """
+        response = get_session().get(
+            f"{self._client.url}/tree/{commit}", headers=self._client.headers()
+        )
+        hf_raise_for_status(response)
+        if response.json() != []:
+            raise ValueError("it listed nothing of what it has")
+
     def _create_where_missing(self) -> None:
         """Make the repo, private, where there is none that we may see."""
         try:
@@ -290,9 +307,11 @@ def _parts(paths: list[str], size: int) -> Iterator[list[str]]:
 
 
 def _remote_file(info: RepoFile) -> RemoteFile:
-    if info.lfs is None:
-        return RemoteFile(info.path, info.size, None)
-    return RemoteFile(info.path, info.lfs.size, info.lfs.sha256)
+    size, sha256 = (info.size, None) if info.lfs is None else (info.lfs.size, info.lfs.sha256)
+    given = ((info.path, str), (size, int), (sha256, str | None))
+    if not all(isinstance(value, kind) for value, kind in given):
+        raise TypeError("it lists what can be no file")
+    return RemoteFile(info.path, size, sha256)
 
 
 def _logged(item: dict[str, Any]) -> LoggedCommit:
