@@ -11,11 +11,11 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, snapshot_download
 
 from tests.dataset_support import STAGING
 from tests.hostile_parquet import rewritten, with_column
-from tests.hubserver import Fault, LocalHub, Refusal
+from tests.hubserver import WRITE, Fault, LocalHub, Refusal
 from tests.sync_support import (
     NAME,
     Place,
@@ -516,6 +516,22 @@ def test_offline_a_catalog_that_does_not_tell_all_is_not_taken_for_all(
         with pytest.raises(TryLater) as error:
             read(hub_place.open(), theirs)
         assert str(error.value) == f"offline, and the list of shards of {NAME} is not here"
+    finally:
+        constants.HF_HUB_OFFLINE = False
+
+
+def test_offline_what_the_hubs_own_client_brought_is_read(
+    area: StagingArea, hub_place: Place, hub: LocalHub
+) -> None:
+    staged = put_many(area, 2)
+    run(area, hub_place.open())
+    cache = hub.root.parent / "cache"
+    snapshot_download(NAME, repo_type="dataset", endpoint=hub.url, token=WRITE, cache_dir=cache)
+    constants.HF_HUB_OFFLINE = True
+    try:
+        found = read(hub_place.open())
+        assert found.rows["path_in_repo"].to_list() == sorted(staged)
+        assert [path for path in found.files() if not isinstance(path, Path)] == []
     finally:
         constants.HF_HUB_OFFLINE = False
 

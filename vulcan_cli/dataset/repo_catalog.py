@@ -82,8 +82,10 @@ class Head:
     sha256: str
 
     def is_of(self, snapshot: Snapshot) -> bool:
-        """Whether it tells all that there is at this commit."""
-        return self.parent == snapshot.parent
+        """Whether it tells all that there is at this commit, as far as can be known."""
+        # What only the Hub's client brought here has no parent that anybody saw.
+        unknown = snapshot.is_cached and snapshot.parent is None
+        return unknown or self.parent == snapshot.parent
 
 
 def read_repo(
