@@ -95,6 +95,21 @@ def test_other_arrays_are_columns_or_are_named() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("more", "columns"),
+    [
+        ({"flux": np.zeros((3, 12))}, ["flux"]),
+        ({"tau_re": np.array([7.0, 8.0, 9.0])}, ["tau_re"]),
+        ({"moduli_re": np.ones((3, 2)), "moduli_im": np.ones((3, 2))}, ["moduli_re", "moduli_im"]),
+        ({"W": np.array([1j, 2, 3]), "W_im": np.array([4.0, 5.0, 6.0])}, ["W_im"]),
+        ({"W_re": np.array([4.0, 5.0, 6.0]), "W": np.array([1j, 2, 3])}, ["W_re"]),
+    ],
+)
+def test_two_arrays_for_one_column_are_refused(more: dict[str, Any], columns: list[str]) -> None:
+    found: list[Found] = [(name, None, None, "two arrays give this column") for name in columns]
+    assert faults(packed(**arrays(**more))) == found
+
+
 def flawed(row: int, column: int, value: complex) -> bytes:
     given = arrays(30)
     given["fluxes"] = given["fluxes"].astype(complex)

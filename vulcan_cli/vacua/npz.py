@@ -37,6 +37,7 @@ CONFIG_BYTES = 2**16
 _MOST_ARRAYS = 1000
 _ENDING = ".npy"
 _REQUIRED = ("fluxes", "moduli", "taus")
+_TWICE = "two arrays give this column"
 # Beyond this, sums of products may leave 64 bits; Python's integers never end.
 _SMALL = 2**24
 
@@ -47,8 +48,8 @@ def read_npz(file: IO[bytes]) -> tuple[pl.DataFrame, tuple[Problem, ...]]:
     There is no row and no column where the file holds no vacuum, which is normal.
 
     Raises:
-        InputRefused: It is no npz of this kind, it needs pickle, or it is larger than it says or
-            than `MOST_BYTES`.
+        InputRefused: It is no npz of this kind, it needs pickle, two of its arrays are for one
+            column, or it is larger than it says or than `MOST_BYTES`.
         NotSetUp: NumPy is not installed.
         OSError: It cannot be read.
     """
@@ -64,13 +65,17 @@ def read_npz(file: IO[bytes]) -> tuple[pl.DataFrame, tuple[Problem, ...]]:
     columns: dict[str, pl.Series] = {"flux": _column("flux", fluxes)}
     for name, ours in (("moduli", "moduli"), ("taus", "tau")):
         columns |= _parts(ours, arrays.pop(name))
-    left_out = []
+    left_out, twice = [], []
     for name, values in arrays.items():
         if _is_column(values, len(fluxes)):
-            columns |= _other(name, values, len(fluxes))
+            others = _other(name, values, len(fluxes))
+            twice += [Problem(_TWICE, column) for column in others if column in columns]
+            columns |= others
         else:
             found = f"{values.dtype} of shape {values.shape}"
             left_out.append(Problem(f"is left out: {found} is no column", name))
+    if twice:
+        raise InputRefused(*twice)
     if "tadpole_charge" not in columns:
         columns["tadpole_charge"] = _column("tadpole_charge", tadpole(fluxes))
     return pl.DataFrame(columns), tuple(left_out)
