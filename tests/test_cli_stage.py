@@ -299,6 +299,29 @@ def test_a_line_that_is_no_row_hides_no_wrong_row(tmp_path: Path) -> None:
     assert not (tmp_path / "spool").exists()
 
 
+def test_a_row_of_csv_that_cannot_be_read_hides_no_wrong_row(tmp_path: Path) -> None:
+    good = '"0 1 2 3 4 5 6 7 8 9 10 11","0.5 0.25","1.5 2",0.125,{},ä'
+    lines = ["flux,moduli_re,moduli_im,tau_re,tau_im,tags", good.format(1), "1,2", good.format(-1)]
+    lines += ["", good.format(3).replace("ä", "\udce4"), good.format(2), good.format(0)]
+    (tmp_path / "in").write_text("\n".join(lines), errors="surrogateescape")
+    wrong = [
+        "row 2: has 2 cells where the header has 6",
+        "row 4: is not UTF-8",
+        "column tadpole_charge: required column is missing, and no value is given for all",
+        "column tau_im, row 3: must be positive (found -1)",
+        "column tau_im, row 6: must be positive (found 0)",
+    ]
+    refused = [
+        "vulcan: the input is refused: 5 problems",
+        *(f"  in, {each}" for each in wrong),
+        "  safe: nothing was staged",
+        f"  next: vulcan stage in {' '.join(HERE)} --tadpole-charge N",
+    ]
+    ran = run("stage", "in", *HERE, cwd=tmp_path)
+    assert (ran.code, ran.out, ran.err.splitlines()) == (3, "", refused)
+    assert not (tmp_path / "spool").exists()
+
+
 def test_a_bad_description_of_the_run_is_told_once(tmp_path: Path) -> None:
     for name in ("a", "b"):
         written(tmp_path, name, rows())

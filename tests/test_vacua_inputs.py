@@ -300,7 +300,8 @@ NAMELESS = "the first line must name the columns, and not in a comment"
         ("# flux tau_re\n1.5 2.5\n3 4\n", [(None, None, "1.5 2.5", NAMELESS)]),
         ("# nothing\n\n", [(None, None, None, "there is no header")]),
         ('a, b\n"1", "2"\n3\n', [(None, 2, None, "has 1 cells where the header has 2")]),
-        ('a,b\n"1,2\n', [(None, 1, None, "has 1 cells where the header has 2")]),
+        ('a,b\n"1,2\n', [(None, 1, None, "is no CSV: unexpected end of data")]),
+        ('a,b\n1,2\n3,"4" 5\n', [(None, 2, None, """is no CSV: ',' expected after '"'""")]),
     ],
 )  # fmt: skip
 def test_csv_that_is_refused(text: str, found: list[Found]) -> None:
@@ -312,7 +313,7 @@ def test_many_uneven_rows_are_counted() -> None:
     named: list[Found] = [
         (None, row, None, "has 1 cells where the header has 2") for row in range(1, 21)
     ]
-    assert found == [*named, (None, None, None, "30 more rows have another number of cells")]
+    assert found == [*named, (None, None, None, "30 more rows cannot be read")]
 
 
 def test_a_last_column_of_missing_cells_is_not_short() -> None:
@@ -320,7 +321,14 @@ def test_a_last_column_of_missing_cells_is_not_short() -> None:
     assert frame.rows() == [("1", None), ("x,\ny", None)]
 
 
-@pytest.mark.parametrize("data", [b"a,b\n1,\xff\n", b"a\xff,b\n1,2\n", b"a\rb\r1\r"])
+@pytest.mark.parametrize("header", ["a,b", "a, b"])
+def test_rows_that_are_not_utf_8_are_named(header: str) -> None:
+    text = f"{header}\n1,ä\n2,ö\n\n3,\n".replace("ö", "\udcf6")
+    found: list[Found] = [(None, 2, None, "is not UTF-8")]
+    assert faults(text.encode(errors="surrogateescape")) == found
+
+
+@pytest.mark.parametrize("data", [b"a\xff,b\n1,2\n", b"a\rb\r1\r"])
 def test_bytes_that_are_no_csv_are_refused(data: bytes) -> None:
     with pytest.raises(InputRefused) as refusal:
         read(data)
@@ -397,7 +405,7 @@ def test_many_lines_that_are_no_rows_are_counted() -> None:
     found = faults('{"a": 1}\n' + "junk\n" * 50, "ndjson")
     message = "is no JSON object: Expecting value: line 1 column 1 (char 0)"
     named: list[Found] = [(None, row, None, message) for row in range(2, 22)]
-    assert found == [*named, (None, None, None, "is no JSON object: 30 more rows like these")]
+    assert found == [*named, (None, None, None, "30 more rows cannot be read")]
     assert faults("x", "ndjson") == [(None, 1, None, message)]
 
 

@@ -16,9 +16,10 @@ from vulcan_cli.errors import Conflict, InputRefused, Problem, UsageError
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.publish import Publication, Published
 from vulcan_cli.vacua.geometry import file_name
-from vulcan_cli.vacua.inputs import Given, UnreadRows
+from vulcan_cli.vacua.inputs import Given
 from vulcan_cli.vacua.prepare import Prepared, Run, check_rows, check_run, prepare
 from vulcan_cli.vacua.shard import Shard, digest_of_rows
+from vulcan_cli.vacua.unread import UnreadRows
 
 Read = Callable[[], pl.DataFrame | Given]
 """Reads one input: its rows, or also what stands beside them."""

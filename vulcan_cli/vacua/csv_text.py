@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from io import BytesIO, TextIOWrapper
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import TypeAlias
 
 import polars as pl
 
 from vulcan_cli.errors import InputRefused, Problem
 from vulcan_cli.vacua import casts
-from vulcan_cli.vacua.findings import MOST_ROWS_SHOWN
 from vulcan_cli.vacua.schema import DTYPES
+from vulcan_cli.vacua.unread import refuse_rows
+
+_Read: TypeAlias = Callable[[bytes, list[str], str], pl.DataFrame]
+"""Reads rows, of columns of these names, split by this."""
 
 _BOM = b"\xef\xbb\xbf"
+_HALF = re.compile("[\ud800-\udfff]")
 _BLANK_LINE = re.compile(rb"(?:^|\n) *\r?\n")
 _MARKS = ",;\t|"
 _MISSING = ("", "NA", "N/A", "null", "NULL", "None")
@@ -36,7 +41,8 @@ def read_csv(data: bytes) -> pl.DataFrame:
     pandas' index does, or holds nothing.
 
     Raises:
-        InputRefused: A column stands there twice, or a row has more or fewer cells than the header.
+        InputRefused: A column stands there twice.
+        UnreadRows: A row has more or fewer cells than the header, or is no CSV, or not UTF-8.
         csv.Error, UnicodeDecodeError, polars.exceptions.PolarsError: It is no CSV.
     """
     data = _from_header(data.removeprefix(_BOM))
@@ -48,8 +54,7 @@ def read_csv(data: bytes) -> pl.DataFrame:
         raise InputRefused(*(Problem("column stands there twice", name) for name in twice))
     spaced = f"{separator} ".encode() in data[:start] or f'{separator} "'.encode() in data
     read = _read_spaced if spaced else _read
-    frame = read(_without_blank_lines(data[start:]), names, separator)
-    return frame.select(_typed(column) for column in frame if not _says_nothing(column))
+    return read(_without_blank_lines(data[start:]), names, separator)
 
 
 def is_before_header(line: bytes) -> bool:
@@ -112,19 +117,19 @@ def _without_blank_lines(body: bytes) -> bytes:
 
 
 def _read(body: bytes, names: list[str], separator: str) -> pl.DataFrame:
-    """The rows as text; those with more or fewer cells than there are names are refused."""
+    """The rows; where some cannot be read, those are refused."""
     schema = dict.fromkeys(names, pl.String())
     try:
         frame = pl.read_csv(
             body, has_header=False, schema=schema, separator=separator, raise_if_empty=False
         )
     except pl.exceptions.PolarsError:
-        _refuse_uneven(_rows(body, separator), len(names))
+        _refuse_bad_rows(body, names, separator, _read, strict=True)
         raise
     if frame.height and frame[:, -1].null_count():
         # Polars fills short rows with null.
-        _refuse_uneven(_rows(body, separator), len(names))
-    return frame
+        _refuse_bad_rows(body, names, separator, _read)
+    return _with_types(frame)
 
 
 def _read_spaced(body: bytes, names: list[str], separator: str) -> pl.DataFrame:
@@ -132,31 +137,74 @@ def _read_spaced(body: bytes, names: list[str], separator: str) -> pl.DataFrame:
 
     Polars takes it for a part of the cell, and the quote too.
     """
-    rows = [[cell or None for cell in row] for row in _rows(body, separator)]
-    _refuse_uneven(rows, len(names))
-    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String()), orient="row")
+    rows = [row for _, row in _records(body, separator)]
+    if any(_fault(row, len(names)) for row in rows):
+        _refuse_bad_rows(body, names, separator, _read_spaced)
+    cells = [[cell or None for cell in row] for row in rows if isinstance(row, list)]
+    schema = dict.fromkeys(names, pl.String())
+    return _with_types(pl.DataFrame(cells, schema=schema, orient="row"))
 
 
-def _refuse_uneven(rows: Iterable[Sequence[str | None]], width: int) -> None:
-    """Refuse rows with more or fewer cells than there are columns."""
-    problems = []
-    for number, row in enumerate(rows, start=1):
-        cells = len(row) or 1
-        if cells != width:
-            message = f"has {cells} cells where the header has {width}"
-            if row and (row[0] or "").startswith(("[", "(", "{")):
-                message += "; a list with commas in it stands in quotes"
-            problems.append(Problem(message, None, number))
-    if len(problems) > MOST_ROWS_SHOWN:
-        more = len(problems) - MOST_ROWS_SHOWN
-        problems[MOST_ROWS_SHOWN:] = [Problem(f"{more} more rows have another number of cells")]
+def _with_types(text: pl.DataFrame) -> pl.DataFrame:
+    return text.select(_typed(column) for column in text if not _says_nothing(column))
+
+
+def _refuse_bad_rows(
+    body: bytes, names: list[str], separator: str, read: _Read, *, strict: bool = False
+) -> None:
+    """Refuse rows with more or fewer cells than there are columns, and what is no CSV."""
+    problems, others, numbers = [], [], []
+    for number, (text, row) in enumerate(_records(body, separator, strict=strict), start=1):
+        fault = _fault(row, len(names))
+        if fault:
+            problems.append(Problem(fault, None, number))
+        else:
+            others.append(text)
+            numbers.append(number)
     if problems:
-        raise InputRefused(*problems)
+        refuse_rows(problems, lambda: read(b"".join(others), names, separator), numbers)
 
 
-def _rows(body: bytes, separator: str) -> Iterator[list[str]]:
-    text = TextIOWrapper(BytesIO(body), encoding="utf-8", newline="")
-    return csv.reader(text, delimiter=separator, skipinitialspace=True)
+def _fault(row: list[str] | csv.Error, width: int) -> str | None:
+    """What is wrong with a row."""
+    if isinstance(row, csv.Error):
+        return f"is no CSV: {row}"
+    cells = len(row) or 1
+    if cells != width:
+        message = f"has {cells} cells where the header has {width}"
+        if row and row[0].startswith(("[", "(", "{")):
+            message += "; a list with commas in it stands in quotes"
+        return message
+    # What is not UTF-8 came as halves of surrogate pairs.
+    return None if all(map(_is_text, row)) else "is not UTF-8"
+
+
+def _is_text(cell: str) -> bool:
+    return cell.isascii() or not _HALF.search(cell)
+
+
+def _records(
+    body: bytes, separator: str, *, strict: bool = False
+) -> Iterator[tuple[bytes, list[str] | csv.Error]]:
+    """Each row as it stands there, and its cells, or why it has none."""
+    taken: list[bytes] = []
+
+    def lines() -> Iterator[str]:
+        for line in BytesIO(body):
+            taken.append(line)
+            yield line.decode(errors="surrogateescape")
+
+    reader = csv.reader(lines(), delimiter=separator, skipinitialspace=True, strict=strict)
+    while True:
+        row: list[str] | csv.Error
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            row = error
+        yield b"".join(taken), row
+        taken.clear()
 
 
 def _says_nothing(text: pl.Series) -> bool:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, Literal, Self, TypeVar, get_args
+from typing import IO, Any, Literal, TypeVar, get_args
 
 import polars as pl
 
 from vulcan_cli.errors import InputRefused, NotSetUp, Problem, UsageError, is_out_of_threads
 from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.csv_text import read_csv
-from vulcan_cli.vacua.findings import MOST_ROWS_SHOWN
 from vulcan_cli.vacua.nesting import check_nesting
 from vulcan_cli.vacua.tail import tail_of
+from vulcan_cli.vacua.unread import UNREADABLE, UnreadRows, refuse_rows
 
 Format = Literal["auto", "parquet", "csv", "ndjson", "arrow", "npz"]
 """The formats an input can have; `auto` looks at its first bytes."""
@@ -56,25 +55,6 @@ class Given:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[Problem, ...] = ()
     may_be_empty: bool = False
-
-
-class UnreadRows(InputRefused):
-    """Some rows are not what their format says; the others can be checked nevertheless.
-
-    Attributes:
-        others: The rows that can be read.
-        numbers: Their numbers in the input, counted from 1.
-    """
-
-    def __init__(self, *problems: Problem, others: pl.DataFrame, numbers: Sequence[int]) -> None:
-        super().__init__(*problems)
-        self.others = others
-        self.numbers = numbers
-
-    def of_source(self, name: str) -> Self:
-        """The same, said of the input of this name."""
-        problems = (_of_source(problem, name) for problem in self.problems)
-        return type(self)(*problems, others=self.others, numbers=self.numbers)
 
 
 def read_file(path: Path, format: Format = "auto") -> Given:  # noqa: A002 (the option's name)
@@ -146,7 +126,7 @@ def from_frame(frame: Any) -> pl.DataFrame:  # noqa: ANN401 (any library's frame
         raise UsageError(f"{kind} is no frame: Polars, pandas and Arrow frames are, among others")
     try:
         return pl.DataFrame(frame)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise InputRefused(Problem(_first_line(error))) from error
 
 
@@ -190,7 +170,7 @@ def _parsed(read: Callable[[], T], name: str) -> T:
         if error.errno is not None:
             raise
         raise InputRefused(Problem(f"unreadable: {_first_line(error)}", source=name)) from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         if is_out_of_threads(error):
             raise
         raise InputRefused(Problem(_first_line(error), source=name)) from error
@@ -241,15 +221,12 @@ def _refuse_bad_lines(data: bytes) -> None:
     if not faults:
         return
     problems = [Problem(f"is no JSON object: {why}", None, row) for row, why in faults.items()]
-    more = len(problems) - MOST_ROWS_SHOWN
-    if more > 0:
-        problems[MOST_ROWS_SHOWN:] = [Problem(f"is no JSON object: {more} more rows like these")]
     others = {number: line for number, line in lines.items() if number not in faults}
-    try:
-        frame = pl.read_ndjson(BytesIO(b"\n".join(others.values())), infer_schema_length=None)
-    except _UNREADABLE:
-        raise InputRefused(*problems) from None
-    raise UnreadRows(*problems, others=frame, numbers=tuple(others))
+    refuse_rows(problems, lambda: _frame_of_lines(others.values()), tuple(others))
+
+
+def _frame_of_lines(lines: Iterable[bytes]) -> pl.DataFrame:
+    return pl.read_ndjson(BytesIO(b"\n".join(lines)), infer_schema_length=None)
 
 
 def _fault(line: bytes) -> str | None:
@@ -281,14 +258,6 @@ def _refuse_bad_arrow(data: bytes, *, is_file: bool) -> None:
         raise ValueError(_first_line(error)) from error
 
 
-_UNREADABLE = (
-    pl.exceptions.PolarsError,
-    pl.exceptions.PanicException,  # Rust's own; broken parquet can set it off
-    csv.Error,
-    ValueError,
-    TypeError,
-    NotImplementedError,
-)
 _READERS: dict[str, Callable[[bytes], pl.DataFrame]] = {
     "parquet": lambda data: _read_parquet(BytesIO(data), BytesIO(data)),
     "csv": read_csv,
