@@ -153,6 +153,30 @@ def test_bad_rows_are_kept_and_the_others_staged(tmp_path: Path) -> None:
     assert held(tmp_path) == [0, 1, 2, 3, 4, 6, 7, 8, 10, 11]
 
 
+def test_a_value_that_is_unlike_all_others_ends_no_stream(tmp_path: Path) -> None:
+    text = lines(rows(8, residual=[1e-9] * 8))
+    text[1] = text[1].replace("1e-9", "true")
+    text[6] = text[6].replace("1e-9", "1e400")
+    done = piped(tmp_path, "".join(text).encode(), "--max-rows", "4")
+    assert (done.returncode, len(done.stdout.splitlines())) == (3, 2)
+    assert held(tmp_path) == [0, 2, 3, 4, 5, 7]
+    (first,) = tmp_path.glob("vulcan-refused-*-row-2.ndjson")
+    (second,) = tmp_path.glob("vulcan-refused-*-row-7.ndjson")
+    assert (first.read_text(), second.read_text()) == (text[1], text[6])
+    unlike = "column residual, row 2: holds truth values where other rows hold numbers"
+    beyond = "row 7: is no JSON object: 1e400 is beyond the range of a 64-bit float"
+    assert done.stderr.decode().splitlines() == [
+        f"vulcan: 1 row refused and kept in {first.name}: standard input, {unlike}",
+        f"vulcan: 1 row refused and kept in {second.name}: standard input, {beyond}",
+        "vulcan: of the stream 6 rows are staged, 2 refused",
+        f"  standard input, {unlike}",
+        f"  standard input, {beyond}",
+        "  safe: rows already staged stay so; the refused ones are kept in "
+        f"{first.name} {second.name}",
+        f"  next: vulcan stage {first.name} {' '.join(HERE)} --max-rows 4 --dry-run",
+    ]
+
+
 def test_a_row_of_csv_that_is_not_utf_8_ends_no_stream(tmp_path: Path) -> None:
     head = "flux,moduli_re,moduli_im,tau_re,tau_im,tadpole_charge,tags\n"
     text = [f'"{n} 1 2 3 4 5 6 7 8 9 10 11","0.5 1","1 2",0,3,7,ä\n'.encode() for n in range(6)]

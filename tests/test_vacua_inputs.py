@@ -395,10 +395,30 @@ def test_ndjson_floats_in_flux_stay_floats() -> None:
         ('{"a": 1}\n{"a": 2', [
             (None, 2, None, "is no JSON object: Expecting ',' delimiter: line 1 column 8 (char 7)")
         ]),
+        ('{"a": 1}\n{"a": 1e400}\n{"a": 2}\n', [
+            (None, 2, None, "is no JSON object: 1e400 is beyond the range of a 64-bit float"),
+        ]),
+        ('{"a": 1}\n{"a": true}\n{"a": 2}\n', [
+            ("a", 2, None, "holds truth values where other rows hold numbers"),
+        ]),
+        ('{"a": [1], "b": {"c": 1}}\n\n{"a": [true], "b": 2}\n{"a": [2]}\n{"a": 3, "b": {}}\n', [
+            ("a", 2, None, "holds lists of truth values where other rows hold lists of numbers"),
+            ("b", 2, None, "holds numbers where other rows hold objects"),
+            ("a", 4, None, "holds numbers where other rows hold lists of numbers"),
+        ]),
+        ('{"a": "\\ud83d\\ude00"}\n{"a": "x\\ud83d"}\n', [
+            (None, 2, None, "is no JSON object: 'utf-8' codec can't encode character '\\ud83d' "
+                "in position 8: surrogates not allowed"),
+        ]),
     ],
 )  # fmt: skip
 def test_ndjson_that_is_refused(text: str, found: list[Found]) -> None:
     assert faults(text) == found
+
+
+def test_ndjson_with_escapes_is_text() -> None:
+    text = '{"a": "\\ud83d\\ude00"}\n{"a": "\\\\ud83d"}\n'
+    assert read(text).to_dict(as_series=False) == {"a": ["😀", "\\ud83d"]}
 
 
 def test_many_lines_that_are_no_rows_are_counted() -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import IO, Any, Literal, TypeVar, get_args
 import polars as pl
 
 from vulcan_cli.errors import InputRefused, NotSetUp, Problem, UsageError, is_out_of_threads
-from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.csv_text import read_csv
+from vulcan_cli.vacua.ndjson_text import read_ndjson
 from vulcan_cli.vacua.nesting import check_nesting
 from vulcan_cli.vacua.tail import tail_of
-from vulcan_cli.vacua.unread import UNREADABLE, UnreadRows, refuse_rows
+from vulcan_cli.vacua.unread import UNREADABLE, UnreadRows, first_line
 
 Format = Literal["auto", "parquet", "csv", "ndjson", "arrow", "npz"]
 """The formats an input can have; `auto` looks at its first bytes."""
@@ -127,7 +126,7 @@ def from_frame(frame: Any) -> pl.DataFrame:  # noqa: ANN401 (any library's frame
     try:
         return pl.DataFrame(frame)
     except UNREADABLE as error:
-        raise InputRefused(Problem(_first_line(error))) from error
+        raise InputRefused(Problem(first_line(error))) from error
 
 
 def format_of(start: bytes, wanted: Format, name: str) -> str:
@@ -169,16 +168,11 @@ def _parsed(read: Callable[[], T], name: str) -> T:
         # Polars reports broken bytes so too; only the system's own errors carry a number.
         if error.errno is not None:
             raise
-        raise InputRefused(Problem(f"unreadable: {_first_line(error)}", source=name)) from error
+        raise InputRefused(Problem(f"unreadable: {first_line(error)}", source=name)) from error
     except UNREADABLE as error:
         if is_out_of_threads(error):
             raise
-        raise InputRefused(Problem(_first_line(error), source=name)) from error
-
-
-def _first_line(error: BaseException) -> str:
-    first = (str(error).splitlines() or [type(error).__name__])[0]
-    return secrets.scrub(first)[:200]
+        raise InputRefused(Problem(first_line(error), source=name)) from error
 
 
 def _of_source(problem: Problem, name: str) -> Problem:
@@ -205,42 +199,6 @@ def _read_parquet(file: IO[bytes], source: Path | IO[bytes]) -> pl.DataFrame:
     return pl.read_parquet(source, glob=False, hive_partitioning=False)
 
 
-def _read_ndjson(data: bytes) -> pl.DataFrame:
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    try:
-        return pl.read_ndjson(BytesIO(data), infer_schema_length=None)
-    except pl.exceptions.PolarsError:
-        _refuse_bad_lines(data)
-        raise
-
-
-def _refuse_bad_lines(data: bytes) -> None:
-    """Say which lines are no JSON object; Polars does not."""
-    lines = dict(enumerate(filter(bytes.strip, data.splitlines()), start=1))
-    faults = {number: fault for number, line in lines.items() if (fault := _fault(line))}
-    if not faults:
-        return
-    problems = [Problem(f"is no JSON object: {why}", None, row) for row, why in faults.items()]
-    others = {number: line for number, line in lines.items() if number not in faults}
-    refuse_rows(problems, lambda: _frame_of_lines(others.values()), tuple(others))
-
-
-def _frame_of_lines(lines: Iterable[bytes]) -> pl.DataFrame:
-    return pl.read_ndjson(BytesIO(b"\n".join(lines)), infer_schema_length=None)
-
-
-def _fault(line: bytes) -> str | None:
-    try:
-        row = json.loads(line, parse_constant=_no_json)
-    except (ValueError, RecursionError) as error:
-        return _first_line(error)
-    return None if isinstance(row, dict) else f"it is a {type(row).__name__}"
-
-
-def _no_json(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON; null is")
-
-
 def _read_arrow(data: bytes) -> pl.DataFrame:
     is_file = data.startswith(b"ARROW1")
     _refuse_bad_arrow(data, is_file=is_file)
@@ -255,12 +213,12 @@ def _refuse_bad_arrow(data: bytes, *, is_file: bool) -> None:
         with pa.ipc.open_file(data) if is_file else pa.ipc.open_stream(data) as reader:
             reader.read_all().validate(full=True)
     except (pa.ArrowException, OSError, MemoryError) as error:
-        raise ValueError(_first_line(error)) from error
+        raise ValueError(first_line(error)) from error
 
 
 _READERS: dict[str, Callable[[bytes], pl.DataFrame]] = {
     "parquet": lambda data: _read_parquet(BytesIO(data), BytesIO(data)),
     "csv": read_csv,
-    "ndjson": _read_ndjson,
+    "ndjson": read_ndjson,
     "arrow": _read_arrow,
 }

@@ -9,6 +9,7 @@ from typing import NoReturn, Self
 import polars as pl
 
 from vulcan_cli.errors import InputRefused, Problem
+from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.findings import MOST_ROWS_SHOWN
 
 UNREADABLE = (
@@ -39,6 +40,12 @@ class UnreadRows(InputRefused):
         """The same, said of the input of this name."""
         problems = (problem._replace(source=name) for problem in self.problems)
         return type(self)(*problems, others=self.others, numbers=self.numbers)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says in its first line, without tokens."""
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return secrets.scrub(first)[:200]
 
 
 def refuse_rows(
