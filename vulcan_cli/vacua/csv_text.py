@@ -222,7 +222,8 @@ def _typed(text: pl.Series) -> pl.Series:
     if dtype is not None:
         # Some writers quote everything, missing numbers too; others have a word for them.
         return text if dtype == pl.String else text.set(text.is_in(_MISSING), None)
-    told = text.drop_nulls()
+    # Fortran and spreadsheets pad numbers with spaces.
+    told = text.drop_nulls().str.strip_chars()
     if told.is_in(_TRUTHS).all() and told.len():
         return casts.cast(text, pl.Boolean()).values
     if not told.len() or told.str.contains(_LEADING_ZERO).any():
