@@ -110,6 +110,22 @@ def test_two_arrays_for_one_column_are_refused(more: dict[str, Any], columns: li
     assert faults(packed(**arrays(**more))) == found
 
 
+def test_floats_beyond_64_bits_are_refused_or_left_out(capfd: pytest.CaptureFixture[str]) -> None:
+    long, both = np.dtype(np.longdouble), np.dtype(np.clongdouble)
+    given = arrays(residual=np.ones(3, long), W=np.ones(3, both), g_s=np.array(0.5, long))
+    assert [
+        (each.column, each.message) for each in read_bytes(packed(**given), name="in").remarks
+    ] == [
+        ("residual", f"is left out: {long} of shape (3,) is no column"),
+        ("W", f"is left out: {both} of shape (3,) is no column"),
+        ("g_s", f"is left out: {long} of shape () is no column"),
+    ]
+    given |= {name: given[name].astype(both) for name in ("moduli", "taus")}
+    message = f"must hold numbers of 64 bits at most, not {both}"
+    assert faults(packed(**given)) == [(name, None, None, message) for name in ("moduli", "taus")]
+    assert capfd.readouterr() == ("", "")
+
+
 def flawed(row: int, column: int, value: complex) -> bytes:
     given = arrays(30)
     given["fluxes"] = given["fluxes"].astype(complex)

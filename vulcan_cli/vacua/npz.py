@@ -37,6 +37,7 @@ CONFIG_BYTES = 2**16
 _MOST_ARRAYS = 1000
 _ENDING = ".npy"
 _REQUIRED = ("fluxes", "moduli", "taus")
+_LONGEST = {"f": 8, "c": 16}
 _TWICE = "two arrays give this column"
 # Beyond this, sums of products may leave 64 bits; Python's integers never end.
 _SMALL = 2**24
@@ -183,6 +184,9 @@ def _check_shapes(arrays: Mapping[str, np.ndarray]) -> None:
             problems.append(Problem(f"must have {wanted} a vacuum, not shape {shape}", name))
         elif arrays[name].dtype.kind not in "iufcb":
             problems.append(Problem(f"must hold numbers, not {arrays[name].dtype}", name))
+        elif _is_long(arrays[name].dtype):
+            message = f"must hold numbers of 64 bits at most, not {arrays[name].dtype}"
+            problems.append(Problem(message, name))
     if not problems and not len(fluxes) == len(moduli) == len(taus):
         found = f"{len(fluxes)} fluxes, {len(moduli)} moduli, {len(taus)} taus"
         problems.append(Problem(f"must be of the same vacua, not {found}"))
@@ -226,7 +230,13 @@ def _is_column(values: np.ndarray, n_rows: int) -> bool:
     """Whether an array has a value or a list of values for each vacuum, or one for all."""
     is_for_all = values.ndim == 0
     is_for_each = values.ndim in (1, 2) and len(values) == n_rows
-    return values.dtype.kind in "iufcbU" and (is_for_all or is_for_each)
+    is_of_kind = values.dtype.kind in "iufcbU" and not _is_long(values.dtype)
+    return is_of_kind and (is_for_all or is_for_each)
+
+
+def _is_long(dtype: np.dtype[Any]) -> bool:
+    """Whether these are floats beyond 64 bits, or complex numbers of such."""
+    return dtype.itemsize > _LONGEST.get(dtype.kind, dtype.itemsize)
 
 
 def _other(name: str, values: np.ndarray, n_rows: int) -> dict[str, pl.Series]:
