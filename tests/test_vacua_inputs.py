@@ -186,6 +186,44 @@ def test_the_systems_own_errors_stay_what_they_are(tmp_path: Path) -> None:
         inputs.read_file(tmp_path)
 
 
+# Arrow
+
+
+@pytest.mark.parametrize("write", [pa.ipc.new_stream, pa.ipc.new_file])
+def test_arrow_columns_that_cannot_be_read_are_named_and_nothing_panics(
+    write: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    views = pa.array([[1], [2]], pa.list_view(pa.int32()))
+    table = pa.Table.from_arrays(
+        [
+            pa.array([1, 2]),
+            views,
+            pa.StructArray.from_arrays([views], ["inside"]),
+            pa.RunEndEncodedArray.from_arrays([2], pa.array([7])),
+            pa.array([1, 2], pa.timestamp("us", "+05:30")),
+            pa.array([1, 2], pa.timestamp("us", "+02:00")),
+            pa.array([1, 2], pa.decimal256(50)),
+            pa.StructArray.from_arrays([pa.array([1, 2])] * 2, ["a", "a"]),
+            pa.array([1, 2]),
+        ],
+        ["x", "views", "deep", "runs", "when", "good", "long", "twins", "x"],
+    )
+    out = BytesIO()
+    with write(out, table.schema) as writer:
+        writer.write_table(table)
+    found: list[Found] = [
+        ("x", None, None, "column stands there twice"),
+        ("views", None, None, "list_view<item: int32> is not read here"),
+        ("deep", None, None, "struct<inside: list_view<item: int32>> is not read here"),
+        ("runs", None, None, "run_end_encoded<run_ends: int64, values: int64> is not read here"),
+        ("when", None, None, "timestamp[us, tz=+05:30] is not read here"),
+        ("long", None, None, "decimal256(50, 0) is not read here"),
+        ("twins", None, None, "struct<a: int64, a: int64> is not read here"),
+    ]
+    assert faults(out.getvalue()) == found
+    assert capfd.readouterr() == ("", "")
+
+
 # CSV
 
 

@@ -200,20 +200,10 @@ def _read_parquet(file: IO[bytes], source: Path | IO[bytes]) -> pl.DataFrame:
 
 
 def _read_arrow(data: bytes) -> pl.DataFrame:
-    is_file = data.startswith(b"ARROW1")
-    _refuse_bad_arrow(data, is_file=is_file)
-    return pl.read_ipc(BytesIO(data)) if is_file else pl.read_ipc_stream(BytesIO(data))
+    # Few inputs are Arrow, and pyarrow is slow to load.
+    from vulcan_cli.vacua.arrow_input import read_arrow  # noqa: PLC0415
 
-
-def _refuse_bad_arrow(data: bytes, *, is_file: bool) -> None:
-    """Raise ValueError where lengths lie: Polars believes them, and ends the process over them."""
-    import pyarrow as pa  # noqa: PLC0415 - slow to load, and few inputs are Arrow
-
-    try:
-        with pa.ipc.open_file(data) if is_file else pa.ipc.open_stream(data) as reader:
-            reader.read_all().validate(full=True)
-    except (pa.ArrowException, OSError, MemoryError) as error:
-        raise ValueError(first_line(error)) from error
+    return read_arrow(data)
 
 
 _READERS: dict[str, Callable[[bytes], pl.DataFrame]] = {
