@@ -177,19 +177,28 @@ def test_a_value_that_is_unlike_all_others_ends_no_stream(tmp_path: Path) -> Non
     ]
 
 
-def test_a_row_of_csv_that_is_not_utf_8_ends_no_stream(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("cell", "why"),
+    [
+        (b"\xe4", "is not UTF-8"),
+        (b'5" tape', "is no CSV: a quote stands within a cell that is not in quotes"),
+    ],
+)
+def test_a_row_of_csv_that_cannot_be_read_ends_no_stream(
+    tmp_path: Path, cell: bytes, why: str
+) -> None:
     head = "flux,moduli_re,moduli_im,tau_re,tau_im,tadpole_charge,tags\n"
     text = [f'"{n} 1 2 3 4 5 6 7 8 9 10 11","0.5 1","1 2",0,3,7,ä\n'.encode() for n in range(6)]
-    text[1] = text[1].decode().encode("latin-1")
+    text[1] = text[1].replace("ä".encode(), cell)
     done = piped(tmp_path, head.encode() + b"".join(text), "--max-rows", "4")
     assert (done.returncode, len(done.stdout.splitlines())) == (3, 2)
     assert held(tmp_path) == [0, 2, 3, 4, 5]
     (kept,) = tmp_path.glob("vulcan-refused-*-row-2.csv")
     assert kept.read_bytes() == head.encode() + text[1]
     assert done.stderr.decode().splitlines() == [
-        f"vulcan: 1 row refused and kept in {kept.name}: standard input, row 2: is not UTF-8",
+        f"vulcan: 1 row refused and kept in {kept.name}: standard input, row 2: {why}",
         "vulcan: of the stream 5 rows are staged, 1 refused",
-        "  standard input, row 2: is not UTF-8",
+        f"  standard input, row 2: {why}",
         f"  safe: rows already staged stay so; the refused ones are kept in {kept.name}",
         f"  next: vulcan stage {kept.name} {' '.join(HERE)} --max-rows 4 --dry-run",
     ]

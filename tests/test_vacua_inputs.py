@@ -320,6 +320,7 @@ def test_seeds_in_csv_keep_every_digit() -> None:
     assert shard.frame["seed"].to_list() == [2**63 - 1, 5]
 
 
+STRAY = "is no CSV: a quote stands within a cell that is not in quotes"
 NAMELESS = "the first line must name the columns, and not in a comment"
 
 
@@ -344,6 +345,11 @@ NAMELESS = "the first line must name the columns, and not in a comment"
         ("# nothing\n\n", [(None, None, None, "there is no header")]),
         ('a, b\n"1", "2"\n3\n', [(None, 2, None, "has 1 cells where the header has 2")]),
         ('a,b\n"1,2\n', [(None, 1, None, "is no CSV: unexpected end of data")]),
+        ('a,b\n1,5" tape\n2,x "y" z\n3,6" tape\n4,5\n', [
+            (None, 1, None, STRAY), (None, 3, None, STRAY)
+        ]),
+        ('a,b,c\n"",6" tape,5" tape\n' + "2,3,4\n" * 20, [(None, 1, None, STRAY)]),
+        ('a;b\n"x;""";5" tape\n"2\n";3\n', [(None, 1, None, STRAY)]),
         ('a,b\n1,2\n3,"4" 5\n', [(None, 2, None, """is no CSV: ',' expected after '"'""")]),
     ],
 )  # fmt: skip

@@ -19,6 +19,9 @@ _Read: TypeAlias = Callable[[bytes, list[str], str], pl.DataFrame]
 """Reads rows, of columns of these names, split by this."""
 
 _BOM = b"\xef\xbb\xbf"
+_QUOTED = rb'[^"]*(?:""[^"]*)*("?)'
+_BEGUN = re.compile(_QUOTED)
+_CELL_IN_QUOTES = re.compile(rb'(?:^(?:\xef\xbb\xbf)?|[,;\t|]) *"' + _QUOTED)
 _HALF = re.compile("[\ud800-\udfff]")
 _BLANK_LINE = re.compile(rb"(?:^|\n) *\r?\n")
 _MARKS = ",;\t|"
@@ -60,6 +63,21 @@ def read_csv(data: bytes) -> pl.DataFrame:
 def is_before_header(line: bytes) -> bool:
     """Whether a line before the header is no header: empty, a comment, or Excel's `sep=;`."""
     return not line.strip() or line.lstrip().startswith((b"#", b"sep="))
+
+
+def ends_in_quotes(line: bytes, *, inside: bool) -> bool:
+    """Whether a cell in quotes goes on behind a line; quotes within other cells open none.
+
+    Args:
+        line: The line.
+        inside: Whether it begins in such a cell.
+    """
+    if not line.count(b'"') % 2:
+        return inside
+    # An odd number of quotes ends the cell that the line begins in.
+    begun = _BEGUN.match(line) if inside else None
+    cells = _CELL_IN_QUOTES.finditer(line, begun.end() if begun else 0)
+    return any(not cell[1] for cell in cells)
 
 
 def _from_header(data: bytes) -> bytes:
@@ -108,17 +126,20 @@ def _without_blank_lines(body: bytes) -> bytes:
     body = body.rstrip(b"\r\n")
     if not _BLANK_LINE.search(body):
         return body
-    kept, quotes = [], 0
+    kept, inside = [], False
     for line in BytesIO(body):
-        if quotes % 2 or line.strip(b" \r\n"):
+        if inside or line.strip(b" \r\n"):
             kept.append(line)
-        quotes += line.count(b'"')
+        inside = ends_in_quotes(line, inside=inside)
     return b"".join(kept)
 
 
 def _read(body: bytes, names: list[str], separator: str) -> pl.DataFrame:
     """The rows; where some cannot be read, those are refused."""
     schema = dict.fromkeys(names, pl.String())
+    if any(line.count(b'"') % 2 for line in BytesIO(body)):
+        # Between two quotes that stand within cells Polars sees neither cells nor rows.
+        _refuse_bad_rows(body, names, separator, _read, strict=True)
     try:
         frame = pl.read_csv(
             body, has_header=False, schema=schema, separator=separator, raise_if_empty=False
@@ -128,7 +149,7 @@ def _read(body: bytes, names: list[str], separator: str) -> pl.DataFrame:
         raise
     if frame.height and frame[:, -1].null_count():
         # Polars fills short rows with null.
-        _refuse_bad_rows(body, names, separator, _read)
+        _refuse_bad_rows(body, names, separator, _read, strict=True)
     return _with_types(frame)
 
 
@@ -156,6 +177,8 @@ def _refuse_bad_rows(
     problems, others, numbers = [], [], []
     for number, (text, row) in enumerate(_records(body, separator, strict=strict), start=1):
         fault = _fault(row, len(names))
+        if strict and not fault and _has_stray_quote(text, separator):
+            fault = "is no CSV: a quote stands within a cell that is not in quotes"
         if fault:
             problems.append(Problem(fault, None, number))
         else:
@@ -177,6 +200,15 @@ def _fault(row: list[str] | csv.Error, width: int) -> str | None:
         return message
     # What is not UTF-8 came as halves of surrogate pairs.
     return None if all(map(_is_text, row)) else "is not UTF-8"
+
+
+def _has_stray_quote(row: bytes, separator: str) -> bool:
+    """Whether a cell that is not in quotes has an odd number of them; two are a quoted word."""
+    if b'"' not in row:
+        return False
+    mark = re.escape(separator.encode())
+    cells = re.finditer(rb'(?:^|%b)(?:"%b|([^%b]*))' % (mark, _QUOTED, mark), row)
+    return any((cell[2] or b"").count(b'"') % 2 for cell in cells)
 
 
 def _is_text(cell: str) -> bool:

@@ -10,7 +10,7 @@ from io import BytesIO
 import polars as pl
 
 from vulcan_cli.errors import InputRefused, Problem
-from vulcan_cli.vacua.csv_text import is_before_header
+from vulcan_cli.vacua.csv_text import ends_in_quotes, is_before_header
 from vulcan_cli.vacua.flatbuffer import Table
 from vulcan_cli.vacua.inputs import frame_of
 from vulcan_cli.vacua.stream import Splitter
@@ -62,6 +62,7 @@ class LineSplitter:
         self._lines: list[bytes] = []
         self._torn: list[bytes] = []
         self._size = 0
+        self._seen = 0
         self._in_quotes = False
         self._given = 0
         self._begun = False
@@ -79,7 +80,7 @@ class LineSplitter:
         *whole, rest = data.split(b"\n")
         for line in whole:
             self._piece(line + b"\n")
-            if not self._in_quotes:
+            if not self._goes_on():
                 self._row()
         if rest:
             self._piece(rest)
@@ -106,12 +107,18 @@ class LineSplitter:
     def _piece(self, text: bytes) -> None:
         self._torn.append(text)
         self._size += len(text)
-        if self._kind == "csv" and text.count(b'"') % 2:
-            self._in_quotes = not self._in_quotes
+
+    def _goes_on(self) -> bool:
+        """Whether the row goes on behind the line that is whole now."""
+        if self._kind == "csv":
+            line = b"".join(self._torn[self._seen :])
+            self._seen = len(self._torn)
+            self._in_quotes = ends_in_quotes(line, inside=self._in_quotes)
+        return self._in_quotes
 
     def _row(self) -> None:
         row = b"".join(self._torn)
-        self._torn, self._size, self._in_quotes = [], 0, False
+        self._torn, self._size, self._seen, self._in_quotes = [], 0, 0, False
         if not self._begun:
             row = row.removeprefix(_BOM)
             self._begun = True
