@@ -204,6 +204,28 @@ def test_a_row_of_csv_that_cannot_be_read_ends_no_stream(
     ]
 
 
+def test_a_quote_without_an_end_takes_no_other_row_along(tmp_path: Path) -> None:
+    head = "flux,moduli_re,moduli_im,tau_re,tau_im,tadpole_charge,tags\n"
+    text = [f'"{n} 1 2 3 4 5 6 7 8 9 10 11","0.5 1","1 2",0,3,7,a\n' for n in range(8)]
+    text[2] = text[2].replace(",a\n", ',"a\n')
+    text[4] = text[4].replace(",a\n", ',b"\n')
+    text[6] = "1,2\n"
+    done = piped(tmp_path, (head + "".join(text)).encode(), "--max-rows", "20")
+    kept = sorted(tmp_path.glob("vulcan-refused-*"))
+    assert [path.name.rpartition("-row-")[2] for path in kept] == ["3.csv"]
+    assert kept[0].read_text() == head + "".join(text[2:5]) + text[6]
+    assert (done.returncode, held(tmp_path)) == (3, [0, 1, 5, 7])
+    torn = "row 3: is no CSV: a quote opens here, and the row does not end"
+    assert done.stderr.decode().splitlines() == [
+        f"vulcan: 2 rows refused and kept in {kept[0].name}: standard input, {torn}",
+        "vulcan: of the stream 4 rows are staged, 2 refused",
+        f"  standard input, {torn}",
+        "  standard input, row 5: has 2 cells where the header has 7",
+        f"  safe: rows already staged stay so; the refused ones are kept in {kept[0].name}",
+        f"  next: vulcan stage {kept[0].name} {' '.join(HERE)} --max-rows 20 --dry-run",
+    ]
+
+
 def test_a_stream_that_no_row_can_help_ends_at_once(tmp_path: Path) -> None:
     text = "".join(lines(rows(2, tadpole_charge=None)))
     with worker(tmp_path, "--max-rows", "2", "--json") as it:

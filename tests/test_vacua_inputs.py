@@ -444,6 +444,10 @@ def test_ndjson_floats_in_flux_stay_floats() -> None:
         ('{"a": 1}\n{"a": 2', [
             (None, 2, None, "is no JSON object: Expecting ',' delimiter: line 1 column 8 (char 7)")
         ]),
+        ('{"a": 1}\r\n{"a"\r: 2}\n \r\n1\r2\n[1]\r\n', [
+            (None, 3, None, "is no JSON object: Extra data: line 1 column 3 (char 2)"),
+            (None, 4, None, "is no JSON object: it is a list"),
+        ]),
         ('{"a": 1}\n{"a": 1e400}\n{"a": 2}\n', [
             (None, 2, None, "is no JSON object: 1e400 is beyond the range of a 64-bit float"),
         ]),

@@ -80,6 +80,12 @@ def ends_in_quotes(line: bytes, *, inside: bool) -> bool:
     return any(not cell[1] for cell in cells)
 
 
+def is_one_row(text: bytes, head: bytes) -> bool:
+    """Whether lines taken for a row under this header are one, whatever is wrong in it."""
+    records = _records(text, _separator(head), strict=True)
+    return next(records, None) is not None and next(records, None) is None
+
+
 def _from_header(data: bytes) -> bytes:
     for line in BytesIO(data):
         if not is_before_header(line):

@@ -10,7 +10,7 @@ from io import BytesIO
 import polars as pl
 
 from vulcan_cli.errors import InputRefused, Problem
-from vulcan_cli.vacua.csv_text import ends_in_quotes, is_before_header
+from vulcan_cli.vacua.csv_text import ends_in_quotes, is_before_header, is_one_row
 from vulcan_cli.vacua.flatbuffer import Table
 from vulcan_cli.vacua.inputs import frame_of
 from vulcan_cli.vacua.stream import Splitter
@@ -45,7 +45,21 @@ class TextRows:
 
     def frame(self, places: Sequence[int]) -> pl.DataFrame:
         """See `Rows`."""
-        return frame_of(self.file(places), self.ending, name="the stream")
+        try:
+            return frame_of(self.file(places), self.ending, name="the stream")
+        except InputRefused:
+            self._refuse_torn(places)
+            raise
+
+    def _refuse_torn(self, places: Sequence[int]) -> None:
+        """Refuse what a quote without an end made one row of: it shifts others' numbers."""
+        if self.ending != "csv":
+            return
+        lines = enumerate((self.lines[place] for place in places), start=1)
+        torn = [number for number, line in lines if not is_one_row(line, self.head)]
+        if torn:
+            message = "is no CSV: a quote opens here, and the row does not end"
+            raise InputRefused(*(Problem(message, row=number) for number in torn))
 
     def file(self, places: Sequence[int]) -> bytes:
         """See `Rows`."""
