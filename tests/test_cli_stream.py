@@ -215,15 +215,32 @@ def test_a_quote_without_an_end_takes_no_other_row_along(tmp_path: Path) -> None
     assert [path.name.rpartition("-row-")[2] for path in kept] == ["3.csv"]
     assert kept[0].read_text() == head + "".join(text[2:5]) + text[6]
     assert (done.returncode, held(tmp_path)) == (3, [0, 1, 5, 7])
-    torn = "row 3: is no CSV: a quote opens here, and the row does not end"
+    wrong = [
+        """row 3: is no CSV: ',' expected after '"'""",
+        "row 4: is no CSV: a quote stands within a cell that is not in quotes",
+        "row 6: has 2 cells where the header has 7",
+    ]
     assert done.stderr.decode().splitlines() == [
-        f"vulcan: 2 rows refused and kept in {kept[0].name}: standard input, {torn}",
-        "vulcan: of the stream 4 rows are staged, 2 refused",
-        f"  standard input, {torn}",
-        "  standard input, row 5: has 2 cells where the header has 7",
+        f"vulcan: 3 rows refused and kept in {kept[0].name}: standard input, {wrong[0]}",
+        "vulcan: of the stream 4 rows are staged, 3 refused",
+        *(f"  standard input, {each}" for each in wrong),
         f"  safe: rows already staged stay so; the refused ones are kept in {kept[0].name}",
         f"  next: vulcan stage {kept[0].name} {' '.join(HERE)} --max-rows 20 --dry-run",
     ]
+
+
+def test_a_quote_without_an_end_before_the_end(tmp_path: Path) -> None:
+    head = "flux,moduli_re,moduli_im,tau_re,tau_im,tadpole_charge,tags\n"
+    text = [f'"{n} 1 2 3 4 5 6 7 8 9 10 11","0.5 1","1 2",0,3,7,a\n' for n in range(4)]
+    text[3] = text[3].replace(",a\n", ',"a\n')
+    done = piped(tmp_path, (head + "".join(text)).encode(), "--max-rows", "20")
+    (kept,) = tmp_path.glob("vulcan-refused-*-row-4.csv")
+    assert kept.read_text() == head + text[3] + "\n"
+    assert (done.returncode, held(tmp_path)) == (3, [0, 1, 2])
+    torn = "row 4: is no CSV: a quote opens here, and the row does not end"
+    assert done.stderr.decode().splitlines()[0] == (
+        f"vulcan: 1 row refused and kept in {kept.name}: standard input, {torn}"
+    )
 
 
 def test_a_stream_that_no_row_can_help_ends_at_once(tmp_path: Path) -> None:

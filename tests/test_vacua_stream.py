@@ -82,6 +82,27 @@ def test_wherever_the_bytes_are_cut_the_rows_are_the_same(kind: str, sizes: list
     assert some["note"].to_list() == ['a "quoted" word']
 
 
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize(
+    "cut_here",
+    [
+        ['1,"x\ny"\n', "2,3\n"],
+        ['5" tape,"x\n\ny"\n', '6" tape,7" tape\n', "1,2\n"],
+        ['1,"a ""b"" \n""c"""\n', '2,"x"\n'],
+        ['1,"a\n"" b\nc",5" tape\n', "3,4\n"],
+        ['1,"a\nb","c\nd"\n', "3,4\n"],
+    ],
+)
+def test_quotes_within_cells_hold_no_rows_together(cut_here: list[str], size: int) -> None:
+    data, rows_ = ("a,b\n" + "".join(cut_here)).encode(), splitter("csv")
+    for start in range(0, len(data), size):
+        rows_.feed(data[start : start + size])
+    found = rows_.take(None)
+    assert [found.file([place]).decode() for place in range(len(found))] == [
+        f"a,b\n{row}" for row in cut_here
+    ]
+
+
 def test_rows_are_cut_by_age_also_while_nothing_comes() -> None:
     lines = written("ndjson").splitlines(keepends=True)
     script = Script(lines[0], 4.0, lines[1], 6.0, 5.0, lines[2], 10.0)
