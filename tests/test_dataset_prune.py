@@ -91,6 +91,7 @@ def test_no_matching_row_is_lost(
         ({"where": ("tau_im < 2", "tau_im < 99")}, "a"),
         ({"where": ("tau_im < 2", "tau_im = max(tau_im)")}, "ab"),
         ({"where": "tau_im = max(tau_im)", "is_susy": True}, "ab"),
+        ({"where": "tau_im > quantile_cont(tau_im, 0.2)", "is_susy": True}, "ab"),
         ({"where": "count(*) > 3", "is_susy": True}, "ab"),
         ({"where": "abs(tau_re) < 2", "is_susy": True}, "a"),
         ({"where": ("tau_im < 2", "abs(tau_re) < 9")}, "a"),

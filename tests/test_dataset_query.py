@@ -522,12 +522,15 @@ def test_sql_that_names_no_column_is_told_the_nearest() -> None:
     [
         *((f"tau_im > {name}(tau_im)", True) for name in ("max", "min", "avg", "sum", "median")),
         *((f"{name}(tau_im) > 0", True) for name in ("stddev", "variance", "first", "last")),
+        *((f"tau_im > {name}(tau_im, 0.9)", True) for name in ("quantile_cont", "quantile_disc")),
+        *((f"{name}(tau_re, tau_im) > 0", True) for name in ("corr", "covar_pop", "covar_samp")),
         ("count(*) > 3", True),
         ("count(DISTINCT h11) > 3", True),
         ("tau_im > avg(tau_im) OVER (PARTITION BY h12)", True),
         ("row_number() OVER (ORDER BY tau_im) < 5", True),
         ("flux[1] = 3 AND abs(tau_im) > 2 AND NOT (h12 IN (1, 2) OR run_id LIKE '%max(1)')", False),
         ('"Len" = 3 AND "Agg" > 1', False),
+        ("solver_name = 'Len' AND extra.Len > 1", False),
         ("array_length(flux) = 12 AND CASE WHEN h12 > 1 THEN tau_im ELSE tau_re END > 1", False),
     ],
 )

@@ -26,7 +26,9 @@ _TEXT_IN_SQL = re.compile(r"'(?:[^']|'')*'")
 _ELEMENT_ZERO = re.compile(r"""((?:\w|"[^"]*")+)\s*\[\s*0+\s*\]""")
 
 # What Polars calls aggregates and windows; a count of rows is a word alone.
-_OF_ALL_ROWS = {"Agg", "Over"}
+_OF_ALL_ROWS = {"Agg", "Over", "Quantile", "Correlation"}
+# Beside these stand a person's own words, which may be any.
+_OWN_WORDS = {"Column", "FieldByName", "Literal"}
 
 # A WHERE on the first line, so that lines and columns in Polars' words are those of the condition.
 _SELECT = "SELECT * FROM vacua WHERE\n"
@@ -159,7 +161,7 @@ def _looks_around(condition: pl.Expr) -> bool:
         if isinstance(part, dict):
             if part.keys() & _OF_ALL_ROWS:
                 return True
-            parts += [inside for key, inside in part.items() if key != "Column"]
+            parts += [inside for key, inside in part.items() if key not in _OWN_WORDS]
         elif isinstance(part, list):
             parts += part
         elif part == "Len":
