@@ -331,6 +331,16 @@ def test_p8_what_stays_aside_keeps_its_sidecar_from_the_shard_of_that_name(
     assert tree(area.root) == before
 
 
+def test_p7_what_came_back_by_a_link_comes_back_in_the_next_run(area: StagingArea) -> None:
+    stage(area, "a")
+    before = tree(area.root)
+    aside = set_aside(area, name_of("a"), into="rejected", why="bad")
+    # Killed where a file system knows no other way, before the old name went.
+    os.link(aside.path, area.pending / name_of("a"))
+    assert restore(area, aside).outcome == "moved"
+    assert tree(area.root) == before
+
+
 def test_what_comes_back_brings_its_sidecar_over_debris(area: StagingArea) -> None:
     stage(area, "a")
     before = tree(area.pending)

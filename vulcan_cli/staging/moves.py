@@ -194,7 +194,7 @@ def _move_back(here: Folder, there: Folder, shard: Moving) -> Outcome:
     meta = f"{shard.name}{SIDECAR_SUFFIX}"
     if here.status(shard.name) is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), shard.name)
-    if there.status(shard.name) is not None and not _same_bytes(here, there, shard.name):
+    if _is_other(here, shard.name, there, shard.name):
         return "exists"
     return _sidecar_first(
         here, meta, there, meta, lambda: _move_parquet(here, there, shard, back=True)
@@ -204,9 +204,9 @@ def _move_back(here: Folder, there: Folder, shard: Moving) -> Outcome:
 def _put_back(here: Folder, there: Folder, aside: Aside) -> Outcome:
     def parquet() -> Outcome:
         carried = carry(here, aside.id, there, aside.name, by_link=True)
-        return "exists" if carried == "taken" else "moved"
+        return _drop_original(here, aside.id, there, aside.name) if carried == "taken" else "moved"
 
-    if there.status(aside.name) is not None:
+    if _is_other(here, aside.id, there, aside.name):
         return "exists"
     old, new = f"{aside.id}{SIDECAR_SUFFIX}", f"{aside.name}{SIDECAR_SUFFIX}"
     return _sidecar_first(here, old, there, new, parquet)
@@ -244,8 +244,14 @@ def _move_parquet(here: Folder, there: Folder, shard: Moving, *, back: bool) -> 
     if carried != "taken":
         same_file = carried == "renamed"
         return "moved" if _is_what_was_sent(there, shard, same_file=same_file) else "altered"
-    # Moved across file systems by a run that died before it dropped the original.
-    if _same_bytes(here, there, name, shard.sent):
+    return _drop_original(here, name, there, name, shard.sent)
+
+
+def _drop_original(
+    here: Folder, name: str, there: Folder, new_name: str, sent: Sent | None = None
+) -> Outcome:
+    """Finish a move by link or copy of a run that died before it dropped the original."""
+    if _same_bytes(here, name, there, new_name, sent):
         here.remove(name)
         return "moved"
     return "exists"
@@ -268,11 +274,19 @@ def _bring_sidecar(here: Folder, name: str, there: Folder, new_name: str) -> Non
         here.rename_over(name, there, new_name)
 
 
-def _same_bytes(here: Folder, there: Folder, name: str, sent: Sent | None = None) -> bool:
+def _is_other(here: Folder, name: str, there: Folder, new_name: str) -> bool:
+    """Whether the new name is taken by other content."""
+    taken = there.status(new_name) is not None
+    return taken and not _same_bytes(here, name, there, new_name)
+
+
+def _same_bytes(
+    here: Folder, name: str, there: Folder, new_name: str, sent: Sent | None = None
+) -> bool:
     ours = sha256_in(here, name)
     if ours is None or (sent is not None and sent.sha256 != ours):
         return False
-    return ours == sha256_in(there, name)
+    return ours == sha256_in(there, new_name)
 
 
 def sha256_in(folder: Folder, name: str) -> str | None:
