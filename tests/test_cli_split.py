@@ -109,8 +109,16 @@ def test_triangulations_stay_together_and_the_rest_stays_where_it_was(cwd: Path)
         assert found[alone][0] == Splits(salt=salt).of(alone)
 
 
-def test_rows_of_grouped_splits_are_those_assigned(cwd: Path) -> None:
-    options = ("--group-by", "polytope", "--fractions", "0.5,0.25,0.25")
+ASSIGNED = {
+    "grouped": ("--group-by", "polytope"),
+    "compared with rows of all splits": ("--where", "flux[1] > avg(flux[1])"),
+    "grouped and compared": ("--group-by", "polytope", "--where", "flux[1] = max(flux[1])"),
+}
+
+
+@pytest.mark.parametrize("words", ASSIGNED.values(), ids=ASSIGNED)
+def test_rows_of_splits_are_those_assigned(cwd: Path, words: tuple[str, ...]) -> None:
+    options = (*words, "--fractions", "0.5,0.25,0.25")
     found = printed(split(cwd, *options))
     seen: dict[str, tuple[str, int]] = {}
     for name in ("train", "val", "test"):

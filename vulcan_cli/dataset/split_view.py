@@ -125,13 +125,22 @@ class SplitView:
     def _rows_of(self, name: str) -> pl.LazyFrame:
         """The rows of one split, with the columns and types that every split has."""
         everything = query(self.catalog, self.needed).rows.collect_schema()
-        of_shard = self.splits.of_shards(self.catalog.rows)
-        shards = self.catalog.where(pl.lit(of_shard == name))
-        rows = self._ask(shards, tuple(everything)).rows
+        rows = self._matching(name, tuple(everything))
         held = rows.collect_schema()
         return rows.with_columns(
             pl.col(name).cast(dtype) for name, dtype in everything.items() if held[name] != dtype
         )
+
+    def _matching(self, name: str, columns: tuple[str, ...]) -> pl.LazyFrame:
+        """The rows of one split that match the filters."""
+        of_shard = self.splits.of_shards(self.catalog.rows)
+        shards = self.catalog.where(pl.lit(of_shard == name))
+        if not self.filters.looks_around:
+            return self._ask(shards, columns).rows
+        # What a row is compared with may be in another split.
+        rows = self._ask(self.catalog, tuple(dict.fromkeys((*columns, "geometry_id")))).rows
+        ours = shards.rows["geometry_id"].unique()
+        return rows.filter(pl.col("geometry_id").is_in(ours.implode())).select(columns)
 
     def _ask(self, catalog: Catalog, columns: tuple[str, ...]) -> Query:
         filters = replace(self.filters, columns=columns)
