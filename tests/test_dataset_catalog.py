@@ -255,6 +255,7 @@ def test_bad_shards_are_listed_beside_the_good_ones(tmp_path: Path) -> None:
         (pa.array([[10**60]], pa.list_(WIDE)), "a decimal number of 70 digits"),
         (twins()[:1], "a struct names two of its fields alike"),
         (pa.array([[]], pa.list_(pa.int64(), 0)), "arrays of no entries"),
+        (pa.nulls(1, pa.map_(pa.string(), WIDE)), "a decimal number of 70 digits"),
     ],
 )
 def test_a_type_that_polars_names_and_cannot_hold_makes_no_shard(

@@ -212,6 +212,10 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: rewritten(GOOD, with_column("x", pa.array([[10**60]] * 3, pa.list_(WIDE)))),
         "a decimal number of 70 digits",
     ),
+    "a map to a decimal number too wide": (
+        lambda: rewritten(GOOD, with_column("x", pa.nulls(3, pa.map_(pa.string(), WIDE)))),
+        "a decimal number of 70 digits",
+    ),
     "arrays of no entries": (
         lambda: rewritten(GOOD, with_column("x", pa.array([[]] * 3, pa.list_(pa.int64(), 0)))),
         "arrays of no entries",

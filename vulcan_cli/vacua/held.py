@@ -62,6 +62,11 @@ def check_held(dtype: pl.DataType) -> None:
             raise ValueError("arrays of no entries")
         case pl.List() | pl.Array():
             check_held(arrow_ipc.inner(dtype))
+        case pl.Map():
+            check_held(arrow_ipc.instance(dtype.key))
+            check_held(arrow_ipc.instance(dtype.value))
+        case pl.BaseExtension():
+            check_held(arrow_ipc.instance(dtype.ext_storage()))
         case pl.Struct():
             if len({field.name for field in dtype.fields}) < len(dtype.fields):
                 raise ValueError("a struct names two of its fields alike")
