@@ -211,6 +211,19 @@ def test_p1_what_is_staged_already_gets_the_sidecar_it_lacks(area: StagingArea) 
     assert is_whole(area)
 
 
+@pytest.mark.parametrize("lie", [{"n_rows": 7}, {"run_id": "b"}, {"size": 1}, {"sha256": "0" * 64}])
+def test_p1_a_sidecar_that_lies_of_the_same_rows_is_made_true(
+    area: StagingArea, lie: dict[str, object]
+) -> None:
+    stage(area, "a")
+    beside = area.pending / meta_of("a")
+    said = json.loads(beside.read_bytes())
+    beside.unlink()
+    beside.write_text(json.dumps(said | lie))
+    assert stage(area, "a", salt="today").status == "already-staged"
+    assert json.loads(beside.read_bytes()) == said
+
+
 def test_the_peers_sidecar_beside_the_same_rows_stays(area: StagingArea) -> None:
     stage(area, "a")
     beside = area.pending / meta_of("a")

@@ -23,6 +23,7 @@ from vulcan_cli.staging.area import (
     LONGEST_NAME,
     PRIVATE,
     SIDECAR_SUFFIX,
+    Sidecar,
     StagingArea,
     State,
     disk_trouble,
@@ -325,10 +326,10 @@ class Publication:
                 sha256, size = sha256_of(fd, limit=LARGEST_SHARD)
             finally:
                 os.close(fd)
-            if not _is_true(pending, meta, shard, sha256):
-                ours = parse_record(pending.read(shard.sidecar, RECORD_LIMIT))
-                data = render_record({**ours, "sha256": sha256, "size": size}, indent=2)
-                pending.replace(meta, data, SHARD_MODE)
+            ours = parse_record(pending.read(shard.sidecar, RECORD_LIMIT))
+            true = render_record({**ours, "sha256": sha256, "size": size}, indent=2)
+            if not _says(pending, meta, parse_sidecar(true)):
+                pending.replace(meta, true, SHARD_MODE)
 
     def _take_back(self, meta: str, ours: Identity | None) -> None:
         """Drop our sidecar beside a parquet that is not ours, and no other sidecar."""
@@ -373,13 +374,15 @@ class Publication:
             os.close(fd)
 
 
-def _is_true(pending: Folder, meta: str, shard: _Prepared, sha256: str) -> bool:
-    """Whether a sidecar is of these bytes; the peer's names none."""
+def _says(pending: Folder, meta: str, true: Sidecar) -> bool:
+    """Whether a sidecar says what is true; the peer's says nothing of the bytes."""
     try:
         beside = parse_sidecar(pending.read(meta, RECORD_LIMIT))
     except (FileNotFoundError, BadShard, RecordError):
         return False
-    return beside.path_in_repo == shard.path_in_repo and beside.sha256 in {None, sha256}
+    is_of_these_bytes = (beside.sha256, beside.size) in {(None, None), (true.sha256, true.size)}
+    identity = (beside.path_in_repo, beside.run_id, beside.n_rows)
+    return is_of_these_bytes and identity == (true.path_in_repo, true.run_id, true.n_rows)
 
 
 @contextmanager
