@@ -345,6 +345,10 @@ def test_rows_of_a_split_as_arrays_are_those_of_the_folder(cwd: Path, form: str)
             ["--features", "flux"],
             "features are of the rows of one split, or for --out-dir: name a split",
         ),
+        (
+            ["train", "--list-fill", "3"],
+            "--list-fill fills lists up to a length: say it with --list-max-len",
+        ),
         (["--frozen", "there"], "there is no file of frozen splits: it lacks splits"),
         (["--frozen", "list"], "list is no file of frozen splits: it holds no JSON object"),
         (

@@ -100,7 +100,7 @@ def split(
     frozen: Frozen = None,
     features: FeatureNames = None,
     list_max_len: ListMaxLen = None,
-    list_fill: ListFill = 0.0,
+    list_fill: ListFill = None,
     drop_geometry_id: DropGeometryId = False,
     asked: RowFilters,
     source: SourcePlace = "auto",
@@ -333,15 +333,25 @@ def _freeze(view: SplitView, target: Path, out: Output) -> None:
 
 
 def _spec(
-    features: str | None, list_max_len: int | None, list_fill: float, *, keep_geometry_id: bool
+    features: str | None,
+    list_max_len: int | None,
+    list_fill: float | None,
+    *,
+    keep_geometry_id: bool,
 ) -> FeatureSpec | None:
-    """How rows become features; None where no option asks for it."""
+    """How rows become features; None where no option asks for it.
+
+    Raises:
+        UsageError: A length below 1, or what fills lists that get no length.
+    """
     from vulcan_cli.dataset.features import FeatureSpec  # noqa: PLC0415
 
+    if list_fill is not None and list_max_len is None:
+        raise UsageError("--list-fill fills lists up to a length: say it with --list-max-len")
     names = split_names(features)
     if names is None and list_max_len is None and keep_geometry_id:
         return None
-    return FeatureSpec(names, list_max_len, list_fill, keep_geometry_id)
+    return FeatureSpec(names, list_max_len, list_fill or 0.0, keep_geometry_id)
 
 
 def _tell_written(written: SplitFiles, folder: Path | None, sent: Sent | None, out: Output) -> None:

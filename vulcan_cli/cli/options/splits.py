@@ -144,7 +144,7 @@ ListMaxLen = Annotated[
 ]
 
 ListFill = Annotated[
-    float,
+    float | None,
     typer.Option("--list-fill", metavar="X", help="What fills them; 0.", rich_help_panel=SPLIT),
 ]
 
