@@ -35,7 +35,7 @@ def decimals(draw: st.DrawFn) -> pl.DataType:
 def nested(inner: st.SearchStrategy[pl.DataType]) -> st.SearchStrategy[pl.DataType]:
     return st.one_of(
         st.builds(pl.List, inner),
-        st.builds(pl.Array, inner, st.integers(0, 9)),
+        st.builds(pl.Array, inner, st.integers(1, 9)),
         st.dictionaries(NAMES.filter(_is_a_name), inner, max_size=3).map(pl.Struct),
     )
 
@@ -64,6 +64,7 @@ def test_a_type_that_would_not_come_back_is_not_spelled() -> None:
         pl.Object(),
         pl.Decimal(39, 1),
         pl.Datetime("us", ""),
+        pl.Array(pl.Int8, 0),
         pl.Array(pl.Int8, 1 << 30),
         pl.Struct({"*": pl.Int8}),
         pl.Struct({"^a$": pl.Int8}),
@@ -88,7 +89,12 @@ def test_types_in_types_may_be_as_deep_as_in_a_footer() -> None:
     [
         *(None, 5, {}, {"List": "Int8"}, [], [[], 1], "int8", "List", "Int8 "),
         *(["List"], ["List", "Int8", 1], ["List", None], ["Object"], deep(100), deep(800)),
-        *(["Array", "Int8"], ["Array", "Int8", -1], ["Array", "Int8", 1 << 40]),
+        *(
+            ["Array", "Int8"],
+            ["Array", "Int8", -1],
+            ["Array", "Int8", 0],
+            ["Array", "Int8", 1 << 40],
+        ),
         *(["Array", "Int8", 1.0], ["Array", 2, "Int8"]),
         *(["Decimal", 5], ["Decimal", 0, 0], ["Decimal", 39, 1], ["Decimal", 5, 6]),
         *(["Decimal", 5, -1], ["Decimal", 1 << 70, 0], ["Decimal", "5", "1"]),

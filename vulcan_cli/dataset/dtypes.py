@@ -89,7 +89,7 @@ def _read(word: object, levels: int) -> pl.DataType:  # noqa: C901, PLR0911  (a 
             return pl.Enum([*map(str, categories)])
         case ["List", inner]:
             return pl.List(_read(inner, levels - 1))
-        case ["Array", inner, int() as width] if 0 <= width <= _MOST_WIDE:
+        case ["Array", inner, int() as width] if 0 < width <= _MOST_WIDE:
             return pl.Array(_read(inner, levels - 1), width)
         case ["Struct", [*fields]]:
             return pl.Struct([_field(field, levels - 1) for field in fields])
