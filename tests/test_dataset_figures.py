@@ -66,7 +66,7 @@ def test_superpotentials_are_counted_by_size() -> None:
     assert counted == {0.65: 1, 1.65: 1}
     assert figure.notes == (
         "3 vacua",
-        "1 at 0 left out",
+        "1 not above 0 left out",
         "W₀ as the solver normalises it, without e^(K/2)",
         "1 row without W_re or W_im left out",
     )
@@ -101,7 +101,7 @@ def test_the_coupling_is_the_column_or_what_tau_says() -> None:
     assert points(figure) == [(-2.0, 2.0), (-1.0, 0.0)]
     assert figure.notes == (
         "3 vacua",
-        "1 at 0 left out",
+        "1 not above 0 left out",
         "g_s = 1/Im τ where no column says it",
         "W₀ as the solver normalises it, without e^(K/2)",
     )
@@ -119,11 +119,12 @@ def test_a_modulus_of_those_that_have_it() -> None:
 
 
 def test_residuals_and_their_tolerance() -> None:
-    figure = made("residual", {"residual": [1e-12, 1e-9, 1e-12, 0.0]}, tolerance=1e-10)
+    residuals = [1e-12, 1e-9, 1e-12, 0.0, -1e-12]
+    figure = made("residual", {"residual": residuals}, tolerance=1e-10)
     assert isinstance(figure.shape, Bars)
     assert (figure.shape.counts[0], figure.shape.counts[-1], sum(figure.shape.counts)) == (2, 1, 3)
     assert figure.lines[0].x == (-10.0, -10.0)
-    assert figure.notes == ("4 vacua", "1 at 0 left out", "1 above the tolerance")
+    assert figure.notes == ("5 vacua", "2 not above 0 left out", "1 above the tolerance")
 
 
 def test_growth_is_a_count_over_time() -> None:
@@ -181,7 +182,7 @@ def test_what_is_not_finite_is_left_out_and_counted() -> None:
     [
         ("w0", {"tau_re": [1.0]}, "no matching row has W_re and W_im"),
         ("w0", {"W_re": [None], "W_im": [1.0]}, "no row has W_re and W_im"),
-        ("w0", {"W_re": [0.0], "W_im": [0.0]}, "every value is 0: there is no logarithm to draw"),
+        ("w0", {"W_re": [0.0], "W_im": [0.0]}, "no value is above 0, so none has a logarithm"),
         ("residual", {"residual": [math.inf]}, "no row has a finite log₁₀ residual"),
         ("w0-plane", {"W_re": [math.nan], "W_im": [1.0]}, "no row has a finite Re W₀"),
         ("w0-plane", {"W_re": [1.0, math.nan], "W_im": [math.inf, 1.0]},

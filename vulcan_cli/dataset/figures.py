@@ -89,7 +89,9 @@ def _tau(rows: pl.DataFrame, wish: Wish) -> Figure:
 
 def _w0(rows: pl.DataFrame, _: Wish) -> Figure:
     logs, zeros = _log10(_size_of_w(rows))
-    return _histogram("Flux superpotential", "log₁₀ |W₀|", logs, notes=(*_zeros(zeros), _GAUGE))
+    return _histogram(
+        "Flux superpotential", "log₁₀ |W₀|", logs, notes=(*_without_logarithm(zeros), _GAUGE)
+    )
 
 
 def _w0_plane(rows: pl.DataFrame, wish: Wish) -> Figure:
@@ -108,7 +110,7 @@ def _gs(rows: pl.DataFrame, wish: Wish) -> Figure:
         raise NothingToDraw("no row has a g_s and a |W₀| above 0")
     parts = ("log₁₀ g_s", positive["g_s"]), ("log₁₀ |W₀|", positive["w"])
     figure = _scatter("|W₀| and the string coupling", *parts, wish)
-    zeros = _zeros(together.height - positive.height)
+    zeros = _without_logarithm(together.height - positive.height)
     notes = (*figure.notes, *zeros, "g_s = 1/Im τ where no column says it", _GAUGE)
     return figure._replace(notes=notes)
 
@@ -131,7 +133,7 @@ def _tadpole(rows: pl.DataFrame, wish: Wish) -> Figure:
 
 def _residual(rows: pl.DataFrame, wish: Wish) -> Figure:
     logs, zeros = _log10(rows["residual"])
-    marks, notes = [], [*_zeros(zeros)]
+    marks, notes = [], [*_without_logarithm(zeros)]
     if wish.tolerance is not None:
         marks.append((f"tolerance {wish.tolerance:g}", math.log10(wish.tolerance)))
         above = int((rows["residual"] > wish.tolerance).sum())
@@ -199,12 +201,12 @@ def _log10(values: pl.Series) -> tuple[pl.Series, int]:
     """Logarithms, and how many values have none."""
     positive = values.filter(values > 0)
     if not positive.len():
-        raise NothingToDraw("every value is 0: there is no logarithm to draw")
+        raise NothingToDraw("no value is above 0, so none has a logarithm")
     return positive.log10(), values.len() - positive.len()
 
 
-def _zeros(number: int) -> tuple[str, ...]:
-    return (f"{number:,} at 0 left out",) if number else ()
+def _without_logarithm(number: int) -> tuple[str, ...]:
+    return (f"{number:,} not above 0 left out",) if number else ()
 
 
 def _scatter(title: str, x: tuple[str, pl.Series], y: tuple[str, pl.Series], wish: Wish) -> Figure:
