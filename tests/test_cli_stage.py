@@ -271,6 +271,18 @@ def test_one_bad_input_of_several_and_nothing_is_staged(tmp_path: Path) -> None:
     assert tree(tmp_path) == before
 
 
+def assert_refused(folder: Path, wrong: list[str]) -> None:
+    """The input `in`, which lacks a charge among all else, is refused for all of it at once."""
+    ran = run("stage", "in", *HERE, cwd=folder)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.splitlines() == [
+        f"vulcan: the input is refused: {len(wrong)} problems",
+        *(f"  in, {each}" for each in wrong),
+        "  safe: nothing was staged",
+        f"  next: vulcan stage in {' '.join(HERE)} --tadpole-charge N",
+    ]
+
+
 def test_a_line_that_is_no_row_hides_no_wrong_row(tmp_path: Path) -> None:
     frame = rows(5, tau_im=[1.0, 1.0, -1.0, 1.0, 0.0], tadpole_charge=None)
     lines = frame.write_ndjson().splitlines()
@@ -283,14 +295,7 @@ def test_a_line_that_is_no_row_hides_no_wrong_row(tmp_path: Path) -> None:
         "column tau_im, row 4: must be positive (found -1.0)",
         "column tau_im, row 7: must be positive (found 0.0)",
     ]
-    refused = [
-        "vulcan: the input is refused: 5 problems",
-        *(f"  in, {each}" for each in wrong),
-        "  safe: nothing was staged",
-        f"  next: vulcan stage in {' '.join(HERE)} --tadpole-charge N",
-    ]
-    ran = run("stage", "in", *HERE, cwd=tmp_path)
-    assert (ran.code, ran.out, ran.err.splitlines()) == (3, "", refused)
+    assert_refused(tmp_path, wrong)
     # Neither does it hide them where the rows are good, and the name is not.
     (tmp_path / "in").write_text("\n".join([*lines[:2], "junk"]))
     ran = run("stage", "in", *HERE, "--tadpole-charge", "1", "--run-id", "a b", cwd=tmp_path)
@@ -311,14 +316,7 @@ def test_a_row_of_csv_that_cannot_be_read_hides_no_wrong_row(tmp_path: Path) -> 
         "column tau_im, row 3: must be positive (found -1)",
         "column tau_im, row 6: must be positive (found 0)",
     ]
-    refused = [
-        "vulcan: the input is refused: 5 problems",
-        *(f"  in, {each}" for each in wrong),
-        "  safe: nothing was staged",
-        f"  next: vulcan stage in {' '.join(HERE)} --tadpole-charge N",
-    ]
-    ran = run("stage", "in", *HERE, cwd=tmp_path)
-    assert (ran.code, ran.out, ran.err.splitlines()) == (3, "", refused)
+    assert_refused(tmp_path, wrong)
     assert not (tmp_path / "spool").exists()
 
 

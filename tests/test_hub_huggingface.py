@@ -25,6 +25,8 @@ from vulcan_cli.errors import (
     Unreachable,
     UsageError,
 )
+from vulcan_cli.hub import downloads
+from vulcan_cli.hub.downloads import Downloads
 from vulcan_cli.hub.huggingface import HubRepo
 from vulcan_cli.hub.repo import (
     Addition,
@@ -607,6 +609,17 @@ def test_offline_reads_what_is_here_and_says_what_is_not(
     assert since(hub, before) == []
 
 
+def test_which_commit_is_before_one_is_remembered_of_those_seen_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "_MOST_PARENTS", 2)
+    seen = Downloads(tmp_path, NAME)
+    for commit, parent in (("b", "a"), ("c", "b"), ("c", "x"), ("d", "c")):
+        seen.remember_parent(commit, parent)
+    known = Downloads(tmp_path, NAME)
+    assert [known.parent_of(commit) for commit in "abcd"] == [None, None, "b", "c"]
+
+
 @pytest.mark.parametrize(
     ("ask", "path"),
     [
@@ -732,6 +745,8 @@ def test_uploads_are_silent(hub: LocalHub, tmp_path: Path) -> None:
 XET = """
 import os, sys
 from pathlib import Path
+from vulcan_cli.hub import downloads
+from vulcan_cli.hub.downloads import Downloads
 from vulcan_cli.hub.huggingface import HubRepo
 from vulcan_cli.errors import VulcanError
 from vulcan_cli.hub.repo import Addition, Ready

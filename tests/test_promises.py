@@ -8,14 +8,14 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from tests.cli_in_process import run
-from tests.cli_support import CHECKOUT, vulcan
+from tests.cli_support import CHECKOUT, Ran, vulcan
 from tests.dataset_support import STAGING
 from tests.hostile_parquet import (
     NO_CATEGORIES,
@@ -267,15 +267,7 @@ ENDING_A_READER: dict[str, Callable[[], bytes]] = {
 def test_p14_no_shard_ends_the_process_that_reads_it(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    area = StagingArea(tmp_path / "spool")
-    area.create()
-    put(area, "good")
-    source = (*words, "--source", "staged", "--staging-dir", str(area.root))
-    wanted = vulcan(*source, home=tmp_path)
-    for name, make in ENDING_A_READER.items():
-        put_bytes(area, name_of(name), make())
-    ran = vulcan(*source, home=tmp_path)
-    assert (wanted.code, ran.code, ran.out) == (0, 3, wanted.out)
+    ran = read_beside(tmp_path, ENDING_A_READER, words)
     told = re.findall(r"^vulcan: skipped: (\S+) ", ran.err, re.MULTILINE)
     assert sorted(told) == sorted(name_of(name) for name in ENDING_A_READER)
 
@@ -286,15 +278,23 @@ def test_p14_no_shard_ends_the_process_that_reads_it(
 def test_p14_no_pattern_in_place_of_a_name_changes_what_others_get(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    area = StagingArea(tmp_path / "spool")
+    read_beside(tmp_path, PATTERNS, words)
+
+
+def read_beside(
+    home: Path, hostile: Mapping[str, Callable[[], bytes]], words: Sequence[str]
+) -> Ran:
+    """A command that reads what waits; it gives the same with hostile shards there as without."""
+    area = StagingArea(home / "spool")
     area.create()
     put(area, "good")
     source = (*words, "--source", "staged", "--staging-dir", str(area.root))
-    wanted = vulcan(*source, home=tmp_path)
-    for name, make in PATTERNS.items():
+    wanted = vulcan(*source, home=home)
+    for name, make in hostile.items():
         put_bytes(area, name_of(name), make())
-    ran = vulcan(*source, home=tmp_path)
+    ran = vulcan(*source, home=home)
     assert (wanted.code, ran.code, ran.out) == (0, 3, wanted.out)
+    return ran
 
 
 def test_p14_what_its_writer_changed_after_the_sync_ends_no_reader(tmp_path: Path) -> None:

@@ -121,13 +121,18 @@ def test_p7_a_run_that_died_between_the_move_and_the_ledger_is_written_down(
     assert ledger_of(area) == [(path, sha, key, "main") for path, sha in staged.items()]
 
 
+def sent(area: StagingArea, place: Place, root: Path) -> Path:
+    """A shard in `pending/` that is in flight, and that somebody else has committed."""
+    in_flight(area, place, put_many(area, 1))
+    file = area.pending / name_of("run000")
+    commit(place, root / "in", {path_of("run000"): file.read_bytes()})
+    return file
+
+
 def test_p8_terabytes_of_nothing_under_a_name_that_was_sent_keep_no_run_busy(
     area: StagingArea, place: Place, tmp_path: Path
 ) -> None:
-    staged = put_many(area, 1)
-    in_flight(area, place, staged)
-    file = area.pending / name_of("run000")
-    commit(place, tmp_path / "in", {path_of("run000"): file.read_bytes()})
+    file = sent(area, place, tmp_path)
     file.unlink()
     file.write_bytes(b"")
     os.truncate(file, 1 << 42)
@@ -140,10 +145,7 @@ def test_p8_terabytes_of_nothing_under_a_name_that_was_sent_keep_no_run_busy(
 def test_a_commit_of_somebody_else_is_not_counted_as_ours(
     area: StagingArea, place: Place, tmp_path: Path
 ) -> None:
-    staged = put_many(area, 1)
-    in_flight(area, place, staged)
-    commit(place, tmp_path / "in", {path_of("run000"): (area.pending / name_of("run000"))
-                                    .read_bytes()})  # fmt: skip
+    sent(area, place, tmp_path)
     made, report = settler(area, place)
     made.recover()
     assert (report.n_committed, report.n_commits, report.commit_oids) == (1, 0, [])
@@ -152,10 +154,7 @@ def test_a_commit_of_somebody_else_is_not_counted_as_ours(
 def test_p5_other_bytes_under_a_name_that_was_sent_are_kept(
     area: StagingArea, place: Place, tmp_path: Path
 ) -> None:
-    staged = put_many(area, 1)
-    in_flight(area, place, staged)
-    file = area.pending / name_of("run000")
-    commit(place, tmp_path / "in", {path_of("run000"): file.read_bytes()})
+    file = sent(area, place, tmp_path)
     file.chmod(0o644)
     file.write_bytes(b"other bytes")
     made, report = settler(area, place)

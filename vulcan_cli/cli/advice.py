@@ -10,12 +10,12 @@ import errno
 import os
 import re
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vulcan_cli import errors
+from vulcan_cli.cli.typed import STAGING, again, here, only, there, values, without
 from vulcan_cli.errors import VulcanError
 from vulcan_cli.quantities import counted
 from vulcan_cli.settings import token_place
@@ -37,16 +37,7 @@ _MOST_KEPT = 5
 _OF_STREAMS = ("--format", "--max-age")
 _OF_FILES = ("-o", "--output", "--format")
 _OF_ROWS = ("--columns", "--sort", "--limit")
-_UNSAID = ("--healthcheck-url",)
-"""Options whose values are secrets; what is to type next leaves them out."""
-
-_END = "--"
-"""No option stands behind it."""
-
 _RUN_ID = "--run-id"
-_STAGING = "--staging-dir"
-_WHERE = ("--source", "--revision", _STAGING, "--repo")
-"""Options that say where shards are read."""
 
 _GIVES = {
     "there is no geometry": "--geometry h11=N,h12=N,ks_id=N",
@@ -68,15 +59,15 @@ _IN_PENDING = "every shard that is not yet confirmed is still in pending/"
 def _not_set_up(error: errors.NotSetUp, typed: Sequence[str]) -> Advice:
     package_cure = str(error).partition(" is not installed: ")[2]
     if package_cure:
-        return Advice(_NOTHING_CHANGED, (package_cure, _typed(typed) or f"{_COMMAND} --help"))
+        return Advice(_NOTHING_CHANGED, (package_cure, again(typed) or f"{_COMMAND} --help"))
     commands = {
         "staging_dir": (
             "export VULCAN_STAGING_DIR=/shared/folder",
             # The option would win over the variable.
-            _typed(_without(typed, (_STAGING,))) or "vulcan status",
+            again(without(typed, (STAGING,))) or "vulcan status",
         ),
-        "repo": ("export VULCAN_REPO=owner/name", _typed(typed) or "vulcan sync --dry-run"),
-        "token": ("hf auth login", _typed(typed) or "vulcan sync"),
+        "repo": ("export VULCAN_REPO=owner/name", again(typed) or "vulcan sync --dry-run"),
+        "token": ("hf auth login", again(typed) or "vulcan sync"),
         "vulcan.toml": ("vulcan help settings",),
     }
     return Advice(_NOTHING_CHANGED, commands.get(error.setting, (f"{_COMMAND} --help",)))
@@ -84,15 +75,15 @@ def _not_set_up(error: errors.NotSetUp, typed: Sequence[str]) -> Advice:
 
 def _staging_missing(error: errors.StagingMissing, typed: Sequence[str]) -> Advice:
     make = shlex.join(["vulcan", "init", str(error.root)])
-    return Advice(_NOTHING_CHANGED, (make, _typed(typed) or "vulcan status"))
+    return Advice(_NOTHING_CHANGED, (make, again(typed) or "vulcan status"))
 
 
 def _later(error: errors.TryLater, typed: Sequence[str]) -> Advice:
-    again = _typed(typed) or "vulcan sync"
+    line = again(typed) or "vulcan sync"
     if error.retry_at is None:
-        return Advice(_IN_PENDING, (again,))
+        return Advice(_IN_PENDING, (line,))
     moment = datetime.datetime.fromtimestamp(error.retry_at, datetime.UTC)
-    return Advice(_IN_PENDING, (f"{again}  # after {moment:%Y-%m-%d %H:%M:%S} UTC",))
+    return Advice(_IN_PENDING, (f"{line}  # after {moment:%Y-%m-%d %H:%M:%S} UTC",))
 
 
 def _home_not_set(error: errors.HomeNotSet, typed: Sequence[str]) -> Advice:
@@ -100,14 +91,14 @@ def _home_not_set(error: errors.HomeNotSet, typed: Sequence[str]) -> Advice:
     had = "that repo" if len(error.keys) == 1 else "those repos"
     safe = f"{they} {were} deleted here because {had} had {them}"
     # An option takes the place of what is set elsewhere.
-    named = () if any(_only(typed, ("--repo",))) else error.repos
+    named = () if any(only(typed, ("--repo",))) else error.repos
     more = [word for repo in (*named, *("REPO" for _ in error.keys)) for word in ("--repo", repo)]
-    return Advice(safe, (f"{_typed(typed) or 'vulcan query'} {shlex.join(more)}",))
+    return Advice(safe, (f"{again(typed) or 'vulcan query'} {shlex.join(more)}",))
 
 
 def _out_of_threads(_: errors.OutOfThreads, typed: Sequence[str]) -> Advice:
     return Advice(
-        "what was done so far stands", (f"POLARS_MAX_THREADS=1 {_typed(typed) or _COMMAND}",)
+        "what was done so far stands", (f"POLARS_MAX_THREADS=1 {again(typed) or _COMMAND}",)
     )
 
 
@@ -117,10 +108,10 @@ def _refused(error: errors.InputRefused, typed: Sequence[str]) -> Advice:
     if list(typed[:1]) != ["stage"]:
         return Advice("nothing was staged", ("vulcan stage INPUT --dry-run",))
     if any(problem.message.startswith(_ANOTHER_FORMAT) for problem in error.problems):
-        typed = _without(typed, ("--format",))
+        typed = without(typed, ("--format",))
     lacking = {option for problem in error.problems for option in _lacking(problem)}
-    again = _typed(typed, "--dry-run") if not lacking else _typed(typed)
-    return Advice("nothing was staged", (" ".join([again, *sorted(lacking)]),))
+    line = again(typed, "--dry-run") if not lacking else again(typed)
+    return Advice("nothing was staged", (" ".join([line, *sorted(lacking)]),))
 
 
 def _lacking(problem: errors.Problem) -> list[str]:
@@ -129,10 +120,10 @@ def _lacking(problem: errors.Problem) -> list[str]:
 
 
 def _bad_template(_: errors.TemplateError, typed: Sequence[str]) -> Advice:
-    if _values(typed, (_RUN_ID,)):
+    if values(typed, (_RUN_ID,)):
         return Advice(_NOTHING_CHANGED, (_under_another_name(typed),))
     option, usual = "--template", "{date}_{project}_seed-{seed?}"
-    return Advice(_NOTHING_CHANGED, (_staged_with(option, usual, _without(typed, (option,))),))
+    return Advice(_NOTHING_CHANGED, (_staged_with(option, usual, without(typed, (option,))),))
 
 
 def _missing_value(error: errors.MissingTemplateValue, typed: Sequence[str]) -> Advice:
@@ -142,32 +133,32 @@ def _missing_value(error: errors.MissingTemplateValue, typed: Sequence[str]) -> 
 def _conflict(_: errors.Conflict, typed: Sequence[str]) -> Advice:
     safe = "the content that was there first is not touched"
     if list(typed[:1]) == ["split"]:
-        rest = _without(typed[1:], ("--push", *_WRITTEN))
-        return Advice(safe, (_typed(["split", "--push", "OWNER/NAME", *rest]),))
+        rest = without(typed[1:], ("--push", *_WRITTEN))
+        return Advice(safe, (again(["split", "--push", "OWNER/NAME", *rest]),))
     return Advice(safe, (_under_another_name(typed),))
 
 
 def _under_another_name(typed: Sequence[str]) -> str:
-    return _staged_with(_RUN_ID, "NAME", _without(typed, (_RUN_ID,)))
+    return _staged_with(_RUN_ID, "NAME", without(typed, (_RUN_ID,)))
 
 
 def _staged_with(option: str, value: str, typed: Sequence[str]) -> str:
     """The command line that stages with one option more."""
     rest = typed[1:] if list(typed[:1]) == ["stage"] else ["INPUT"]
-    return _typed(["stage", option, value, *rest])
+    return again(["stage", option, value, *rest])
 
 
 def _clash(error: errors.ColumnClash, typed: Sequence[str]) -> Advice:
-    tell = f"{_there('vulcan catalog', typed)} --columns path_in_repo,columns"
+    tell = f"{there('vulcan catalog', typed)} --columns path_in_repo,columns"
     command = next(iter(typed), "")
     option = {"query": "--columns", "split": "--features"}.get(command)
     if option is None and command != "plot":
         return Advice(_NOTHING_CHANGED, (tell,))
-    filters = " ".join(_values(typed, ("--where", "--sort", "--sql")))
+    filters = " ".join(values(typed, ("--where", "--sort", "--sql")))
     is_filtered = re.search(rf"(?<!\w){re.escape(error.column)}(?!\w)", filters) is not None
     around: tuple[str, ...] = ()
-    if option and not is_filtered and not _values(typed, (option, "--sql")):
-        around = (f"{_typed(typed)} {shlex.join([option, ','.join(error.others)])}",)
+    if option and not is_filtered and not values(typed, (option, "--sql")):
+        around = (f"{again(typed)} {shlex.join([option, ','.join(error.others)])}",)
     alone = _one_run(error, typed, is_text=is_filtered and "'" in filters)
     return Advice(_NOTHING_CHANGED, (*around, *alone, tell))
 
@@ -182,7 +173,7 @@ def _one_run(error: errors.ColumnClash, typed: Sequence[str], *, is_text: bool) 
         return ()
     texts = [str(dtype) == "String" for dtype in error.types]
     chosen = run_ids[texts.index(is_text) if is_text in texts else 0]
-    return (f"{_typed(_without(typed, (_RUN_ID,)))} {_RUN_ID} {chosen}",)
+    return (f"{again(without(typed, (_RUN_ID,)))} {_RUN_ID} {chosen}",)
 
 
 def _uneven_lists(error: errors.UnevenLists, typed: Sequence[str]) -> Advice:
@@ -190,12 +181,12 @@ def _uneven_lists(error: errors.UnevenLists, typed: Sequence[str]) -> Advice:
         return Advice(_NOTHING_CHANGED, (f"{_COMMAND} --help",))
     length = str(error.longest or "N")
     if typed[0] == "split":
-        return Advice(_NOTHING_CHANGED, (f"{_typed(typed)} --list-max-len {length}",))
-    other = f"{shlex.join(['vulcan', *_without(typed, _OF_FILES)])} -o FILE.parquet"
-    if typed[0] != "query" or [*_only(typed, ("--sql",))]:
+        return Advice(_NOTHING_CHANGED, (f"{again(typed)} --list-max-len {length}",))
+    other = f"{shlex.join(['vulcan', *without(typed, _OF_FILES)])} -o FILE.parquet"
+    if typed[0] != "query" or [*only(typed, ("--sql",))]:
         return Advice(_NOTHING_CHANGED, (other,))
-    _, features = [*_only(typed, ("--columns",))] or ["", ",".join(error.columns)]
-    filters = _without(typed[1:], (*_OF_FILES, *_OF_ROWS))
+    _, features = [*only(typed, ("--columns",))] or ["", ",".join(error.columns)]
+    filters = without(typed[1:], (*_OF_FILES, *_OF_ROWS))
     cut = ["--features", features, "--list-max-len", length, "--out-dir", "FOLDER"]
     form = ["--format", error.file_format or "npz"]
     return Advice(_NOTHING_CHANGED, (other, shlex.join(["vulcan", "split", *filters, *cut, *form])))
@@ -203,7 +194,7 @@ def _uneven_lists(error: errors.UnevenLists, typed: Sequence[str]) -> Advice:
 
 def _rows_refused(error: errors.RowsRefused, typed: Sequence[str]) -> Advice:
     if not error.kept:
-        return Advice("rows already staged stay so", (_typed(typed) or f"{_COMMAND} --help",))
+        return Advice("rows already staged stay so", (again(typed) or f"{_COMMAND} --help",))
     names = " ".join(str(path) for path in error.kept[:_MOST_KEPT])
     more = len(error.kept) - _MOST_KEPT
     others = f" and {counted(more, 'more file')}" if more > 0 else ""
@@ -213,22 +204,8 @@ def _rows_refused(error: errors.RowsRefused, typed: Sequence[str]) -> Advice:
 
 def _again_from(file: Path, typed: Sequence[str]) -> str:
     """The command line that checks rows of a stream again, from the file that holds them."""
-    rest = [each for each in _without(typed[1:], _OF_STREAMS) if each not in ("-", "--dry-run")]
+    rest = [each for each in without(typed[1:], _OF_STREAMS) if each not in ("-", "--dry-run")]
     return shlex.join(["vulcan", "stage", str(file), *rest, "--dry-run"])
-
-
-def _without(words: Sequence[str], options: Collection[str]) -> list[str]:
-    """A command line without some options and what they take."""
-    left: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        if word == _END:
-            return [*left, word, *rest]
-        if word in options:
-            next(rest, None)
-        elif word.partition("=")[0] not in options:
-            left.append(word)
-    return left
 
 
 def _repo_missing(error: errors.RepoMissing, typed: Sequence[str]) -> Advice:
@@ -237,10 +214,10 @@ def _repo_missing(error: errors.RepoMissing, typed: Sequence[str]) -> Advice:
     find = _find_repo(error.repo, typed)
     if list(typed[:1]) == ["sync"]:
         ask = () if error.repo.startswith("file:") else find
-        return Advice(_IN_PENDING, (*ask, _typed(typed, "--create-repo")))
+        return Advice(_IN_PENDING, (*ask, again(typed, "--create-repo")))
     if list(typed[:1]) == ["split"] and _is_pushed_to(error.repo, typed):
-        again = _typed(_without(typed, _WRITTEN), "--create-repo")
-        return Advice("nothing was committed", (again,))
+        line = again(without(typed, _WRITTEN), "--create-repo")
+        return Advice("nothing was committed", (line,))
     return Advice(_NOTHING_CHANGED, (*find, "vulcan config"))
 
 
@@ -248,7 +225,7 @@ def _is_pushed_to(repo: str, typed: Sequence[str]) -> bool:
     """Whether a repo is the one that `--push` names."""
     from vulcan_cli.hub.open import key_without_client  # noqa: PLC0415
 
-    named = _values(typed, ("--push",))
+    named = values(typed, ("--push",))
     return bool(named) and key_without_client(named[0]) == key_without_client(repo)
 
 
@@ -261,12 +238,12 @@ def _find_repo(repo: str, typed: Sequence[str]) -> tuple[str, ...]:
         return (shlex.join(["ls", str(_nearest(folder))]),)
     if list(typed[:1]) == ["doctor"]:
         return ()
-    return (_here(f"vulcan doctor --repo {shlex.quote(repo)}", typed),)
+    return (here(f"vulcan doctor --repo {shlex.quote(repo)}", typed),)
 
 
 def _denied(error: errors.Denied, typed: Sequence[str]) -> Advice:
     cure = _new_token(token_place()) if error.path is None else _whose(error.path)
-    return Advice(_IN_PENDING, (cure, _typed(typed) or "vulcan sync"))
+    return Advice(_IN_PENDING, (cure, again(typed) or "vulcan sync"))
 
 
 def _token_unfit(error: errors.TokenUnfit, typed: Sequence[str]) -> Advice:
@@ -276,12 +253,12 @@ def _token_unfit(error: errors.TokenUnfit, typed: Sequence[str]) -> Advice:
         cure = f"chmod 600 {shlex.quote(str(place))}"
     elif isinstance(place, Path) and not (place.parent.is_dir() and _may_become_file(place)):
         cure = _new_token("VULCAN_TOKEN_FILE")
-    return Advice(_NOTHING_CHANGED, (cure, _typed(typed) or "vulcan sync"))
+    return Advice(_NOTHING_CHANGED, (cure, again(typed) or "vulcan sync"))
 
 
 def _token_in_settings(error: errors.TokenInSettings, typed: Sequence[str]) -> Advice:
     edit = f"${{EDITOR:-vi}} {shlex.quote(str(error.path))}  # take the token out"
-    return Advice(_NOTHING_CHANGED, (edit, "hf auth login", _typed(typed) or "vulcan sync"))
+    return Advice(_NOTHING_CHANGED, (edit, "hf auth login", again(typed) or "vulcan sync"))
 
 
 def _may_become_file(path: Path) -> bool:
@@ -300,16 +277,16 @@ def _repo_refuses(error: errors.RepoRefuses, typed: Sequence[str]) -> Advice:
         return Advice(_IN_PENDING, ("vulcan sync --repo OWNER/NAME",))
     # Without it nothing is hidden; what else it held can be uploaded again.
     cure = f"hf repos delete-files {shlex.quote(error.hidden_in)} .gitignore --type dataset"
-    return Advice(_IN_PENDING, (cure, _typed(typed) or "vulcan sync"))
+    return Advice(_IN_PENDING, (cure, again(typed) or "vulcan sync"))
 
 
 def _at_work(_: errors.SyncAtWork, typed: Sequence[str]) -> Advice:
-    status = _here("vulcan status", typed)
+    status = here("vulcan status", typed)
     return Advice("that sync goes on, and so do the workers", (status,))
 
 
 def _lease_lost(_: errors.LeaseLost, typed: Sequence[str]) -> Advice:
-    return Advice(_IN_PENDING, (_here("vulcan status", typed), _typed(typed) or "vulcan sync"))
+    return Advice(_IN_PENDING, (here("vulcan status", typed), again(typed) or "vulcan sync"))
 
 
 _LACKS = {errno.EMFILE: "ulimit -n", errno.ENOMEM: "free -h"}
@@ -324,14 +301,14 @@ def _disk(error: errors.DiskTrouble, typed: Sequence[str]) -> Advice:
     place = shlex.quote(str(_nearest(error.path)))
     if error.errno == errno.ENOENT and not error.path.parent.exists():
         make = shlex.join(["mkdir", "-p", str(error.path.parent)])
-        return Advice(safe, (make, _typed(typed) or _here("vulcan status", typed)))
+        return Advice(safe, (make, again(typed) or here("vulcan status", typed)))
     if error.errno in _LACKS:
-        return Advice(safe, (_LACKS[error.errno], _typed(typed) or _here("vulcan status", typed)))
+        return Advice(safe, (_LACKS[error.errno], again(typed) or here("vulcan status", typed)))
     if error.errno in _IN_THE_WAY:
-        return Advice(safe, (_whose(error.path), _here("vulcan doctor", typed)))
+        return Advice(safe, (_whose(error.path), here("vulcan doctor", typed)))
     if error.errno == errno.EROFS:
-        return Advice(safe, (f"findmnt -T {place}", _typed(typed) or _here("vulcan status", typed)))
-    return Advice(safe, (f"df -h {place} && df -i {place}", _here("vulcan status", typed)))
+        return Advice(safe, (f"findmnt -T {place}", again(typed) or here("vulcan status", typed)))
+    return Advice(safe, (f"df -h {place} && df -i {place}", here("vulcan status", typed)))
 
 
 def _whose(path: Path) -> str:
@@ -349,46 +326,12 @@ def _nearest(path: Path) -> Path:
 def _show_one(_: VulcanError, typed: Sequence[str]) -> Advice:
     """Look at one row, or one line of the catalog: it has every column."""
     one = "vulcan catalog" if list(typed[:1]) == ["catalog"] else "vulcan query"
-    return Advice(_NOTHING_CHANGED, (f"{_there(one, typed)} --limit 1 --json",))
+    return Advice(_NOTHING_CHANGED, (f"{there(one, typed)} --limit 1 --json",))
 
 
 def _bad_shard(_: errors.BadShard, typed: Sequence[str]) -> Advice:
     safe = "the file is left as it is, and other shards are not concerned"
-    return Advice(safe, (_here("vulcan status", typed),))
-
-
-def _here(command: str, typed: Sequence[str]) -> str:
-    """A command for the staging directory that was typed, if one was."""
-    return shlex.join([*shlex.split(command), *_only(typed, (_STAGING,))])
-
-
-def _there(command: str, typed: Sequence[str]) -> str:
-    """A command that reads shards where the one that was typed reads them."""
-    return shlex.join([*shlex.split(command), *_only(typed, _WHERE)])
-
-
-def _only(words: Sequence[str], options: Collection[str]) -> Iterator[str]:
-    """These options of a command line, each with what it takes."""
-    for word, value in zip_longest(words, words[1:], fillvalue=""):
-        if word == _END:
-            return
-        name, is_whole, given = word.partition("=")
-        if name in options and (value or is_whole):
-            yield from (name, given if is_whole else value)
-
-
-def _values(words: Sequence[str], options: Collection[str]) -> list[str]:
-    """What these options of a command line take."""
-    return list(_only(words, options))[1::2]
-
-
-def _typed(words: Sequence[str], option: str | None = None) -> str:
-    """A command line as it was typed, or with one option more; empty where nothing is known."""
-    if not words:
-        return ""
-    command, *rest = _without(words, _UNSAID)
-    more = [option] if option is not None and option not in rest else []
-    return shlex.join(["vulcan", command, *more, *rest])
+    return Advice(safe, (here("vulcan status", typed),))
 
 
 _ADVICE: Mapping[type[VulcanError], Advice | Callable[[Any, Sequence[str]], Advice]] = {

@@ -18,12 +18,14 @@ from pathlib import Path
 from vulcan_cli.errors import BadShard
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.files.open_files import open_regular, sha256_of
-from vulcan_cli.files.paths import append_durably, replace_durably
+from vulcan_cli.files.paths import replace_durably
 
 SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 COMMIT_ID = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 _PARENTS = "parents"
+# A repo takes 2,400 commits a day.
+_MOST_PARENTS = 10_000
 
 
 class Downloads:
@@ -109,20 +111,27 @@ class Downloads:
 
     def parent_of(self, commit: str) -> str | None:
         """The commit before one, where that was seen from here."""
-        try:
-            lines = (self.notes / _PARENTS).read_text("ascii").splitlines()
-        except (OSError, ValueError):
-            return None
-        pairs = (line.split(" ") for line in lines)
-        return next((pair[1] for pair in pairs if len(pair) == 2 and pair[0] == commit), None)
+        return dict(self._parents()).get(commit)
 
     def remember_parent(self, commit: str, parent: str) -> None:
         """Write down which commit is before one; that it cannot be written is no harm."""
-        if self.parent_of(commit) is not None:
+        known = self._parents()
+        if commit in dict(known):
             return
-        with contextlib.suppress(OSError, BadShard):
+        kept = [*known, (commit, parent)][-_MOST_PARENTS:]
+        with contextlib.suppress(OSError):
             self.notes.mkdir(parents=True, exist_ok=True)
-            append_durably(self.notes / _PARENTS, f"{commit} {parent}\n".encode())
+            text = "".join(f"{each} {before}\n" for each, before in kept)
+            replace_durably(self.notes / _PARENTS, text.encode())
+
+    def _parents(self) -> list[tuple[str, str]]:
+        """Commits with those before them, in the order in which they were seen."""
+        try:
+            lines = (self.notes / _PARENTS).read_text("ascii").splitlines()
+        except (OSError, ValueError):
+            return []
+        pairs = (line.partition(" ") for line in lines)
+        return [(commit, parent) for commit, _, parent in pairs if parent]
 
     def _ref(self, revision: str) -> Path:
         parts = [part for part in revision.split("/") if part not in {"", ".", ".."}]

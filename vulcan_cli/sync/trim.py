@@ -85,7 +85,7 @@ def trim_synced(
         if not confirmed:
             # Its name may be a slip: then there is nothing of that name to ask.
             repo.head(revision)
-        due = _due(area, confirmed, limits)
+        due = _due(area, confirmed, limits, freed)
         trimmed: list[Trimmed] = []
         for batch in batches(due, LOOK_UP_LIMIT):
             trimmed += _trim(area, repo, batch, revision, lock.check)

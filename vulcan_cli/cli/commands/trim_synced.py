@@ -67,7 +67,7 @@ def trim_synced(
             older_than_s=age,
             keep_bytes=size,
             dry_run=dry_run,
-            freed=freed,
+            freed=freed if dry_run else 0,
         )
         _tell(out, done)
         trimmed += done
