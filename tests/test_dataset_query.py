@@ -199,6 +199,15 @@ def test_any_mix_is_what_polars_makes_of_all_rows(
             "solver_name == newton",
             "there is no column 'newton'; text stands in single quotes: 'newton'",
         ),
+        (
+            "tau_im > 2 is_susy",
+            "where 'tau_im > 2 is_susy': expected: end of statement, found: is_susy, "
+            "at character 12",
+        ),
+        (
+            "tau_im > 2 AS is_susy",
+            "where 'tau_im > 2 AS is_susy': expected: end of statement, found: AS, at character 12",
+        ),
         ("tau > 2", "there is no column 'tau': did you mean tau_re or tau_im?"),
         (
             "solver_name = 'a[0]' OR tau_im > 2 AND flux [ 0 ] = 5",

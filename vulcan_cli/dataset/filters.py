@@ -145,7 +145,11 @@ def parse_where(text: str, available: Sequence[str]) -> pl.Expr:
         condition = pl.sql_expr(text)
         names = condition.meta.root_names()
     except pl.exceptions.PolarsError as error:
-        raise UsageError(f"where {text!r}: {_syntax(text, error)}{_meant(text)}") from error
+        what = _syntax(text) or first_line(error)
+        raise UsageError(f"where {text!r}: {what}{_meant(text)}") from error
+    # To Polars, a word behind a condition is another name for it, and changes nothing.
+    if not condition.meta.eq(condition.meta.undo_aliases()):
+        raise UsageError(f"where {text!r}: {_syntax(text) or 'a condition has no name'}")
     for name in names:
         if name not in available and re.search(rf'=\s*"?{re.escape(name)}\b', text):
             message = f"there is no column {name!r}; text stands in single quotes: {name!r}"
@@ -223,14 +227,14 @@ def _range(text: str) -> range:
     return range(low, high + 1)
 
 
-def _syntax(text: str, error: Exception) -> str:
+def _syntax(text: str) -> str | None:
     """What is wrong with a condition, and where: only for a whole statement the place is told."""
     try:
         pl.SQLContext(register_globals=False).execute(_SELECT + text)
     except pl.exceptions.PolarsError as whole:
         if _PLACE.search(str(whole)):
             return _with_place(text, str(whole), first_line=2)
-    return first_line(error)
+    return None
 
 
 def _meant(text: str) -> str:
