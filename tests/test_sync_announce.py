@@ -242,6 +242,33 @@ def test_shards_of_others_are_read_by_their_footers_once(
     assert last.told == OURS_ALONE
 
 
+def test_shards_that_a_commit_of_ours_only_names_are_read_by_their_footers_once(
+    area: StagingArea, hub_place: Place, hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(announce, "MOST_FOOTERS", 2)
+    bad = path_of("bad")
+    push(hub_place, {**PEERS, bad: b"PAR1 nothing PAR1"})
+    staged = put_many(area, 2)
+    run(area, hub_place.open())
+    requests = Requests(hub)
+    found = read(hub_place.open())
+    every = sorted([*PEERS, *staged])
+    assert found.rows["path_in_repo"].to_list() == every
+    assert [str(shard.path) for shard in found.bad] == [bad]
+    assert requests.told == [*OURS_ALONE, *[("GET", "shard", 206)] * (len(PEERS) - 1)]
+    again = Requests(hub)
+    second = read(hub_place.open())
+    kept = ("path_in_repo", "n_rows", "sha256")
+    assert second.rows.select(kept).equals(found.rows.select(kept))
+    assert [str(shard.path) for shard in second.bad] == [bad]
+    assert again.told == OURS_ALONE[:1]
+    constants.HF_HUB_OFFLINE = True
+    try:
+        assert read(hub_place.open()).rows["path_in_repo"].to_list() == every
+    finally:
+        constants.HF_HUB_OFFLINE = False
+
+
 def test_a_shard_of_types_that_the_catalog_does_not_spell_is_read_every_time(
     hub_place: Place, tmp_path: Path
 ) -> None:

@@ -4,8 +4,9 @@ Two files of ours, brought up to date by each commit of `sync`, with that commit
 the rows that came last and names the commit that it was made on; `BASE_PATH` holds all others, and
 is written anew only when those have become many. Where the commit before the newest is the one
 that the head names, nobody else has committed since, and the two files are all there is to read.
-Else the repo is listed, rows whose shard is still there count, and of all other shards the footers
-are read, over HTTP ranges. What was learned so stays in the repo's `notes`.
+Else the repo is listed, and rows whose shard is still there count. Of all other shards, as of those
+that the head names without knowing more, the footers are read, over HTTP ranges. What was learned
+so stays in the repo's `notes`.
 
 The catalog is a cache of the footers. Whoever may write to the repo may have written it: a shard
 that is read is held to its row.
@@ -47,7 +48,7 @@ HEAD_PATH = "_vulcan/catalog/head"
 BASE_PATH = "_vulcan/catalog/base"
 
 NOTES_NAME = "catalog"
-"""The file in `Repo.notes`: all rows of the newest commit that had to be listed."""
+"""The file in `Repo.notes`: all rows of the newest commit of which footers had to be read."""
 
 _LARGEST = 256 << 20
 _STATE = "repo"
@@ -116,11 +117,12 @@ def read_repo(
         return _complete(_among(noted, only), away, progress)
     head = read_head(repo, snapshot.head)
     known = None if head is None else _all_rows(repo, snapshot.head, head)
-    if known is not None and head is not None and repo.is_remote and head.is_of(snapshot):
-        return _complete(_among(known, only), away, progress)
+    told = known if head is not None and repo.is_remote and head.is_of(snapshot) else None
+    if told is not None and not unread(wanted := _among(told, only)):
+        return _complete(wanted, away, progress)
     if snapshot.is_cached:
         raise TryLater(f"offline, and the list of shards of {repo.name} is not here")
-    listed = list_shards(repo, snapshot.head)
+    listed = list_shards(repo, snapshot.head) if told is None else _listed_in(told)
     earlier = [each for each in (known, _read_notes(repo)) if each is not None]
     found = _complete(_among(matching(earlier, listed), only), away, progress)
     if only is None:
@@ -217,8 +219,7 @@ def matching(known: Sequence[Catalog], listed: Sequence[Listed]) -> Catalog:
 
 def unread(catalog: Catalog) -> list[Listed]:
     """The shards of which only path, size and perhaps SHA-256 are known."""
-    rows = catalog.rows.filter(pl.col("n_rows").is_null())
-    return [Listed(*row) for row in rows.select("path_in_repo", "bytes", "sha256").iter_rows()]
+    return _listed_in(catalog.where(pl.col("n_rows").is_null()))
 
 
 def read_footers(away: Away, shards: Sequence[Listed], progress: Progress = untold) -> Catalog:
@@ -315,6 +316,12 @@ def _complete(known: Catalog, away: Away, progress: Progress) -> Catalog:
     if not missing:
         return found
     return Catalog.joined((found, read_footers(away, missing, progress)))
+
+
+def _listed_in(catalog: Catalog) -> list[Listed]:
+    """Path, size and SHA-256 of each row."""
+    rows = catalog.rows.select("path_in_repo", "bytes", "sha256")
+    return [Listed(*row) for row in rows.iter_rows()]
 
 
 def _among(catalog: Catalog, paths: Set[str] | None) -> Catalog:
