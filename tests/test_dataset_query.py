@@ -245,6 +245,14 @@ def test_filters_that_make_no_sense_are_refused() -> None:
         Filters(limit=-1)
 
 
+@pytest.mark.parametrize("limit", [2**32 - 1, 2**32, 10**20])
+def test_a_limit_may_be_more_than_any_result_has(mixed: Catalog, limit: int) -> None:
+    assert_frame_equal(ask(mixed, limit=limit), ask(mixed))
+    assert query(mixed, Filters(limit=limit)).n_rows == query(mixed, Filters()).n_rows
+    statement = query_sql(mixed, Filters(limit=limit), "SELECT run_id FROM vacua")
+    assert statement.rows.collect().height == ask(mixed).height
+
+
 def test_no_columns_are_all_columns(mixed: Catalog) -> None:
     assert_frame_equal(ask(mixed, columns=()), ask(mixed))
 

@@ -25,6 +25,9 @@ _MEANT = {"&&": "AND", "||": "OR", "**": "pow(x, 2)", "^": "pow(x, 2)"}
 _TEXT_IN_SQL = re.compile(r"'(?:[^']|'')*'")
 _ELEMENT_ZERO = re.compile(r"""((?:\w|"[^"]*")+)\s*\[\s*0+\s*\]""")
 
+# Polars counts the rows of a result in 32 bits.
+_MOST_ROWS = 2**32 - 1
+
 # What Polars calls aggregates and windows; a count of rows is a word alone.
 _OF_ALL_ROWS = {"Agg", "Over", "Quantile", "Correlation"}
 # Beside these stand a person's own words, which may be any.
@@ -51,7 +54,7 @@ class Filters:
             from 1.
         columns: Columns of the result in their order; None or empty: all.
         sort: Columns to sort by, descending where `-` stands before the name; nulls last.
-        limit: At most so many rows.
+        limit: At most so many rows; more than any result can have are None.
 
     Raises:
         UsageError: A column is named twice, or the limit is negative.
@@ -81,6 +84,8 @@ class Filters:
                 raise UsageError(f"the column {name} is named twice")
         if self.limit is not None and self.limit < 0:
             raise UsageError(f"a limit counts rows, it cannot be {self.limit}")
+        if self.limit is not None and self.limit > _MOST_ROWS:
+            object.__setattr__(self, "limit", None)
 
     @property
     def conditions(self) -> tuple[str, ...]:
