@@ -326,6 +326,7 @@ def test_rows_of_a_split_as_arrays_are_those_of_the_folder(cwd: Path, form: str)
             ["--folds", "3", "--fractions", "0.5,0.5"],
             "--folds names and sizes the splits: no --splits, no --fractions",
         ),
+        (["--folds", "9" * 20], f"there are at most 10000 folds, not {'9' * 20}"),
         (["--salt", "\udcff"], r"the salt '\udcff' is not UTF-8"),
         (["--frozen", "nowhere"], "nowhere is not there; --freeze writes one"),
         (["--freeze", "there"], "there is there already: --frozen there keeps to it"),

@@ -24,6 +24,9 @@ from vulcan_cli.errors import UsageError
 DEFAULT_SPLITS = ("train", "val", "test")
 DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
 
+# Each is a file, and so many files are what a folder of the Hub may hold.
+_MOST_FOLDS = 10_000
+
 # How far the fractions may sum beside 1.
 _SUM_TOLERANCE = 1e-6
 
@@ -76,10 +79,12 @@ class Splits:
         """Splits of one size for cross-validation: `fold0`, `fold1` and so on.
 
         Raises:
-            UsageError: Fewer than two.
+            UsageError: Fewer than two, or more than 10,000.
         """
         if number < 2:
             raise UsageError(f"cross-validation needs at least 2 folds, not {number}")
+        if number > _MOST_FOLDS:
+            raise UsageError(f"there are at most {_MOST_FOLDS} folds, not {number}")
         names = tuple(f"fold{place}" for place in range(number))
         return cls(names, (1 / number,) * number, salt, group_by)
 
