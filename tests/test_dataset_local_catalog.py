@@ -415,6 +415,41 @@ def test_kill_at_any_moment_leaves_a_catalog_that_is_whole_or_none(tmp_path: Pat
     }
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_killed_before_either_file_the_next_reader_leaves_both(
+    area: StagingArea, number: int
+) -> None:
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    add(area, 1)
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from vulcan_cli.dataset.local_catalog import read_state\n"
+        "from vulcan_cli.staging.area import StagingArea\n"
+        "read_state(StagingArea(Path(sys.argv[1])), 'synced')\n"
+    )
+    renames = "rename,renameat,renameat2"
+    kill = [f"-einject={renames}:signal=KILL:when={number}", f"-P{stored(area).parent}"]
+    command = [strace, "-f", "-qq", f"-etrace={renames}", *kill, sys.executable, "-c", code]
+    stored(area).parent.mkdir(parents=True)
+    done = subprocess.run(
+        [*command, area.root], capture_output=True, env=clean(area.root), check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    left = [each for each in stored(area).parent.iterdir() if each.suffix != ".tmp"]
+    assert len(left) == number - 1
+
+    read_state(area, "synced")
+
+    size = name_in(area, 1).stat().st_size
+    assert catalog_words.totals(area, "synced") == catalog_words.Totals(
+        1, 2, size, 0, is_current=True
+    )
+    assert catalog_words.find(area, "synced", "run_id", "", 9) == {"r1": 1}
+
+
 def test_debris_of_a_killed_run_goes_after_a_day(area: StagingArea) -> None:
     read_state(area, "synced")
     debris = stored(area).with_name(".v0123.tmp")

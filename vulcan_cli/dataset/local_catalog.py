@@ -268,8 +268,9 @@ def _ledger(area: StagingArea) -> pl.DataFrame:
 
 def _store(place: Folder, state: State, stored: Stored) -> None:
     _tidy(place)
-    store(place, _file_name(state), stored)
+    # The words first: where this is cut off between the two, the next reader stores both.
     place.replace(catalog_words.file_name(state), _words(stored))
+    store(place, _file_name(state), stored)
 
 
 def _tidy(place: Folder) -> None:
