@@ -145,6 +145,16 @@ def test_bad_shards_are_named_each_time(area: StagingArea) -> None:
     ("words", "sentence"),
     [
         (["--by", "h13"], "there is no column 'h13': did you mean h12?"),
+        (["--by", "h12,h12"], "the column h12 is named twice\n"),
+        (["--by", "h12,n_rows"], "n_rows is summed in each group; group by another column\n"),
+        (
+            ["--by", "h12,h11", "--columns", "ks_id"],
+            "there is no column 'ks_id': columns are h12, h11, shards, n_rows, bytes\n",
+        ),
+        (
+            ["--by", "h12,h11", "--sort", "-ks_id"],
+            "there is no column 'ks_id': columns are h12, h11, shards, n_rows, bytes\n",
+        ),
         (["--columns", "tau_im"], "there is no column 'tau_im': did you mean min_tau_im?"),
         (["--where", "n_rows >"], "where 'n_rows >': expected: an expression, found its end"),
         (["--count", "--by", "h12"], "--count and --by go one at a time"),

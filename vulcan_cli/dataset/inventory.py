@@ -13,6 +13,7 @@ from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog
 from vulcan_cli.dataset.columns import check_columns
 from vulcan_cli.dataset.filters import Filters, checked_where, sort_columns
 from vulcan_cli.dataset.query import Query, query
+from vulcan_cli.errors import UsageError
 
 PRESENT = "columns"
 """One further column of the inventory: the names of the shard's own columns."""
@@ -41,9 +42,10 @@ def inventory(
         The table, and the shards it is about.
 
     Raises:
-        UsageError: A filter names no column, or `where` is no condition.
+        UsageError: A filter names no column, or `where` is no condition; groups are of a column
+            that is named twice or summed.
     """
-    check_columns((*by, *_names(filters, by)), (*AVAILABLE, *SUMS) if by else AVAILABLE)
+    _check_names(filters, by)
     identity = ("run_id", "geometry_id")
     answer = query(catalog, replace(filters, where=None, columns=identity, sort=(), limit=None))
     rows = answer.shards.rows.lazy()
@@ -57,9 +59,16 @@ def inventory(
     return _arranged(table, filters), answer
 
 
-def _names(filters: Filters, by: Sequence[str]) -> list[str]:
-    chosen = [*(filters.columns or ()), *sort_columns(filters.sort)]
-    return [name for name in chosen if not by or name not in SUMS]
+def _check_names(filters: Filters, by: Sequence[str]) -> None:
+    """Make sure that columns are there: of the catalog, or of the sums of its groups."""
+    check_columns([name for name in by if name not in SUMS], AVAILABLE)
+    for place, name in enumerate(by):
+        if name in SUMS:
+            raise UsageError(f"{name} is summed in each group; group by another column")
+        if name in by[:place]:
+            raise UsageError(f"the column {name} is named twice")
+    chosen = (*(filters.columns or ()), *sort_columns(filters.sort))
+    check_columns(chosen, (*by, *SUMS) if by else AVAILABLE)
 
 
 def _looks_at_rows(filters: Filters) -> bool:
