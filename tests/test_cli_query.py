@@ -254,9 +254,17 @@ def test_wrong_usage(there: Path, words: list[str], sentence: str) -> None:
     assert tree(there) == before
 
 
-@pytest.mark.parametrize("typed", ["query --columns", "catalog --by", "split train --features"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "query --columns wibble",
+        "query --sql 'SELECT wibble FROM vacua'",
+        "catalog --by wibble",
+        "split train --features wibble",
+    ],
+)
 def test_what_to_type_after_a_misspelt_column_reads_the_same_place(there: Path, typed: str) -> None:
-    ran = run(*typed.split(), "wibble", *HERE, "--json", "-q", cwd=there)
+    ran = run(*shlex.split(typed), *HERE, "--json", "-q", cwd=there)
     assert ran.code == 2
     (command,) = cast("list[str]", ran.error()["next"])
     again = run(*shlex.split(command)[1:], cwd=there)

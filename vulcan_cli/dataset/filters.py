@@ -203,13 +203,14 @@ def checked_where(text: str, schema: pl.Schema) -> pl.Expr:
     return condition
 
 
-def explain_sql(statement: str, error: Exception, available: Sequence[str]) -> str:
-    """What is wrong with a statement, in one sentence."""
+def refused_sql(statement: str, error: Exception, available: Sequence[str]) -> UsageError:
+    """What to raise for a statement: what is wrong with it, in one sentence."""
     missing = _MISSING.search(str(error))
     if missing:
-        return unknown_column(missing[1], available)
+        return UnknownColumn(unknown_column(missing[1], available))
     table = "; the table is vacua" if _NO_TABLE.search(str(error)) else ""
-    return f"sql: {_with_place(statement, str(error), first_line=1)}{table or _meant(statement)}"
+    what = _with_place(statement, str(error), first_line=1)
+    return UsageError(f"sql: {what}{table or _meant(statement)}")
 
 
 def sort_columns(sort: Iterable[str]) -> dict[str, bool]:

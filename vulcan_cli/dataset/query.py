@@ -16,7 +16,7 @@ from vulcan_cli.dataset.filters import (
     Filters,
     check_elements,
     checked_where,
-    explain_sql,
+    refused_sql,
     sort_columns,
 )
 from vulcan_cli.dataset.memory import Memory
@@ -191,7 +191,7 @@ def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
         result = pl.SQLContext({"vacua": rows}, register_globals=False).execute(statement)
         result.collect_schema()
     except pl.exceptions.PolarsError as error:
-        raise UsageError(explain_sql(statement, error, list(rows.collect_schema()))) from error
+        raise refused_sql(statement, error, list(rows.collect_schema())) from error
     check_elements(statement)
     return result
 
