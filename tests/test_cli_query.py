@@ -496,6 +496,21 @@ def test_counts_and_files(there: Path) -> None:
     ]
 
 
+def test_files_are_those_whose_bounds_allow_a_match(there: Path) -> None:
+    words = ("query", *HERE, "-q", "--where", "tau_im < 6")
+    held = {
+        file_name(geometry.path_in_repo(run_id))
+        for geometry, run_id in ((FIRST, "a"), (SECOND, "b"), (THIRD, "c"))
+    }
+    wanted = [
+        f"spool/synced/{name}"
+        for name in sorted(held)
+        if cast("float", pl.read_parquet(there / "spool/synced" / name)["tau_im"].min()) < 6
+    ]
+    assert 0 < len(wanted) < len(held)
+    assert run(*words, "--files", cwd=there) == Ran(0, "".join(f"{file}\n" for file in wanted), "")
+
+
 TABLE = """\
 read synced of spool
 ┌─────┬─────┬──────────────┬────────┬─────────┬──────────┐

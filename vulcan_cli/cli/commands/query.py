@@ -97,7 +97,7 @@ def query(
     with out.counting("shards") as progress:
         answer = _ask(found.catalog, filters, sql, progress, only_names=count or files)
         if files:
-            unusable = _files(answer, out)
+            unusable = _files(answer.shards, filters, out)
         elif count:
             _count(answer, out)
         else:
@@ -132,11 +132,13 @@ def _count(answer: Query, out: Output) -> None:
         out.line(str(number))
 
 
-def _files(answer: Query, out: Output) -> list[BadShard]:
+def _files(shards: Catalog, filters: Filters, out: Output) -> list[BadShard]:
     """Name the files, bringing those of a repo; what cannot be had as a shard is returned."""
+    from vulcan_cli.dataset.prune import may_match  # noqa: PLC0415
+
+    wanted = shards.where(may_match(filters))
     unusable = []
-    paths = answer.shards.rows["path_in_repo"]
-    for path, file in zip(paths, answer.shards.files(), strict=True):
+    for path, file in zip(wanted.rows["path_in_repo"], wanted.files(), strict=True):
         if not isinstance(file, Path):
             unusable.append(file)
         elif out.as_json:
