@@ -45,7 +45,8 @@ allows.
 Nothing is changed, and nothing is asked of the repo. The picture shows when
 commits were made in the window of the budget. Warnings tell of folders that are
 too open, and of repos and folders near the number of files that the Hub asks
-for. Rows of synced/ are told where its catalog is up to date.
+for. Rows of synced/ are told where its catalog is up to date; a shard whose
+rows --rows cannot count is skipped and named.
 
 Where:
   --staging-dir DIR  The staging directory. [VULCAN_STAGING_DIR]
@@ -79,6 +80,8 @@ Exit status:
     0  done, or nothing to do
     1  a fault of ours
     2  wrong usage
+    3  data refused in this run: bad input, rejected or failed entries,
+       conflicts, bad shards
     4  not allowed or not set up: token, permission, repo, missing setting
     6  the local disk: full, read-only, unreadable
   130  interrupted

@@ -14,7 +14,7 @@ import pytest
 
 import vulcan_cli
 from tests.cli_in_process import run
-from tests.cli_shards import staged
+from tests.cli_shards import shard, staged
 from tests.cli_support import CHECKOUT, VULCAN, Ran, clean, on_terminal, vulcan
 from tests.vacua_support import rows
 from vulcan_cli.cli.metrics import METRICS
@@ -224,6 +224,28 @@ def test_rows(tmp_path: Path) -> None:
         "  synced    1 shard  3 rows",
         "  failed   0 shards  0 rows",
     ]
+
+
+def test_a_shard_whose_rows_cannot_be_counted_is_named(tmp_path: Path) -> None:
+    staged(tmp_path, "a", rows(3))
+    staged(tmp_path, "b", rows(4))
+    bad = shard(tmp_path / "spool", "pending", "a")
+    bad.chmod(0o640)
+    bad.write_bytes(b"PAR1 and then nothing")
+    here = ("status", "--staging-dir", "spool")
+    assert run(*here, cwd=tmp_path).code == 0
+    told = (
+        f"vulcan: skipped: {bad.name} is not a shard: unreadable as parquet: no footer at its end\n"
+    )
+    for words in ([], ["--quiet"], ["--json"], ["--metrics", "vulcan.prom"]):
+        ran = run(*here, "--rows", *words, cwd=tmp_path)
+        assert (ran.code, ran.err) == (3, told)
+    document = run(*here, "--rows", "--json", cwd=tmp_path).document()
+    assert [cast("dict[str, object]", document[state])["rows"] for state in STATES] == [4, 0, 0]
+    assert (
+        'vulcan_rows{staging_dir="spool",state="pending"} 4'
+        in (tmp_path / "vulcan.prom").read_text().splitlines()
+    )
 
 
 def test_for_prometheus(tmp_path: Path, spool: Path) -> None:

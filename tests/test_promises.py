@@ -145,6 +145,9 @@ def test_p14_bad_shards_do_not_fail_status(tmp_path: Path, spool: Path) -> None:
     assert isinstance(pending, dict)
     entries = [name for name in names(spool / "pending") if name.endswith(".parquet")]
     assert (ran.code, pending["shards"]) == (0, len(entries))
+    ran = vulcan("status", "--rows", "--staging-dir", spool, home=tmp_path)
+    told = [line for line in ran.err.splitlines() if line.startswith("vulcan: skipped: ")]
+    assert (ran.code, sum("run_bad" in line for line in told)) == (3, len(HOSTILE))
 
 
 def test_p15_p17_only_shards_reach_the_repo_and_nothing_behind_links(

@@ -12,6 +12,7 @@ from vulcan_cli.settings import Settings, read_endpoint
 
 if TYPE_CHECKING:
     from vulcan_cli.dataset.catalog import Progress
+    from vulcan_cli.errors import BadShard
     from vulcan_cli.staging.area import StagingArea, State
     from vulcan_cli.staging.crowding import Crowd
     from vulcan_cli.staging.survey import Survey
@@ -54,6 +55,7 @@ class Standing(NamedTuple):
         root: The staging directory.
         survey: What is in it.
         rows: Rows by state, where that is known.
+        bad: Shards whose rows were to be counted and that are none.
         slots: The commit budget; None where no repo is set.
         crowds: Repos and folders near their limits.
         now: When that was, unix seconds.
@@ -62,6 +64,7 @@ class Standing(NamedTuple):
     root: Path
     survey: Survey
     rows: Mapping[State, int]
+    bad: tuple[BadShard, ...]
     slots: Slots | None
     crowds: tuple[Crowd, ...]
     now: float
@@ -86,10 +89,12 @@ def read_standing(
 
     area = StagingArea(settings.require_staging_dir())
     found = survey(area)
+    rows, bad = _all_rows(area, progress) if all_rows else (_known_rows(area), ())
     return Standing(
         root=area.root,
         survey=found,
-        rows=_all_rows(area, progress) if all_rows else _known_rows(area),
+        rows=rows,
+        bad=bad,
         slots=read_slots(area, settings),
         crowds=_crowds(area, settings, found),
         now=time.time(),
@@ -187,12 +192,16 @@ def _known_rows(area: StagingArea) -> dict[State, int]:
     return {"synced": found.rows} if found is not None and found.is_current else {}
 
 
-def _all_rows(area: StagingArea, progress: Progress) -> dict[State, int]:
+def _all_rows(
+    area: StagingArea, progress: Progress
+) -> tuple[dict[State, int], tuple[BadShard, ...]]:
+    """Rows of every state, and the shards whose rows nobody can count."""
     from vulcan_cli.dataset.local_catalog import read_state  # noqa: PLC0415
     from vulcan_cli.staging.area import STATES  # noqa: PLC0415
 
     catalogs = {state: read_state(area, state, progress).catalog for state in STATES}
-    return {state: int(catalog.rows["n_rows"].sum()) for state, catalog in catalogs.items()}
+    rows = {state: int(catalog.rows["n_rows"].sum()) for state, catalog in catalogs.items()}
+    return rows, tuple(bad for catalog in catalogs.values() for bad in catalog.bad)
 
 
 def _sync(found: Survey) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from vulcan_cli.cli.options.everywhere import OUTPUT, Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.output import Output
+from vulcan_cli.cli.questions import BAD_SHARDS, tell_bad
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.settings import Settings, load_settings
 
@@ -27,7 +28,7 @@ EXAMPLES = (
         "vulcan status --metrics /var/lib/node_exporter/vulcan.prom",
     ),
 )
-EXIT_CODES = (4, 6)
+EXIT_CODES = (3, 4, 6)
 
 _PAUSE_S = 2.0
 # A large staging directory must not be listed all the time.
@@ -71,7 +72,7 @@ def status(
     Nothing is changed, and nothing is asked of the repo. The picture shows when commits were made
     in the window of the budget. Warnings tell of folders that are too open, and of repos and
     folders near the number of files that the Hub asks for. Rows of synced/ are told where its
-    catalog is up to date.
+    catalog is up to date; a shard whose rows --rows cannot count is skipped and named.
     """
     # Help and completion load this module, and must not wait for the rest.
     from vulcan_cli.cli.standing import read_standing  # noqa: PLC0415
@@ -94,6 +95,9 @@ def status(
         out.json(_document(standing, settings))
     elif metrics is None:
         _tell(standing, out)
+    tell_bad(out, standing.bad)
+    if standing.bad:
+        raise typer.Exit(BAD_SHARDS)
 
 
 def _tell(standing: Standing, out: Output) -> None:
@@ -121,6 +125,7 @@ def _watch(settings: Settings, out: Output, metrics: Path | None, *, all_rows: b
                     out.json(_document(standing, settings))
                 else:
                     _tell(standing, out)
+                tell_bad(out, standing.bad)
             time.sleep(max(_PAUSE_S, _PAUSES * (time.monotonic() - started)))
 
 
