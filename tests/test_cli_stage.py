@@ -612,6 +612,7 @@ def test_a_rehearsal_writes_nothing(tmp_path: Path) -> None:
 
 WRONG = {
     "no file": (["nothing"], "there is no file nothing"),
+    "no name": ([""], "the name of an input is empty"),
     "a folder": (["."], ". is a folder; name the files in it"),
     "stdin twice": (["-", "-"], "standard input can be read only once"),
     "format": (

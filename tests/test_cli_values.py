@@ -74,6 +74,29 @@ def test_values_that_cannot_be(words: list[str], message: str) -> None:
     assert caught.value.format_message() == message
 
 
+# A script types these where its variable is not set; Path("") would be the working directory.
+NAMELESS = {
+    "--staging-dir": ["stage", "in.csv", "-g", "h12=2", "--staging-dir", ""],
+    "-o' / '--output": ["query", "--staging-dir", "spool", "--output", ""],
+    "--metrics": ["status", "--staging-dir", "spool", "--metrics", ""],
+    "--out-dir": ["split", "--staging-dir", "spool", "--out-dir", ""],
+    "--keep": ["demo", "--keep", ""],
+}
+
+
+@pytest.mark.parametrize("option", NAMELESS)
+def test_files_and_folders_have_names(tmp_path: Path, option: str) -> None:
+    words = NAMELESS[option]
+    assert vulcan(*words, home=tmp_path) == Ran(
+        2,
+        "",
+        f"vulcan: invalid value for '{option}': the name of a file or folder is empty\n"
+        "  safe: nothing was changed\n"
+        f"  next: vulcan {words[0]} --help\n",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_person_reads(tmp_path: Path) -> None:
     assert vulcan("sync", "--max-batch", "many", home=tmp_path) == Ran(
         2,

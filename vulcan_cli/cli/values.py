@@ -77,6 +77,13 @@ def _number(text: str) -> float:
         raise ValueError(f"{text!r} is no number") from None
 
 
+def _path(text: str) -> Path:
+    # Path("") would be the working directory, which nobody means who types a variable not set.
+    if not text:
+        raise ValueError("the name of a file or folder is empty")
+    return Path(text)
+
+
 def _flag(text: str) -> bool:
     raise ValueError(f"{text!r} is given to what takes no value")
 
@@ -86,5 +93,5 @@ _READERS: Mapping[object, Callable[[str], object]] = {
     int: _whole,
     float: _number,
     bool: _flag,
-    Path: Path,
+    Path: _path,
 }

@@ -232,6 +232,8 @@ def _reader(name: str, input_format: Format) -> tuple[str, Read]:
     if name == "-":
         data = _standard_input().read()
         return NAME, partial(inputs.read_bytes, data, input_format, name=NAME)
+    if not name:
+        raise UsageError("the name of an input is empty")
     path = Path(name)
     # Also a pipe is a file, such as the shell's <(...).
     if path.is_dir():
