@@ -289,6 +289,19 @@ def test_for_prometheus(tmp_path: Path, spool: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("option", ["--json", "--watch"])
+def test_metrics_on_stdout_stand_there_alone(tmp_path: Path, spool: Path, option: str) -> None:
+    ran = run("status", "--staging-dir", spool, "--metrics", "-", option, cwd=tmp_path)
+    sentence = f"--metrics - and {option} both write to stdout: name a file, or leave out one"
+    assert (ran.code, ran.out) == (2, "")
+    if option == "--json":
+        assert ran.error()["message"] == sentence
+    else:
+        assert ran.err == (
+            f"vulcan: {sentence}\n  safe: nothing was changed\n  next: vulcan status --help\n"
+        )
+
+
 def test_a_metrics_file_that_cannot_be_written(tmp_path: Path, spool: Path) -> None:
     file = tmp_path / "no" / "vulcan.prom"
     ran = run("status", "--staging-dir", spool, "--metrics", file, cwd=tmp_path)

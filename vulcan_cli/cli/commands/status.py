@@ -13,6 +13,7 @@ from vulcan_cli.cli.options.everywhere import OUTPUT, Json, Quiet, Repos, Stagin
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.questions import BAD_SHARDS, tell_bad
 from vulcan_cli.cli.tree import Example
+from vulcan_cli.errors import DiskTrouble, UsageError
 from vulcan_cli.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ EXIT_CODES = (3, 4, 6)
 _PAUSE_S = 2.0
 # A large staging directory must not be listed all the time.
 _PAUSES = 10.0
+
+_TO_STDOUT = Path("-")
 
 Rows = Annotated[
     bool,
@@ -77,6 +80,11 @@ def status(
     # Help and completion load this module, and must not wait for the rest.
     from vulcan_cli.cli.standing import read_standing  # noqa: PLC0415
 
+    if metrics == _TO_STDOUT and (json or watch):
+        raise UsageError(
+            f"--metrics - and {'--json' if json else '--watch'} both write to stdout: "
+            "name a file, or leave out one"
+        )
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = load_settings(staging_dir=staging_dir, repo=repo)
     out.notices(settings.notices)
@@ -136,11 +144,10 @@ def _stop(*_: object) -> NoReturn:
 
 def _measure(standing: Standing, file: Path, out: Output) -> None:
     from vulcan_cli.cli.metrics import render  # noqa: PLC0415
-    from vulcan_cli.errors import DiskTrouble  # noqa: PLC0415
     from vulcan_cli.files.paths import replace_durably  # noqa: PLC0415
 
     text = render(standing)
-    if file == Path("-"):
+    if file == _TO_STDOUT:
         out.lines(text.splitlines())
         return
     try:
