@@ -385,6 +385,7 @@ def test_one_run_id_names_one_shard(tmp_path: Path, words: list[str], count: int
     ("words", "chosen"),
     [
         (("--run-id", "a/b"), {"NAME": "other"}),
+        (("--run-id", ""), {"NAME": "other"}),
         (("--run-id", "taken"), {"NAME": "other"}),
         (("--template", "{nope}"), {"VALUE": "7"}),
         (("--template", "{date}__x"), {}),

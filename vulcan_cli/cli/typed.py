@@ -44,12 +44,13 @@ def without(words: Sequence[str], options: Collection[str]) -> list[str]:
 
 def only(words: Sequence[str], options: Collection[str]) -> Iterator[str]:
     """These options of a command line, each with what it takes."""
-    for word, value in zip_longest(words, words[1:], fillvalue=""):
+    for word, following in zip_longest(words, words[1:]):
         if word == _END:
             return
         name, is_whole, given = word.partition("=")
-        if name in options and (value or is_whole):
-            yield from (name, given if is_whole else value)
+        value = given if is_whole else following
+        if name in options and value is not None:
+            yield from (name, value)
 
 
 def values(words: Sequence[str], options: Collection[str]) -> list[str]:
