@@ -155,12 +155,12 @@ print(done)
 """
 
 
-def python(script: str, *words: object, home: Path) -> Ran:
+def python(script: str, *words: object, home: Path, **env: str) -> Ran:
     done = subprocess.run(
         [sys.executable, "-c", script, *map(str, words)],
         capture_output=True,
         text=True,
-        env=clean(home),
+        env=clean(home, **env),
         cwd=home,
         check=False,
         timeout=120,
@@ -206,3 +206,47 @@ def test_p17_workers_of_other_accounts_stage_and_cannot_touch_each_other(tmp_pat
     )
     assert (ran.code, ran.err) == (0, "")
     assert (ran.document()["committed"], ran.document()["remaining"]) == (2, 0)
+
+
+@needs_root
+def test_who_may_not_pass_a_folder_above_is_told_which(tmp_path: Path) -> None:
+    open_to_all(tmp_path)
+    mine, closed = tmp_path / "mine", tmp_path / "closed"
+    root, token = closed / "spool", closed / "mine" / "token"
+    token.parent.mkdir(parents=True)
+    token.write_text("hf_token\n")
+    token.chmod(0o600)
+    closed.chmod(0o700)
+    assert [vulcan("init", each, home=tmp_path).code for each in (mine, root)] == [0, 0]
+
+    def denied(*words: str | Path) -> dict[str, object]:
+        ran = python(
+            AS_ACCOUNT,
+            *(WORKERS[0], GROUP, mine, *words),
+            home=tmp_path,
+            VULCAN_TOKEN_FILE=str(token),
+        )
+        assert ran.out == ""
+        # Before it stand notices of settings files that are closed, too.
+        found: dict[str, object] = json.loads(ran.err.splitlines()[-1])["error"]
+        return found
+
+    assert denied("status", "--json", "--staging-dir", root) == {
+        "kind": "DiskTrouble",
+        "exit_code": 6,
+        "errno": 13,
+        "message": f"{root}: Permission denied",
+        "safe": "what was already staged or confirmed stays so; nothing half-written counts",
+        "next": [f"ls -ld {closed}", f"vulcan doctor --staging-dir {root}"],
+        "path": str(root),
+    }
+    assert denied("config", "--json") == {
+        "kind": "TokenUnfit",
+        "exit_code": 4,
+        "message": f"VULCAN_TOKEN_FILE: {token}: Permission denied",
+        "safe": "nothing was changed",
+        "next": ["unset VULCAN_TOKEN_FILE && hf auth login", "vulcan config --json"],
+        "place": str(token),
+        "too_open": False,
+        "setting": "token",
+    }

@@ -251,7 +251,7 @@ def _token_unfit(error: errors.TokenUnfit, typed: Sequence[str]) -> Advice:
     cure = _new_token(place)
     if error.too_open:
         cure = f"chmod 600 {shlex.quote(str(place))}"
-    elif isinstance(place, Path) and not (place.parent.is_dir() and _may_become_file(place)):
+    elif isinstance(place, Path) and not (_is_folder(place.parent) and _may_become_file(place)):
         cure = _new_token("VULCAN_TOKEN_FILE")
     return Advice(_NOTHING_CHANGED, (cure, again(typed) or "vulcan sync"))
 
@@ -259,6 +259,10 @@ def _token_unfit(error: errors.TokenUnfit, typed: Sequence[str]) -> Advice:
 def _token_in_settings(error: errors.TokenInSettings, typed: Sequence[str]) -> Advice:
     edit = f"${{EDITOR:-vi}} {shlex.quote(str(error.path))}  # take the token out"
     return Advice(_NOTHING_CHANGED, (edit, "hf auth login", again(typed) or "vulcan sync"))
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 (it may be denied us)
 
 
 def _may_become_file(path: Path) -> bool:
@@ -320,7 +324,7 @@ def _whose(path: Path) -> str:
 def _nearest(path: Path) -> Path:
     """The nearest folder that is there."""
     # Made now, it may not be there; cron was started in another folder.
-    return next(each for each in (path, *path.parents, Path()) if each.is_dir())
+    return next(each for each in (path, *path.parents, Path()) if _is_folder(each))
 
 
 def _show_one(_: VulcanError, typed: Sequence[str]) -> Advice:
