@@ -172,6 +172,9 @@ LIKE_FIRST = "must have {} entries, as the others of geometry " + str(GEOMETRY)
         ({"pair": [{"a": {"b": TOKEN}}, None]}, [
             ("pair", None, None, "holds what looks like a token")
         ]),
+        ({"pair": [{"a": {TOKEN: 1}}, None]}, [
+            ("pair", None, None, "holds what looks like a token")
+        ]),
         ({"bytes": [TOKEN.encode() + b"\xff", None]}, [
             ("bytes", None, None, "holds what looks like a token")
         ]),

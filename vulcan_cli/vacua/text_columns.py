@@ -1,4 +1,4 @@
-"""Secrets in the text of a column, also inside lists and structs."""
+"""Secrets in the text of a column, also inside lists and structs, and in names of their fields."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vulcan_cli.vacua import secrets
 
 
 def holds_secret(series: pl.Series) -> bool:
-    """Whether something in the text of a column looks like a token."""
+    """Whether something in the text of a column, or the name of a field, looks like a token."""
     return any(map(_has_secret, _texts(series)))
 
 
@@ -36,5 +36,6 @@ def _texts(series: pl.Series) -> Iterator[pl.Series]:
     elif isinstance(series.dtype, pl.Array):
         yield from _texts(series.arr.explode())
     elif isinstance(series.dtype, pl.Struct):
+        yield pl.Series([field.name for field in series.dtype.fields], dtype=pl.String)
         for part in series.struct.unnest():
             yield from _texts(part)
