@@ -110,6 +110,11 @@ def a_fifo(area: StagingArea, name: str) -> None:
     os.mkfifo(area.pending / name)
 
 
+def no_room_for_a_sidecar(area: StagingArea, name: str) -> None:
+    (area.pending / f"{name}{META}").unlink()
+    (area.pending / name).rename(area.pending / f"{'x' * 247}.parquet")
+
+
 @pytest.mark.parametrize(
     ("spoil", "kind", "why"),
     [
@@ -119,6 +124,7 @@ def a_fifo(area: StagingArea, name: str) -> None:
         (another_sidecar, "bad", "its sidecar is another shard's"),
         (malformed_sidecar, "bad", "its sidecar: not JSON"),
         (a_fifo, "bad", "a FIFO, not a regular file"),
+        (no_room_for_a_sidecar, "bad", "its name leaves no room for that of its sidecar"),
     ],
 )
 def test_p8_one_bad_entry_is_one_finding_and_is_set_aside(

@@ -428,6 +428,17 @@ def test_what_is_wrong_with_a_young_file_may_still_come_right(area: StagingArea,
     assert (result.verdict, result.why) == ("young", why)
 
 
+def test_a_shard_whose_sidecar_no_name_is_short_enough_for_is_rejected(area: StagingArea) -> None:
+    ending = len(SIDECAR_SUFFIX)
+    longest = "x" * (255 - ending - len(name_of("")))
+    why = "its name leaves no room for that of its sidecar"
+    for run, verdict in ((longest, None), (f"{longest}y", ("rejected", why))):
+        put_bytes(area, name_of(run), shard_bytes(run))
+        result = checked(area, name_of(run))
+        found = (result.verdict, result.why) if isinstance(result, NotChecked) else None
+        assert found == verdict
+
+
 def test_a_file_from_the_future_is_not_young_for_ever(area: StagingArea) -> None:
     put_bytes(area, BAD, b"nothing", age_s=-86_400 * 365)
     result = checked(area)

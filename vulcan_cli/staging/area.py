@@ -86,6 +86,20 @@ class Entry(NamedTuple):
         """Where the sidecar stands."""
         return self.folder / f"{self.name}{SIDECAR_SUFFIX}"
 
+    def check_room(self) -> None:
+        """Make sure that a sidecar can stand beside the parquet.
+
+        Raises:
+            BadShard: Its name would be longer than a file system takes.
+        """
+        if not self.has_room:
+            raise BadShard(self.parquet, "its name leaves no room for that of its sidecar")
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the sidecar's name is no longer than a file system takes."""
+        return len(os.fsencode(self.sidecar.name)) <= LONGEST_NAME
+
 
 class Listing(NamedTuple):
     """The names in a state folder at one moment.

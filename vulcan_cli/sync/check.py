@@ -184,6 +184,7 @@ class _Check:
         footer, sha256, _, size = read_checked(fd, path, self._known)
         if footer.path_in_repo != entry.path_in_repo:
             raise BadShard(path, f"it says of itself that it is {footer.path_in_repo}")
+        entry.check_room()
         stray = self._is_stray(entry, status.st_uid)
         sidecar = None if stray else self._sidecar(entry)
         if sidecar is not None:

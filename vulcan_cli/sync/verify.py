@@ -216,6 +216,7 @@ class _Verifier:
 
     def _shard(self, state: State, entry: Entry) -> None:
         try:
+            entry.check_room()
             fd = self._area.open_shard(state, entry.name)
             try:
                 content = self._read(fd, entry.parquet)
@@ -294,7 +295,8 @@ class _Verifier:
         bare, lone = {}, []
         for state, listing in listings.items():
             for entry in listing.entries:
-                if entry.has_parquet and not entry.has_sidecar:
+                # What has no room for a sidecar was found bad for that.
+                if entry.has_parquet and not entry.has_sidecar and entry.has_room:
                     bare[entry.name] = (state, entry)
                 elif not entry.has_parquet:
                     lone.append((state, entry))
