@@ -160,6 +160,14 @@ def test_rows_in_conflict_come_back_under_a_new_run_id(tmp_path: Path, spool: Pa
     )
 
 
+def test_a_name_of_several_lines_is_one_line(tmp_path: Path, spool: Path) -> None:
+    name = "a\nb\t\x1b[31m.parquet"
+    (spool / "pending" / name).write_text("no shard")
+    set_aside(StagingArea(spool), name, into="rejected", why="no footer at its end")
+    ran = run("retry-failed", "--from-rejected", "--dry-run", *SPOOL, cwd=tmp_path)
+    assert ran == Ran(0, "a\\nb\\t\\x1b[31m.parquet\tno footer at its end\n", "")
+
+
 def test_while_a_sync_is_at_work(tmp_path: Path, spool: Path) -> None:
     before = tree(spool / "failed")
     with SyncLock(StagingArea(spool)):

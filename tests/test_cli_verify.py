@@ -279,6 +279,15 @@ def test_a_repo_is_asked_only_when_it_is_named(tmp_path: Path, area: StagingArea
     assert (ran.code, ran.error()["kind"]) == (4, RepoMissing.__name__)
 
 
+def test_a_name_of_several_lines_is_one_line(tmp_path: Path) -> None:
+    area = StagingArea(tmp_path / "spool")
+    area.create()
+    (area.pending / "a\nb\t\x1b[31m.parquet").write_text("")
+    ran = cli_in_process.run("verify", "--staging-dir", area.root, "--quiet", cwd=tmp_path)
+    assert (ran.code, ran.err) == (3, "")
+    assert ran.out == "bad\tpending\ta\\nb\\t\\x1b[31m.parquet\tno footer at its end\n"
+
+
 def test_an_unreadable_shard_is_the_disks() -> None:
     result = Verified(1, 1, 0, 0, (Finding("unreadable", "x", "pending", "no"),))
     assert result.exit_code == 6

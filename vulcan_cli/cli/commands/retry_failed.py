@@ -80,8 +80,9 @@ def _tell(out: Output, shard: Retried, place: str) -> None:
             }
         )
     else:
-        # One line for each shard, whatever the repo said.
-        out.line(f"{path}\t{printable(shard.reason or 'no reason is known')}")
+        # One line for each shard, whatever it is called and the repo said.
+        reason = shard.reason or "no reason is known"
+        out.line(f"{printable(path)}\t{printable(reason)}")
     if shard.new_path is not None:
         out.say(f"its rows wait as {shard.new_path}")
     if shard.outcome == "exists":

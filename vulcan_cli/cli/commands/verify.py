@@ -13,6 +13,7 @@ from vulcan_cli.cli.options.commits import Branch
 from vulcan_cli.cli.options.everywhere import Json, Quiet, Repo, StagingDir, Verbose
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import open_configured
+from vulcan_cli.cli.text import printable
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.quantities import counted, format_size
 from vulcan_cli.settings import load_settings
@@ -89,7 +90,9 @@ def verify(
 def _tell(out: Output, found: Verified, fixed: Collection[Finding]) -> None:
     for each in found.findings:
         done = "\tfixed" if each in fixed else ""
-        out.line(f"{each.kind}\t{each.where}\t{each.name}\t{each.why}{done}")
+        # One line for each finding, whatever a file is called.
+        name, why = printable(each.name), printable(each.why)
+        out.line(f"{each.kind}\t{each.where}\t{name}\t{why}{done}")
     shards = f"{counted(found.shards, 'shard')}, {format_size(found.size)}"
     out.say(
         f"read {shards}: {counted(found.vacua, 'row')}, {found.duplicate_vacua:,} of them twice"
