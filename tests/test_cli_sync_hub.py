@@ -298,3 +298,22 @@ def test_p10_a_rate_limit_is_told_once_and_kept_by_the_next_run(
     assert [line for line in status if NAME in line] in [
         [f"  0 of 90 commits left in 1h, next in {wait}, to {NAME}"] for wait in waits
     ]
+
+
+def test_p9_a_timeout_of_the_storage_blames_no_shard(
+    hub: LocalHub, staged: dict[str, str], tmp_path: Path
+) -> None:
+    """S3 says it with a 400."""
+    late = max(staged.values())
+    hub.add_faults(
+        Fault("status", f"/{late}", "PUT", times=None, status=400, body={"error": "RequestTimeout"})
+    )
+    env = environment(hub, WRITE)
+    words = ("sync", *WORDS, "--repo", NAME)
+    sentence = f"{NAME} has trouble of its own: storage: RequestTimeout (HTTP 400)"
+    told = f"vulcan: {sentence}\n{SAFE}  next: {AGAIN.format(repo=NAME)}\n"
+    assert run(*words, cwd=tmp_path, env=env) == Ran(5, NOTHING, told)
+    assert shards_in(tmp_path / "staging/pending") == by_name(staged)
+    hub.clear_faults()
+    again = run(*words, cwd=tmp_path, env=env)
+    assert again == Ran(0, "committed=3 failed=0 remaining=0 commits=1\n", "")

@@ -171,10 +171,13 @@ def test_answers_that_are_errors(given: Answer, kind: type[VulcanError], words: 
     assert (type(error), str(error)) == (kind, words)
 
 
-def test_an_upload_address_that_ran_out_is_nobodys_fault() -> None:
-    expired = Answer(403, "Request has expired", "", {}, is_storage=True)
-    assert commit_outcome(expired, [], NOW) == Later(
-        "storage: Request has expired", Trouble.SERVER, None, 403
+@pytest.mark.parametrize(
+    ("status", "words"), [(403, "Request has expired"), (400, "RequestTimeout")]
+)
+def test_what_storage_says_of_a_moment_is_no_shards_fault(status: int, words: str) -> None:
+    given = Answer(status, words, "", {}, is_storage=True)
+    assert commit_outcome(given, some("a.parquet"), NOW) == Later(
+        f"storage: {words}", Trouble.SERVER, None, status
     )
 
 

@@ -245,7 +245,8 @@ def test_content_that_was_cut_on_its_way_is_refused_by_name(hub: LocalHub, tmp_p
 @pytest.mark.parametrize(
     ("fault", "outcome"),
     [
-        (Fault("status", "/_lfs/", "PUT", status=403), "storage: " + FAULT),
+        (Fault("status", "/_lfs/", "PUT", status=403), ("storage: " + FAULT, 403)),
+        (Fault("status", "/_lfs/", "PUT", status=400), ("storage: " + FAULT, 400)),
         (Fault("status", "/_lfs/", "PUT", status=422), (422, 1)),
         (Fault("status", "/preupload/", "POST", status=413), (413, 0)),
         (Fault("status", "/objects/batch", "POST", status=400), (400, 0)),
@@ -261,7 +262,9 @@ def test_an_upload_that_goes_wrong_costs_no_commit(
     if isinstance(got, Refused):
         assert (got.status, len(got.culprits)) == outcome
     else:
-        assert got == Later(str(outcome), Trouble.SERVER, None, 403)
+        assert isinstance(got, Later)
+        assert (got.reason, got.status) == outcome
+        assert (got.trouble, got.retry_at) == (Trouble.SERVER, None)
     assert hub.attempts() == []
     assert repo.upload(batch) == Ready()
 

@@ -135,8 +135,9 @@ def later_of(answer: Answer, now: float) -> Later | None:
         return Later(answer.reason, Trouble.RATE_LIMIT, moment, status, limit)
     if status >= 500 or status in {408, 409, 423, 425}:
         return Later(answer.reason, Trouble.SERVER, moment, status)
-    if answer.is_storage and status in {401, 403, 404}:
-        # An address to put content to is good for some time only; the Hub gives a new one.
+    if answer.is_storage and status in {400, 401, 403, 404}:
+        # An address to put content to is good for some time only; the Hub gives a new one. S3 calls
+        # content that did not come in time a bad request.
         return Later(f"storage: {answer.reason}", Trouble.SERVER, moment, status)
     return None
 
@@ -148,9 +149,10 @@ def upload_outcome(
 
     `text` is all that the client said about it, where a path may be named.
     """
-    if answer.status in REFUSED:
+    later = later_of(answer, now)
+    if later is None and answer.status in REFUSED:
         return Refused(answer.reason, culprits(text, additions), answer.status)
-    return later_of(answer, now)
+    return later
 
 
 def commit_outcome(
