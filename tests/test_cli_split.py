@@ -360,6 +360,7 @@ def test_rows_of_a_split_as_arrays_are_those_of_the_folder(cwd: Path, form: str)
             ["--frozen", "other"],
             "other is no file of frozen splits: 'c' is frozen, but the splits are a, b",
         ),
+        (["--frozen", "deep"], "deep is no file of frozen splits: it is nested too deep"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_done(
@@ -371,6 +372,7 @@ def test_what_cannot_be_is_refused_before_anything_is_done(
     (cwd / "there").write_text("{}")
     (cwd / "list").write_text("[]")
     (cwd / "text").write_text("geometry_id split")
+    (cwd / "deep").write_text("[" * 100_000)
 
     ran = split(cwd, *words)
 

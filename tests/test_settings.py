@@ -227,10 +227,15 @@ def test_types_that_cannot_be(home: Path, here: Path, line: str, why: str) -> No
 
 
 def test_a_file_that_is_no_toml(home: Path, here: Path) -> None:
-    file = write(here / "vulcan.toml", "budget = = 3")
-    with pytest.raises(NotSetUp) as caught:
-        load(home, here)
-    assert str(caught.value) == f"{file} is no TOML: Invalid value (at line 1, column 10)"
+    told = {
+        "budget = = 3": "is no TOML: Invalid value (at line 1, column 10)",
+        "budget = " + "[" * 100_000: "is no TOML: it is nested too deep",
+    }
+    for text, why in told.items():
+        file = write(here / "vulcan.toml", text)
+        with pytest.raises(NotSetUp) as caught:
+            load(home, here)
+        assert str(caught.value) == f"{file} {why}"
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,8 @@ def _parse(path: Path, data: bytes) -> dict[str, object]:
         if isinstance(error, NotSetUp):
             raise
         raise NotSetUp(FILE_NAME, f"{path} is no TOML: {error}") from error
+    except RecursionError:
+        raise NotSetUp(FILE_NAME, f"{path} is no TOML: it is nested too deep") from None
 
 
 def _refuse_secrets(path: Path, text: str) -> None:

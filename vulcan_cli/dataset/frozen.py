@@ -72,6 +72,9 @@ def read_frozen(path: Path) -> Splits:
         raise DiskTrouble(path, error) from error
     except ValueError as error:
         raise UsageError(f"{path} is no file of frozen splits: {error}") from error
+    except RecursionError:
+        message = f"{path} is no file of frozen splits: it is nested too deep"
+        raise UsageError(message) from None
     _check(document, path)
     try:
         return Splits(
