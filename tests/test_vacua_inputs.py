@@ -421,6 +421,8 @@ def test_only_a_header_is_an_empty_frame() -> None:
 
 # NDJSON
 
+ROUNDED = "must be exact as a 64-bit float, as there are floats beside it"
+
 
 def test_ndjson_with_missing_keys_and_objects() -> None:
     frame = read('{"flux": [1, 2], "x": {"a": 1}}\n\n{"flux": [3, 4], "y": "b"}\n')
@@ -463,10 +465,36 @@ def test_ndjson_floats_in_flux_stay_floats() -> None:
             (None, 2, None, "is no JSON object: 'utf-8' codec can't encode character '\\ud83d' "
                 "in position 8: surrogates not allowed"),
         ]),
+        ('{"a": 1, "b": "x:y", "c": null}\n\n{"a": 1, "b": "z", "a" : 2}\n{"b": "\\":"}\n', [
+            (None, 2, None, "is no JSON object: it has the key 'a' twice"),
+        ]),
+        ('{"a": 1, "\\u0061": null}\n', [
+            (None, 1, None, "is no JSON object: it has the key 'a' twice"),
+        ]),
+        ('{"a": {"b": 1}}\n{"a": {"b": 1, "b": 2}}\n', [
+            (None, 2, None, "is no JSON object: it has the key 'b' twice"),
+        ]),
+        ('{"a": 9007199254740993, "b": {"c": [-9007199254740995, 0.5]}}\n{"a": 0.5}\n', [
+            ("a", 1, "9007199254740993", ROUNDED), ("b", 1, "-9007199254740995", ROUNDED),
+        ]),
+        ('{"a": 0.5}\n{"a": 18446744073709551617}\n', [
+            ("a", 2, "18446744073709551617", ROUNDED)
+        ]),
     ],
 )  # fmt: skip
 def test_ndjson_that_is_refused(text: str, found: list[Found]) -> None:
     assert faults(text) == found
+
+
+def test_ndjson_with_large_integers_keeps_every_digit() -> None:
+    """Of those beside floats, all digits that the float has."""
+    text = '{"a": 9007199254740993, "b": 9007199254740992, "c": 123456789012345680000}\n'
+    frame = read(text + '{"a": -1, "b": 1e300, "c": 0.5}\n')
+    assert frame.to_dict(as_series=False) == {
+        "a": [9007199254740993, -1],
+        "b": [9007199254740992.0, 1e300],
+        "c": [1.2345678901234568e20, 0.5],
+    }
 
 
 def test_ndjson_with_escapes_is_text() -> None:

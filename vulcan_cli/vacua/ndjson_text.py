@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
@@ -16,6 +17,9 @@ from vulcan_cli.vacua.unread import first_line, refuse_rows
 
 _BOM = b"\xef\xbb\xbf"
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONG = re.compile(rb"[-:,\[\s][0-9]{16,}\s*[],}]")
+_EXACT_IN_FLOAT = 2**53
+_ROUNDED = "must be exact as a 64-bit float, as there are floats beside it"
 _KINDS = {bool: "truth values", int: "numbers", float: "numbers", str: "text", dict: "objects"}
 
 
@@ -23,26 +27,90 @@ def read_ndjson(data: bytes) -> pl.DataFrame:
     """Read a JSON object a line; a key that a line lacks is null there.
 
     Raises:
-        UnreadRows: Some lines are no JSON objects, or hold another kind of thing than the others.
+        UnreadRows: Some lines are no JSON objects, give a key twice, hold another kind of thing
+            than the others, or an integer that would be rounded beside floats.
         polars.exceptions.PolarsError: It is no NDJSON, and no line is at fault.
     """
     data = data.removeprefix(_BOM)
     # Of half a surrogate pair Polars makes a zero byte.
     if _HALF.search(data) and not all(map(_is_row, filter(_HALF.search, data.split(b"\n")))):
-        _refuse_bad_lines(data)
+        _refuse_bad_lines(data, {})
     try:
-        return _frame([data])
+        frame = _frame([data])
     except pl.exceptions.PolarsError:
-        _refuse_bad_lines(data)
+        _refuse_bad_lines(data, {})
         raise
+    if _repeats_keys(data, frame) or _may_round(data, frame):
+        _refuse_bad_lines(data, frame.schema)
+    return frame
 
 
 def _frame(lines: Iterable[bytes]) -> pl.DataFrame:
     return pl.read_ndjson(BytesIO(b"\n".join(lines)), infer_schema_length=None)
 
 
-def _refuse_bad_lines(data: bytes) -> None:
-    """Say which lines cannot be read; Polars does not."""
+def _repeats_keys(data: bytes, frame: pl.DataFrame) -> bool:
+    """Whether a line gives values twice to a key: Polars takes the first, and says nothing."""
+    n_cells = sum(map(_n_keys, frame))
+    # Counting settles it for nearly every file: each key that is written is a cell.
+    if data.count(b":") == n_cells:
+        return False
+    keys = data.count(b'":')
+    nulls = data.count(b'":null') + data.count(b'": null')
+    is_plain = not any(b'"' + space in data for space in (b" ", b"\t", b"\r"))
+    # A null behind a value is no cell either; it shows where no line lacks a key.
+    if is_plain and keys - nulls == n_cells and nulls in (0, frame.width * frame.height - n_cells):
+        return False
+    return not all(map(_is_row, filter(bytes.strip, data.split(b"\n"))))
+
+
+def _n_keys(column: pl.Series) -> int:
+    """How many keys with a value its cells stand for: their own, and those of objects inside."""
+    if isinstance(column.dtype, pl.Struct):
+        inside = sum(map(_n_keys, column.struct.unnest()))
+    elif isinstance(column.dtype, pl.List) and isinstance(column.dtype.inner, (pl.List, pl.Struct)):
+        cells = column.explode()
+        inside = _n_keys(cells) - (len(cells) - cells.null_count())
+    else:
+        inside = 0
+    return len(column) - column.null_count() + inside
+
+
+def _may_round(data: bytes, frame: pl.DataFrame) -> bool:
+    """Whether an integer may have lost digits because it stands beside floats."""
+    return max(map(_largest, frame), default=0) >= _EXACT_IN_FLOAT and bool(_LONG.search(data))
+
+
+def _largest(column: pl.Series) -> float:
+    """The size of the largest float in a column, also inside lists and objects."""
+    if isinstance(column.dtype, pl.Struct):
+        return max(map(_largest, column.struct.unnest()), default=0)
+    if isinstance(column.dtype, pl.List):
+        return _largest(column.explode())
+    return float(column.abs().max() or 0) if column.dtype.is_float() else 0  # type: ignore[arg-type]
+
+
+def _rounded(value: object, dtype: object) -> int | None:
+    """The first integer in a value that loses digits in this type."""
+    if isinstance(value, dict) and isinstance(dtype, pl.Struct):
+        types = {field.name: field.dtype for field in dtype.fields}
+        inside = [_rounded(each, types.get(name)) for name, each in value.items()]
+    elif isinstance(value, list) and isinstance(dtype, pl.List):
+        inside = [_rounded(each, dtype.inner) for each in value]
+    elif type(value) is int and isinstance(dtype, pl.DataType) and dtype.is_float():
+        inside = [value] if Decimal(repr(float(value))) != value else []
+    else:
+        inside = []
+    return next((found for found in inside if found is not None), None)
+
+
+def _refuse_bad_lines(data: bytes, schema: Mapping[str, object]) -> None:
+    """Say which lines cannot be read; Polars does not.
+
+    Args:
+        data: All lines.
+        schema: The types that Polars made of their values, where it read them.
+    """
     lines = dict(enumerate(filter(bytes.strip, data.split(b"\n")), start=1))
     problems = []
     kinds: dict[str, dict[str, list[int]]] = {}
@@ -55,6 +123,8 @@ def _refuse_bad_lines(data: bytes) -> None:
         for column, value in row.items():
             if kind := _kind(value):
                 kinds.setdefault(column, {}).setdefault(kind, []).append(number)
+            if found := _rounded(value, schema.get(column)):
+                problems.append(Problem(_ROUNDED, column, number, str(found)))
     problems += [each for column, rows in kinds.items() for each in _unlike(column, rows)]
     if problems:
         bad = {problem.row for problem in problems}
@@ -73,11 +143,22 @@ def _is_row(line: bytes) -> bool:
 
 def _row(line: bytes) -> dict[str, Any]:
     """The object on a line; ValueError where there is none that can be kept."""
-    row = json.loads(line, parse_constant=_no_json, parse_float=_finite)
+    row = json.loads(
+        line, parse_constant=_no_json, parse_float=_finite, object_pairs_hook=_each_once
+    )
     if not isinstance(row, dict):
         raise ValueError(f"it is a {type(row).__name__}")  # noqa: TRY004 (as for all other lines)
     if _HALF.search(line):
         json.dumps(row, ensure_ascii=False).encode()
+    return row
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise ValueError(f"it has the key {twice!r} twice")
     return row
 
 
