@@ -357,6 +357,11 @@ def test_lengths_that_h12_does_not_call_for_are_doubted_or_refused() -> None:
         ({"h12": [3, None]}, [("h12", "says 3 where the geometry given says 2")]),
         ({"h12": ["3", "2"]}, [("h12", "says 3 where the geometry given says 2")]),
         ({"h12": [3.0, 2.0]}, [("h12", "says 3 where the geometry given says 2")]),
+        ({"h12": [2.0, 1.5]}, [("h12", "says 1.5 where the geometry given says 2")]),
+        ({"h12": ["2", "two"]}, [("h12", "says two where the geometry given says 2")]),
+        ({"h12": [2, 2**40]}, [("h12", "says 1099511627776 where the geometry given says 2")]),
+        ({"h12": [None, True]}, [("h12", "says True where the geometry given says 2")]),
+        ({"h12": [" ", "2"]}, []),
         ({"cicy_id": [0, 0]}, [("cicy_id", "says 0 where the geometry given has none")]),
         (
             {"triang_id": [-1, 7], "h11": [272, 273]},
@@ -367,7 +372,7 @@ def test_lengths_that_h12_does_not_call_for_are_doubted_or_refused() -> None:
         ),
         ({"h11": [272, 272], "h12": ["2", "2"], "ks_id": [1.0, None], "cicy_id": [-1, -1]}, []),
         ({"ks_id": [None, None], "triang_id": ["", "-1"], "h12": [2, -1]}, []),
-        ({"h12": [[3], [3]], "ks_id": ["x", "y"]}, []),
+        ({"h12": [[3], [3]]}, [("h12", "says [3] where the geometry given says 2")]),
     ],
 )
 def test_columns_that_say_another_geometry_are_doubted_or_refused(

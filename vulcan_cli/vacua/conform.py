@@ -8,7 +8,7 @@ import polars as pl
 
 from vulcan_cli.vacua import casts, numerals, secrets
 from vulcan_cli.vacua.arrow_ipc import inner, schema_message
-from vulcan_cli.vacua.findings import Findings
+from vulcan_cli.vacua.findings import Findings, shown_at
 from vulcan_cli.vacua.geometry import ABSENT, KEYS, LARGEST_KEY, Geometry
 from vulcan_cli.vacua.held import check_held, check_name
 from vulcan_cli.vacua.schema import (
@@ -129,14 +129,17 @@ def doubt_geometry(frame: pl.DataFrame, geometry: Geometry, doubts: Findings) ->
             doubts.add(f"says {other} where the geometry given {says}", key)
 
 
-def _other_value(keys: pl.Series, given: int) -> int | None:
-    """The first value of a key that is present and not the one given."""
+def _other_value(keys: pl.Series, given: int) -> str | None:
+    """The first value of a key that is present and not the one given, be it a key or not."""
     # First, because a shard that is staged anew has all six.
     if keys.dtype.is_integer() and keys.min() == keys.max() and keys.max() in (given, ABSENT):
         return None
     values = _scalars(keys, DTYPES[keys.name], Findings())
-    others = values.filter((values != given) & (values != ABSENT))
-    return int(others[0]) if len(others) else None
+    empty = keys.str.strip_chars() == "" if keys.dtype == pl.String else keys.is_null()
+    others = ((values != given) & (values != ABSENT)).fill_null(value=True)
+    for place in (others & ~empty.fill_null(value=True)).arg_true().head(1):
+        return shown_at(keys if values[place] is None else values, place)
+    return None
 
 
 def _check_shape(rows: pl.DataFrame, fill: Mapping[str, object], findings: Findings) -> None:

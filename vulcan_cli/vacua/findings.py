@@ -65,6 +65,11 @@ class Findings:
             raise InputRefused(*self.problems)
 
 
+def shown_at(cells: pl.Series, place: int) -> str:
+    """One of the cells as people can read it, without a token, shortened."""
+    return _shown(_readable(cells.gather([place]))[0])
+
+
 def _readable(cells: pl.Series) -> pl.Series:
     """The cells as Python can name them: it knows no year beyond 9999."""
     if isinstance(cells.dtype, pl.Datetime):
