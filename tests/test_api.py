@@ -356,20 +356,19 @@ def test_a_worker_that_changes_folders_stages_where_it_began(
     monkeypatch.chdir(tmp_path)
     if variable is not None:
         monkeypatch.setenv(variable, "staging")
-    vulcan = Vulcan(
-        repo=str(tmp_path / "repo"), staging_dir=None if variable is not None else "staging"
-    )
+    vulcan = Vulcan(repo="./repo", staging_dir=None if variable is not None else "staging")
     (tmp_path / "staging/synced").mkdir(parents=True)
     reader = VulcanReader.from_local("staging")
     monkeypatch.chdir("work")
 
     shard = vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY)
 
-    assert vulcan.staging_dir == tmp_path / "staging"
+    assert (vulcan.repo, vulcan.staging_dir) == (str(tmp_path / "repo"), tmp_path / "staging")
     assert shard.parquet_path.parent == tmp_path / "staging/pending"
     assert list((tmp_path / "work").iterdir()) == []
     assert vulcan.sync(create_repo=True).n_committed == 1
     assert reader.fetch_run(shard.run_id).equals(vulcan.query())
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_a_sync_to_another_repo_leaves_the_budget_of_the_first(

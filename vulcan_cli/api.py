@@ -60,8 +60,9 @@ class Vulcan:
     [[1, 0, 0, 2, -1, 0, 0, 3, 0]]
 
     Attributes:
-        repo: The repo, as `owner/name`, `file:///folder` or a path.
-        staging_dir: The staging directory; a relative one counts from where the instance was made.
+        repo: The repo, as `owner/name`, `file:///folder` or a path; a relative path counts from
+            where the instance was made.
+        staging_dir: The staging directory; a relative one counts likewise.
         run_id_template: A template, a function of the template's names, or None for random ids.
         project: What `{project}` stands for.
         budget: Commit requests in a window.
@@ -94,7 +95,7 @@ class Vulcan:
         found = settings.load_settings(
             staging_dir=None if staging_dir is None else str(staging_dir)
         )
-        self.repo = repo
+        self.repo = _lasting(repo)
         # Solvers change folders while they work.
         self.staging_dir = found.require_staging_dir().absolute()
         self.run_id_template = run_id_template
@@ -248,7 +249,7 @@ class Vulcan:
         from vulcan_cli.hub.repo import MAIN  # noqa: PLC0415
         from vulcan_cli.sync.drain import SyncOptions, rehearse, sync  # noqa: PLC0415
 
-        target = repo or self.repo
+        target = _lasting(repo) if repo else self.repo
         opened = self._open(target, token)
         options = SyncOptions(
             max_batch=max_batch,
@@ -324,6 +325,16 @@ class Vulcan:
             found = settings.find_token()
             secret = None if found is None else found.reveal()
         return open_repo(repo, Login(token=secret, endpoint=settings.read_endpoint()))
+
+
+def _lasting(repo: str) -> str:
+    """A repo as it is written, but for a relative path, which the program may walk away from."""
+    if not repo.startswith("."):
+        return repo
+    from vulcan_cli.hub.open import folder_of  # noqa: PLC0415
+
+    folder = folder_of(repo)
+    return repo if folder is None else str(folder.absolute())
 
 
 def _pending(area: StagingArea, name: str, path_in_repo: str, parquet: Path) -> StagedShard:
