@@ -21,7 +21,7 @@ import pytest
 
 from tests.cli_in_process import run
 from tests.cli_shards import CSV, KEYS, PARQUET, staged
-from tests.cli_support import CHECKOUT, VULCAN, Ran, clean, python, vulcan
+from tests.cli_support import CHECKOUT, VULCAN, Ran, clean, on_terminal, python, vulcan
 from tests.hubserver import READ, Fault, HubThread, LocalHub
 from tests.vacua_support import rows
 from vulcan_cli import errors
@@ -233,8 +233,9 @@ PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {
 def test_every_class_is_provoked() -> None:
     named = [each for each in vars(errors).values() if isinstance(each, type)]
     ours = {each for each in named if issubclass(each, VulcanError)}
-    # A bad shard stops nobody, and pictures know no --json: see below.
-    assert ours == {*PROVOKED, errors.BadShard, errors.NothingToDraw}
+    # A bad shard stops nobody, and pictures and terminals know no --json: see below.
+    others = {errors.BadShard, errors.NothingToDraw, errors.NotForTerminal}
+    assert ours == {*PROVOKED, *others}
     assert {each.exit_code for each in ours} | {0, 130} == set(EXIT_STATUSES)
 
 
@@ -275,6 +276,18 @@ def test_a_picture_of_nothing_is_3_too(place: Place) -> None:
     assert sentence == "vulcan: no row matches"
     assert safe.startswith("  safe: ")
     assert step.startswith("  next: vulcan ")
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow", "npz"])
+def test_bytes_on_a_terminal_are_2(place: Place, form: str) -> None:
+    words = ("query", *STAGING, "--source", "staged", "-q")
+    command = [*VULCAN, *words, "--format", form]
+    assert on_terminal(command, clean(place.home, NO_COLOR="1"), place.home) == (
+        errors.NotForTerminal.exit_code,
+        f"vulcan: {form} is not for a terminal: it goes to a file or into a pipe\n"
+        "  safe: nothing was changed\n"
+        f"  next: vulcan {' '.join(words)} -o FILE.{form}\n",
+    )
 
 
 def test_done_and_interrupted(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ ERRORS: tuple[VulcanError, ...] = (
     errors.InputRefused(Problem("is empty")),
     errors.ColumnClash("odd", ("String", "Int64"), ("a.parquet", "b.parquet"), ("run_id",)),
     errors.UnevenLists("the lists of flux have 12 to 16 elements", ["flux"], longest=16),
+    errors.NotForTerminal("parquet"),
     errors.RowsRefused(Problem("is bad"), n_staged=7, n_refused=1, kept=(Path("kept.csv"),)),
     errors.RowsRefused(Problem("is torn"), n_staged=7, n_refused=0, kept=()),
     errors.NothingToDraw("no row matches"),

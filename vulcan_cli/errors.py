@@ -72,6 +72,18 @@ class UnevenLists(UsageError):
         super().__init__(message)
 
 
+class NotForTerminal(UsageError):
+    """Rows are asked for on a terminal in a format that is not text.
+
+    Attributes:
+        file_format: The format.
+    """
+
+    def __init__(self, file_format: str) -> None:
+        self.file_format = file_format
+        super().__init__(f"{file_format} is not for a terminal: it goes to a file or into a pipe")
+
+
 class Problem(NamedTuple):
     """One thing wrong with an input: where it stands and what is wrong with it.
 

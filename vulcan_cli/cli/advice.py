@@ -182,7 +182,7 @@ def _uneven_lists(error: errors.UnevenLists, typed: Sequence[str]) -> Advice:
     length = str(error.longest or "N")
     if typed[0] == "split":
         return Advice(_NOTHING_CHANGED, (f"{again(typed)} --list-max-len {length}",))
-    other = f"{shlex.join(['vulcan', *without(typed, _OF_FILES)])} -o FILE.parquet"
+    other = _into_file(typed, "parquet")
     if typed[0] != "query" or [*only(typed, ("--sql",))]:
         return Advice(_NOTHING_CHANGED, (other,))
     _, features = [*only(typed, ("--columns",))] or ["", ",".join(error.columns)]
@@ -190,6 +190,16 @@ def _uneven_lists(error: errors.UnevenLists, typed: Sequence[str]) -> Advice:
     cut = ["--features", features, "--list-max-len", length, "--out-dir", "FOLDER"]
     form = ["--format", error.file_format or "npz"]
     return Advice(_NOTHING_CHANGED, (other, shlex.join(["vulcan", "split", *filters, *cut, *form])))
+
+
+def _not_for_terminal(error: errors.NotForTerminal, typed: Sequence[str]) -> Advice:
+    line = _into_file(typed, error.file_format) if typed else f"{_COMMAND} --help"
+    return Advice(_NOTHING_CHANGED, (line,))
+
+
+def _into_file(typed: Sequence[str], ending: str) -> str:
+    """The command line that writes its rows into a file of this format."""
+    return f"{shlex.join(['vulcan', *without(typed, _OF_FILES)])} -o FILE.{ending}"
 
 
 def _rows_refused(error: errors.RowsRefused, typed: Sequence[str]) -> Advice:
@@ -349,6 +359,7 @@ _ADVICE: Mapping[type[VulcanError], Advice | Callable[[Any, Sequence[str]], Advi
     errors.InputRefused: _refused,
     errors.ColumnClash: _clash,
     errors.UnevenLists: _uneven_lists,
+    errors.NotForTerminal: _not_for_terminal,
     errors.RowsRefused: _rows_refused,
     errors.NothingToDraw: _show_one,
     errors.BadShard: _bad_shard,

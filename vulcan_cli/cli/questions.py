@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vulcan_cli.cli.output import STDOUT, Output
-from vulcan_cli.errors import DiskTrouble, UsageError
+from vulcan_cli.errors import DiskTrouble, NotForTerminal, UsageError
 from vulcan_cli.interrupts import sigterm_interrupts
 from vulcan_cli.quantities import counted
 
@@ -46,8 +46,8 @@ def hand_over(
         complex_columns: Columns that hold `[re, im]`.
 
     Raises:
-        UsageError: There is no such format, it is none of JSON where JSON was asked for, or the
-            rows cannot be computed.
+        UsageError: There is no such format, it is none of JSON where JSON was asked for, none of
+            text where stdout is a terminal, or the rows cannot be computed.
         DiskTrouble: The file cannot be written; it is as it was.
     """
     import polars as pl  # noqa: PLC0415
@@ -132,7 +132,7 @@ def is_for_people(out: Output, file: Path | None, wanted: str | None) -> bool:
 
 def _format(out: Output, file: Path | None, wanted: str | None) -> str:
     from vulcan_cli.dataset import array_files  # noqa: PLC0415
-    from vulcan_cli.dataset.export import FORMATS, format_of  # noqa: PLC0415
+    from vulcan_cli.dataset.export import FORMATS, TEXTS, format_of  # noqa: PLC0415
 
     allowed = (*FORMATS, *array_files.FORMATS, _TABLE)
     if wanted is not None and wanted not in allowed:
@@ -146,6 +146,8 @@ def _format(out: Output, file: Path | None, wanted: str | None) -> str:
             f"--json prints ndjson, not {wanted}: leave out one of --json and --format"
         )
     if wanted is not None:
+        if out.to_terminal and wanted not in (*TEXTS, _TABLE):
+            raise NotForTerminal(wanted)
         return wanted
     if out.as_json:
         return "ndjson"

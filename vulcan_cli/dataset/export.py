@@ -41,7 +41,8 @@ _ENDINGS = {
 
 # Formats that have no NaN and no infinities; CSV has none in its cells of JSON.
 _NO_NAN = ("ndjson", "json")
-_TEXTS = (*_NO_NAN, "csv")
+TEXTS = (*_NO_NAN, "csv")
+"""The formats that people can read."""
 
 
 class Written(NamedTuple):
@@ -155,7 +156,7 @@ def write_stream(
         known = ", ".join((*FORMATS, *array_files.FORMATS))
         raise UsageError(f"no format is called {file_format!r}: choose from {known}")
     schema = rows.collect_schema()
-    if file_format in _TEXTS:
+    if file_format in TEXTS:
         rows, schema = in_text(rows, schema)
     tally = _Tally(_not_finite(schema, file_format))
     counted = rows.map_batches(tally, streamable=True)
@@ -271,7 +272,7 @@ _SINKS: dict[str, Callable[[pl.LazyFrame, pl.Schema, IO[bytes]], None]] = {
 
 def _not_finite(schema: pl.Schema, file_format: str) -> pl.Expr | None:
     """How many floats of a frame the format cannot hold, or None where it holds all."""
-    if file_format not in _TEXTS:
+    if file_format not in TEXTS:
         return None
     return _total(
         _count(pl.col(name), dtype)
