@@ -238,6 +238,10 @@ WRONG = {
     ),
     "limit": (["--limit", "-1"], "invalid value for '--limit': -1 is less than 0"),
     "revision": (["--revision", "x"], "a revision is one of the repo; say source repo to read x"),
+    "no revision": (
+        ["--source", "repo", "--revision", ""],
+        "invalid value for '--revision': it is empty",
+    ),
 }
 
 

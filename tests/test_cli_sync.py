@@ -352,6 +352,7 @@ WRONG = {
     "every": (["--dry-run", "--every", "1h"], "--every and --max-duration are not for a --dry-run"),
     "reserve": (["--no-reserve"], "--no-reserve goes with --dry-run"),
     "batch": (["--max-batch", "0"], "invalid value for '--max-batch': 0 is less than 1"),
+    "no branch": (["--revision", ""], "invalid value for '--revision': it is empty"),
     "window": (
         ["--window-s", "soon"],
         "--window-s: 'soon' is no duration: write 90s, 15m, 2h, 30d or 1h30m",

@@ -43,6 +43,17 @@ def read_plainly(parameters: list[Parameter]) -> list[Parameter]:
     return parameters
 
 
+def not_empty(text: str) -> str:
+    """The value of an option that must say something.
+
+    Raises:
+        typer.BadParameter: It says nothing; the option is named to who typed it.
+    """
+    if not text.strip():
+        raise typer.BadParameter("it is empty")
+    return text
+
+
 def _kind(annotation: object) -> object:
     """`str` for `str` and for `list[str]`."""
     inner = getattr(annotation, "__args__", (annotation,))

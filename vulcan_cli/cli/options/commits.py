@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vulcan_cli.cli.options.everywhere import OUTPUT
+from vulcan_cli.cli.values import not_empty
 
 COMMITS = "Commits"
 """The heading of options that say how to commit."""
@@ -66,7 +67,13 @@ CommitPrefix = Annotated[
 
 Branch = Annotated[
     str,
-    typer.Option("--revision", metavar="BRANCH", help="The branch; main.", rich_help_panel=COMMITS),
+    typer.Option(
+        "--revision",
+        metavar="BRANCH",
+        help="The branch; main.",
+        callback=not_empty,
+        rich_help_panel=COMMITS,
+    ),
 ]
 
 KeepCard = Annotated[

@@ -9,6 +9,7 @@ import typer
 
 from vulcan_cli.cli.options.everywhere import OUTPUT, WHERE
 from vulcan_cli.cli.suggest import one_of, values_of
+from vulcan_cli.cli.values import not_empty
 
 _PLACES = {
     "auto": "synced, with what was trimmed read from the repo",
@@ -43,7 +44,11 @@ SourcePlace = Annotated[
 Revision = Annotated[
     str,
     typer.Option(
-        "--revision", metavar="REV", help="Branch or commit of the repo.", rich_help_panel=WHERE
+        "--revision",
+        metavar="REV",
+        help="Branch or commit of the repo.",
+        callback=not_empty,
+        rich_help_panel=WHERE,
     ),
 ]
 
