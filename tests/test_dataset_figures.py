@@ -55,6 +55,17 @@ def test_many_tadpoles_share_bars_of_whole_numbers() -> None:
     )
 
 
+def test_superpotentials_whose_squares_no_float_holds_are_drawn() -> None:
+    """The real and the imaginary part stand at the ends of what floats can be."""
+    parts = {"W_re": [3e-200, 0.0, 3e200, math.inf], "W_im": [4e-200, 5e-324, -4e200, 1.0]}
+    figure = made("w0", parts)
+    assert isinstance(figure.shape, Bars)
+    assert sum(figure.shape.counts) == 3
+    assert figure.notes[-1] == "1 not finite left out"
+    against = points(made("gs", {**parts, "tau_im": [1.0] * 4}, whole=True))
+    assert [(x, round(y, 3)) for x, y in against] == [(0, -199.301), (0, -323.306), (0, 200.699)]
+
+
 def test_superpotentials_are_counted_by_size() -> None:
     figure = made("w0", {"W_re": [3.0, 0.0, 30.0, None], "W_im": [4.0, 0.0, 40.0, 1.0]})
     assert isinstance(figure.shape, Bars)

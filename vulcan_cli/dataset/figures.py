@@ -194,7 +194,12 @@ def _vacua(number: int) -> str:
 
 
 def _size_of_w(rows: pl.DataFrame) -> pl.Series:
-    return (rows["W_re"] ** 2 + rows["W_im"] ** 2).sqrt()
+    """|W|, also where no float holds its square."""
+    parts = pl.col("W_re").abs(), pl.col("W_im").abs()
+    larger = pl.max_horizontal(parts)
+    scaled = larger * ((parts[0] / larger) ** 2 + (parts[1] / larger) ** 2).sqrt()
+    has_none = (larger == 0) | larger.is_infinite()
+    return rows.select(pl.when(has_none).then(larger).otherwise(scaled)).to_series()
 
 
 def _log10(values: pl.Series) -> tuple[pl.Series, int]:
