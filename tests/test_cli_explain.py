@@ -200,6 +200,16 @@ def test_the_words_for_a_person() -> None:
             "vulcan query --repo a/b --revision dev --limit 1 --json",
         ),
         (
+            errors.UnknownColumn("there is no column 'x': columns are b"),
+            "query --staging-dir s --sql 'SELECT h11 AS b FROM vacua' --columns x -o x.csv",
+            "vulcan query --staging-dir s --sql 'SELECT h11 AS b FROM vacua' --limit 1 --json",
+        ),
+        (
+            errors.UnknownColumn("there is no column 'x': did you mean h11?"),
+            "query --staging-dir s --sql 'SELECT h11 AS b FROM vacua' --where 'x > 1'",
+            "vulcan query --staging-dir s --limit 1 --json",
+        ),
+        (
             errors.NothingToDraw("no row matches"),
             "plot flux --staging-dir s --h11 3",
             "vulcan query --staging-dir s --limit 1 --json",

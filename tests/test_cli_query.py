@@ -480,7 +480,7 @@ def test_a_column_that_the_result_of_sql_has_not(there: Path, option: str) -> No
         "",
         "vulcan: there is no column 'numbr': did you mean number?\n"
         "  safe: nothing was changed\n"
-        "  next: vulcan query --staging-dir spool --limit 1 --json\n",
+        f"  next: vulcan query --staging-dir spool --sql '{statement}' --limit 1 --json\n",
     )
     gone = run("query", *HERE, "-q", "--sql", statement, option, "h12", cwd=there)
     assert gone.err.splitlines()[0] == "vulcan: there is no column 'h12': columns are number"

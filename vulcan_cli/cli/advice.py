@@ -340,7 +340,10 @@ def _nearest(path: Path) -> Path:
 def _show_one(_: VulcanError, typed: Sequence[str]) -> Advice:
     """Look at one row, or one line of the catalog: it has every column."""
     one = "vulcan catalog" if list(typed[:1]) == ["catalog"] else "vulcan query"
-    return Advice(_NOTHING_CHANGED, (f"{there(one, typed)} --limit 1 --json",))
+    # Columns and order are of a statement's result; a condition is on what it reads.
+    statement = [] if values(typed, ("--where",)) else [*only(typed, ("--sql",))]
+    line = shlex.join([*shlex.split(there(one, typed)), *statement])
+    return Advice(_NOTHING_CHANGED, (f"{line} --limit 1 --json",))
 
 
 def _bad_shard(_: errors.BadShard, typed: Sequence[str]) -> Advice:
