@@ -310,6 +310,24 @@ def test_bad_rows_are_refused_with_all_that_is_wrong(vulcan: Vulcan) -> None:
     assert not vulcan.staging_dir.exists()
 
 
+def test_what_is_told_of_rows_is_a_mapping(vulcan: Vulcan) -> None:
+    told: dict[str, Any] = {"geometry": "h11=3", "solver": "newton", "provenance": ["seed"]}
+
+    with pytest.raises(InputRefused) as refusal:
+        vulcan.write(pl.read_parquet(FILE), **told)
+
+    assert str(refusal.value) == (
+        "geometry is a mapping of names to values, not str; "
+        "solver is a mapping of names to values, not str; "
+        "provenance is a mapping of names to values, not list"
+    )
+
+
+def test_a_repo_may_be_a_path(tmp_path: Path) -> None:
+    vulcan = Vulcan(repo=tmp_path / "repo", staging_dir=tmp_path)
+    assert vulcan.repo == str(tmp_path / "repo")
+
+
 def test_a_wrong_geometry_is_told_with_wrong_rows(vulcan: Vulcan) -> None:
     rows = pl.read_parquet(FILE).with_columns(tau_im=pl.lit(-1.0)).head(1)
 

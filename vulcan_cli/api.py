@@ -15,7 +15,7 @@ import polars as pl
 
 from vulcan_cli import settings
 from vulcan_cli.dataset import DEFAULT_CACHE_SIZE
-from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
+from vulcan_cli.errors import BadShard, DiskTrouble, InputRefused, NotSetUp, Problem
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.intake import StagedShard, stage
 from vulcan_cli.vacua.geometry import Geometry, attempted
@@ -76,7 +76,7 @@ class Vulcan:
     def __init__(
         self,
         *,
-        repo: str,
+        repo: Path | str,
         staging_dir: Path | str | None = None,
         run_id_template: Template = DEFAULT_TEMPLATE,
         project: str = "",
@@ -157,10 +157,17 @@ class Vulcan:
             extra_kwargs: More template values; they win over those of the instance.
 
         Raises:
-            InputRefused: With everything that is wrong with the rows (a ValueError).
+            InputRefused: With everything that is wrong with the rows, or with what is told of
+                them (a ValueError).
             Conflict: The run id is taken by other rows.
             DiskTrouble: The file system refuses.
         """
+        _check_mappings(
+            geometry=geometry,
+            solver=solver or {},
+            provenance=provenance or {},
+            extra_kwargs=extra_kwargs or {},
+        )
         known, wrong = attempted(lambda: Geometry.from_mapping(geometry))
         run = Run(
             geometry=known,
@@ -327,8 +334,21 @@ class Vulcan:
         return open_repo(repo, Login(token=secret, endpoint=settings.read_endpoint()))
 
 
-def _lasting(repo: str) -> str:
+def _check_mappings(**given: object) -> None:
+    """Raise InputRefused for arguments that should be mappings and are none."""
+    problems = [
+        Problem(f"{name} is a mapping of names to values, not {type(value).__name__}")
+        for name, value in given.items()
+        if not isinstance(value, Mapping)
+    ]
+    if problems:
+        raise InputRefused(*problems)
+
+
+def _lasting(repo: Path | str) -> str:
     """A repo as it is written, but for a relative path, which the program may walk away from."""
+    if isinstance(repo, Path):
+        return str(repo.absolute())
     if not repo.startswith("."):
         return repo
     from vulcan_cli.hub.open import folder_of  # noqa: PLC0415
