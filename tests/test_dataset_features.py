@@ -154,6 +154,9 @@ def test_a_fill_of_another_type_is_refused(dtype: Any, fill: Any, sentence: str)
 
 
 def test_a_length_or_feature_that_makes_no_sense_is_refused() -> None:
+    for wrong in (2.5, "3", True):
+        with pytest.raises(UsageError, match=rf"^list_max_len is one integer, not {wrong!r}$"):
+            FeatureSpec(list_max_len=wrong)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"^lists need a length of at least 1, not 0$"):
         FeatureSpec(list_max_len=0)
     with pytest.raises(UsageError, match=r"^the feature flux is named twice$"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence, Set
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
 import polars as pl
 
@@ -48,7 +48,7 @@ class FeatureSpec:
         keep_geometry_id: Keep `geometry_id`, last where `features` do not name it.
 
     Raises:
-        UsageError: The length is not positive, or a feature is named twice.
+        UsageError: The length is no positive integer, or a feature is named twice.
     """
 
     features: Sequence[str] | None = None
@@ -57,6 +57,9 @@ class FeatureSpec:
     keep_geometry_id: bool = True
 
     def __post_init__(self) -> None:
+        is_whole = isinstance(self.list_max_len, SupportsIndex)
+        if self.list_max_len is not None and not (is_whole and self.list_max_len is not True):
+            raise UsageError(f"list_max_len is one integer, not {self.list_max_len!r}")
         if self.list_max_len is not None and self.list_max_len < 1:
             raise UsageError(f"lists need a length of at least 1, not {self.list_max_len}")
         if self.features is None:
