@@ -7,6 +7,7 @@ import json
 import struct
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vulcan_cli.dataset.structs import Listing, Struct, read_struct, write_struct
+from vulcan_cli.vacua import arrow_ipc
 from vulcan_cli.vacua.flatbuffer import Node, Scalar, written
 
 WIDE = pa.decimal256(70)
@@ -303,14 +305,35 @@ def wide_arrow_schema(levels: int = 30) -> bytes:
     return _with_arrow_schema(bytes(data))
 
 
+def spread_arrow_schema(shard: Path) -> bytes:
+    """The Arrow schema of a shard, with what says how its fields are laid out behind all else."""
+    metadata = pl.read_parquet_metadata(shard)[arrow_ipc.KEY]
+    fields = [arrow_ipc._field(*column) for column in pl.read_parquet_schema(shard).items()]
+    pairs: list[Node] = [*arrow_ipc.schema_metadata(metadata).items()]
+    return written((Scalar("h", 4), Scalar("B", 1), (None, [*fields], pairs)))
+
+
+def with_arrow_schema(shard: bytes, message: bytes) -> bytes:
+    """A shard with another Arrow schema."""
+
+    def change(footer: Struct) -> None:
+        (pair,) = (each for each in _listed(footer, 5) if each[1][1] == b"ARROW:schema")
+        pair[2] = (pair[2][0], base64.b64encode(_framed(message)))
+
+    return _refooted(shard, change)
+
+
+def _framed(message: bytes) -> bytes:
+    return b"\xff\xff\xff\xff" + struct.pack("<i", len(message)) + message
+
+
 def _field(children: list[Node]) -> Node:
     return ("g", Scalar("?", 1), Scalar("B", 13), (), None, children)
 
 
 def _with_arrow_schema(message: bytes) -> bytes:
-    framed = b"\xff\xff\xff\xff" + struct.pack("<i", len(message)) + message
     file = BytesIO()
-    text = base64.b64encode(framed).decode()
+    text = base64.b64encode(_framed(message)).decode()
     pl.DataFrame({"x": [1]}).write_parquet(file, metadata={"ARROW:schema": text})
     return file.getvalue()
 

@@ -7,6 +7,7 @@ import io
 import math
 import os
 import shutil
+import struct
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -27,7 +28,9 @@ from tests.hostile_parquet import (
     WIDE,
     categories,
     rewritten,
+    spread_arrow_schema,
     twins,
+    with_arrow_schema,
     with_column,
     with_notes,
 )
@@ -45,6 +48,12 @@ PEERS = [*STAGING.glob("*/*.parquet")]
 
 def reasons(catalog: Catalog) -> list[tuple[str, str]]:
     return [(bad.path.name, bad.reason) for bad in catalog.bad]
+
+
+def told_by(file: Path) -> tuple[bytes, bytes]:
+    """A footer, and the Arrow schema in it."""
+    message = pl.read_parquet_metadata(file)[arrow_ipc.KEY]
+    return footer_of(file.read_bytes()), base64.b64decode(message)
 
 
 def test_the_catalog_of_the_peers_folder_is_the_peers_catalog() -> None:
@@ -129,7 +138,7 @@ def test_no_sources_make_an_empty_catalog() -> None:
 def test_the_fast_way_reads_what_the_thorough_way_reads(file: Path) -> None:
     seen = FooterReader().read(file)
 
-    assert seen.said == quick(footer_of(file.read_bytes())) == thorough(shard.read_footer(file))
+    assert seen.said == quick(*told_by(file)) == thorough(shard.read_footer(file))
     assert seen.n_rows == pq.read_metadata(file).num_rows
     assert seen.size == file.stat().st_size
 
@@ -159,7 +168,7 @@ def test_the_quick_way_leaves_what_is_unusual_to_the_thorough(
     source = put(tmp_path, vacua(1), "a", h11=3, h12=2)
     provenance = pl.read_parquet_metadata(source.file)[shard.PROVENANCE_KEY].encode()
 
-    def told(change: Callable[[bytes], bytes]) -> bytes:
+    def told(change: Callable[[bytes], bytes]) -> tuple[bytes, bytes]:
         """Key-value pairs as a footer spells them, and all of them inside the Arrow schema."""
         length = len(change(provenance))
         pairs = b"\x18\x1dstringforge.vulcan.provenance\x18" + bytes(
@@ -167,13 +176,11 @@ def test_the_quick_way_leaves_what_is_unusual_to_the_thorough(
         )
         pairs += change(provenance) + b"\x18\x0eschema_version\x18\x011"
         pairs += change(b"\x18\x0dvulcan.digest\x18 " + b"0a" * 16)
-        inside = base64.b64encode(pairs)
-        arrow = b"\x18\x0cARROW:schema\x18" + bytes([len(inside) & 127 | 128, len(inside) >> 7])
-        return pairs + arrow + inside
+        return pairs, pairs
 
-    usual = quick(told(lambda text: text))
+    usual = quick(*told(lambda text: text))
     assert usual == thorough(shard.read_footer(source.file))._replace(digest="0a" * 16)
-    assert quick(told(lambda text: text.replace(said, instead))) is None
+    assert quick(*told(lambda text: text.replace(said, instead))) is None
 
 
 def test_what_is_shared_by_shards_is_shared_only_by_those_that_have_it(tmp_path: Path) -> None:
@@ -188,6 +195,55 @@ def test_what_is_shared_by_shards_is_shared_only_by_those_that_have_it(tmp_path:
     assert [each.n_rows for each in seen] == [pq.read_metadata(file).num_rows for file in files]
     for each, file in zip(seen, files, strict=True):
         assert reader.schemas[each.schema] == pl.read_parquet_schema(file)
+
+
+ALIKE_IN_PARQUET = [
+    (pa.array([1]), pa.array([1], pa.duration("ms"))),
+    (pa.array([1], pa.duration("ns")), pa.array([1], pa.duration("us"))),
+    (pa.array([1], pa.timestamp("us", "UTC")), pa.array([1], pa.timestamp("us", "Asia/Tokyo"))),
+    (pa.array([[1, 2]], pa.list_(pa.int64())), pa.array([[1, 2]], pa.list_(pa.int64(), 2))),
+    (pa.array(["a"]), pa.array(["a"]).dictionary_encode()),
+]
+
+
+@pytest.mark.parametrize("columns", ALIKE_IN_PARQUET, ids=lambda pair: f"{pair[0].type}")
+@pytest.mark.parametrize("writer", ["us", "pyarrow"])
+def test_columns_that_only_the_arrow_schema_tells_apart_are_told_apart(
+    tmp_path: Path, columns: tuple[pa.Array, pa.Array], writer: str
+) -> None:
+    """A duration of another unit would be read as so many of the first one's, or as a number."""
+    files = []
+    for number, cells in enumerate((*columns, *columns)):
+        column = pl.Series(cells) if writer == "us" else [0]
+        source = put(tmp_path, vacua(1, x=column), f"run-{number:0{3 * number + 1}}", h11=3, h12=2)
+        if writer == "pyarrow":
+            source.file.write_bytes(rewritten(source.file.read_bytes(), with_column("x", cells)))
+        files.append(source.file)
+    reader = FooterReader()
+
+    seen = [reader.read(file).schema for file in files]
+
+    assert [reader.schemas[number] for number in seen] == [*map(pl.read_parquet_schema, files)]
+
+
+def test_an_arrow_schema_whose_fields_stand_in_pieces_is_looked_at_each_time(
+    tmp_path: Path,
+) -> None:
+    """All that is in one piece is the same here; what the pieces mean is told behind it."""
+    took = pl.Series([1], dtype=pl.Duration("us"))
+    source = put(tmp_path, vacua(1, took=took), "a", h11=3, h12=2)
+    told = spread_arrow_schema(source.file)
+    with_unit, without = struct.pack("<4H", 6, 8, 4, 0), struct.pack("<4H", 6, 8, 0, 0)
+    assert told.count(with_unit) == 1
+    files = [tmp_path / "micro.parquet", tmp_path / "whole.parquet"]
+    for file, message in zip(files, (told, told.replace(with_unit, without)), strict=True):
+        file.write_bytes(with_arrow_schema(source.file.read_bytes(), message))
+    reader = FooterReader()
+
+    seen = [reader.read(file).schema for file in files]
+
+    units = [reader.schemas[number]["took"] for number in seen]
+    assert units == [pl.Duration("us"), pl.Duration("ms")]
 
 
 def test_the_row_count_is_the_files_own(tmp_path: Path) -> None:
@@ -321,6 +377,30 @@ def test_a_type_over_which_polars_panics_is_no_shard_and_nothing_panics(
     bad.file.write_bytes(rewritten(bad.file.read_bytes(), with_column("x", cells)))
 
     assert reasons(Catalog.read([bad])) == [(bad.file.name, f"unreadable as parquet: {why}")]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "like"),
+    [
+        (pa.timestamp("us", "+05:30"), pa.timestamp("us", "UTC")),
+        (pa.list_view(pa.int64()), pa.list_(pa.int64())),
+    ],
+)
+def test_a_type_over_which_polars_panics_is_no_shard_behind_one_that_is_alike_in_parquet(
+    tmp_path: Path, kind: pa.DataType, like: pa.DataType, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sources = [put(tmp_path, vacua(1), name, h11=3, h12=2) for name in ("good", "worse")]
+    for source, of in zip(sources, (like, kind), strict=True):
+        cells = pa.array([None], of)
+        source.file.write_bytes(rewritten(source.file.read_bytes(), with_column("x", cells)))
+
+    catalog = Catalog.read(sources)
+
+    assert query(catalog, Filters(columns=("run_id", "x"))).rows.collect().rows() == [
+        ("good", None)
+    ]
+    assert [bad.path for bad in catalog.bad] == [sources[1].file]
     assert capfd.readouterr() == ("", "")
 
 

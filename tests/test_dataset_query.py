@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,39 @@ def test_folders_named_like_columns_and_patterns_in_names_mean_nothing(tmp_path:
     rows = ask(Catalog.read([put(folder, vacua(2), "a", h11=3, h12=2)]))
 
     assert rows["h11"].to_list() == [3, 3]
+
+
+def test_times_of_several_zones_are_those_of_utc(tmp_path: Path) -> None:
+    """They are the same in parquet, and only the Arrow schema tells the zones apart."""
+    noon = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    zones = ("Europe/Berlin", "UTC", "Asia/Tokyo")
+    times = [pl.Series([noon], dtype=pl.Datetime("us", zone)) for zone in zones]
+    shards = [
+        put(tmp_path, vacua(1, at=at), f"a{place}", h11=3, h12=2) for place, at in enumerate(times)
+    ]
+
+    rows = query(Catalog.read(shards), Filters(columns=("run_id", "at"))).rows.collect()
+
+    assert rows.schema["at"] == pl.Datetime("us", "UTC")
+    assert rows.rows() == [(f"a{place}", noon) for place in range(3)]
+
+
+@pytest.mark.parametrize("units", [("ns", "us"), ("us", "ns")])
+def test_durations_of_several_units_clash(tmp_path: Path, units: tuple[Any, Any]) -> None:
+    """As the shorter unit they may not fit, and as the longer one they would lose digits."""
+    shards = [
+        put(tmp_path, vacua(1, d=pl.Series([1], dtype=pl.Duration(unit))), unit, h11=3, h12=2)
+        for unit in units
+    ]
+
+    with pytest.raises(ColumnClash) as refused:
+        query(Catalog.read(shards), Filters())
+
+    path = "h12_2/h11_3/bucket_3/run_{}.parquet"
+    assert str(refused.value) == (
+        "column d is Duration(time_unit='ns') in " + path.format("ns") + " and "
+        "Duration(time_unit='us') in " + path.format("us")
+    )
 
 
 @pytest.fixture

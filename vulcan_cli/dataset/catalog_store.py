@@ -34,7 +34,7 @@ ROWS: dict[str, pl.DataType] = {
 BAD: dict[str, pl.DataType] = {**{name: ROWS[name] for name in IDENTITY}, "reason": pl.String()}
 """Columns that are stored of each file that is no shard."""
 
-_MAGIC = b"vulcan catalog 3\n"
+_MAGIC = b"vulcan catalog 4\n"
 _HEAD = len(_MAGIC) + 16
 _LENGTH = 8
 # 100,000 shards take 11 MB.

@@ -50,9 +50,9 @@ def unite(
 ) -> tuple[pl.Schema, dict[str, ColumnClash]]:
     """As `union`, with the columns that clash told apart.
 
-    Numbers of several types become the narrowest that holds all their values exactly; a column of
-    nulls takes any type. Arrays that some shard lacks become lists: its nulls would take the room
-    of all their values.
+    Numbers of several types become the narrowest that holds all their values exactly, times of
+    several zones those of UTC; a column of nulls takes any type. Arrays that some shard lacks
+    become lists: its nulls would take the room of all their values.
 
     Args:
         schemas: A shard's name to its columns.
@@ -98,6 +98,10 @@ def _wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
     if isinstance(one, (pl.List, pl.Array)) and isinstance(other, (pl.List, pl.Array)):
         inner = _wider(arrow_ipc.inner(one), arrow_ipc.inner(other))
         return None if inner is None else pl.List(inner)
+    if isinstance(one, pl.Datetime) and isinstance(other, pl.Datetime):
+        has_zones = one.time_zone is not None and other.time_zone is not None
+        same_unit = one.time_unit == other.time_unit
+        return pl.Datetime(one.time_unit, "UTC") if has_zones and same_unit else None
     if {one.base_type(), other.base_type()} <= _TEXTS:
         return pl.String()
     return next((wide for wide in _WIDTHS if _holds(wide, one) and _holds(wide, other)), None)

@@ -2,7 +2,8 @@
 
 A catalog of 100,000 shards is 100,000 footers. Shards of one writer begin their footers with the
 same bytes, the schema, and right behind it stands the true number of rows; so the schema is parsed
-once for each of a few beginnings, and a footer costs one read and one look at its provenance.
+once for each of a few beginnings with the Arrow fields that say what is meant by it, and a footer
+costs one read and one look at its provenance.
 Whatever looks unusual goes the slow and thorough way of `vacua.shard`, which decides.
 
 Numbers of types and fields follow the Parquet format (`parquet.thrift`, compact protocol).
@@ -10,8 +11,10 @@ Numbers of types and fields follow the Parquet format (`parquet.thrift`, compact
 
 from __future__ import annotations
 
+import binascii
 import os
 import stat
+import struct
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,8 +30,9 @@ from vulcan_cli.dataset.said import Said, quick, thorough
 from vulcan_cli.errors import BadShard
 from vulcan_cli.files.open_files import open_regular
 from vulcan_cli.vacua import shard
+from vulcan_cli.vacua.arrow_ipc import schema_fields
 from vulcan_cli.vacua.held import held_schema
-from vulcan_cli.vacua.nesting import end_of_schema
+from vulcan_cli.vacua.nesting import arrow_schema_of, end_of_schema, tell_all
 from vulcan_cli.vacua.schema import DTYPES
 from vulcan_cli.vacua.secrets import looks_secret
 from vulcan_cli.vacua.tail import check_entries
@@ -98,7 +102,7 @@ class FooterReader:
 
     def __init__(self) -> None:
         self.schemas: list[pl.Schema] = []
-        self._beginnings: dict[bytes, int] = {}
+        self._known: dict[tuple[bytes, bytes], int] = {}
         self._bounds = BoundsReader((name, CODES[DTYPES[name]]) for name in MEASURED)
         self._trusted: list[frozenset[int]] = []
         self._secret: set[int] = set()
@@ -144,10 +148,10 @@ class FooterReader:
             check_entries(tail)
         except ValueError as error:
             raise BadShard(path, f"unreadable as parquet: {error}") from error
-        schema, n_rows, place = self._schema_and_rows(path, tail)
+        message, schema, n_rows, place = self._schema_and_rows(path, tail)
         if schema in self._secret:
             raise BadShard(path, "the name of a column looks like a token")
-        said = quick(tail) or thorough(shard.footer_of(BytesIO(tail), path))
+        said = quick(tail, message) or thorough(shard.footer_of(BytesIO(tail), path))
         # Looked for first, as it is found in no time; a run id holds no other kind of token.
         if "hf_" in said.run_id and looks_secret(said.run_id):
             raise BadShard(path, "its run id looks like a token")
@@ -155,27 +159,34 @@ class FooterReader:
         bounds = self._bounds.read(tail, place, n_groups, self._trusted[schema])
         return Seen(said, n_rows, schema, size, mtime_ns, bounds)
 
-    def _schema_and_rows(self, path: Path, tail: bytes) -> tuple[int, int, int]:
-        """The number of the schema, the number of rows, and where the row groups begin."""
+    def _schema_and_rows(self, path: Path, tail: bytes) -> tuple[bytes, int, int, int]:
+        """The Arrow schema, the number of both schemas, of the rows, and where row groups begin."""
         try:
-            beginning, schema = self._beginning_of(tail)
+            message = _arrow_message_of(tail)
+            beginning, schema = self._beginning_of(tail, message)
             number, place = varint(tail, len(beginning))
             n_rows = zigzag(number)
         except ValueError as error:
             raise BadShard(path, f"unreadable as parquet: {error}") from error
-        except (IndexError, RecursionError) as error:
+        except (IndexError, RecursionError, struct.error) as error:
             raise BadShard(path, "unreadable as parquet: its schema") from error
         if not 0 <= n_rows <= _MOST_ROWS:
             raise BadShard(path, f"unreadable as parquet: it holds {n_rows} rows")
-        return schema, n_rows, place
+        return message, schema, n_rows, place
 
-    def _beginning_of(self, tail: bytes) -> tuple[bytes, int]:
+    def _beginning_of(self, tail: bytes, message: bytes) -> tuple[bytes, int]:
         """The bytes before the number of rows, and the number of the schema they spell."""
-        for known, number in self._beginnings.items():
-            if tail.startswith(known):
-                return known, number
+        told = schema_fields(message) if message else b""
+        for (beginning, fields), number in self._known.items():
+            if tail.startswith(beginning) and told == fields:
+                return beginning, number
         beginning = tail[: end_of_schema(tail)]
-        schema = held_schema(tail)
+        number = self._number_of(held_schema(tail))
+        if tell_all(told, tail):
+            self._known[beginning, told] = number
+        return beginning, number
+
+    def _number_of(self, schema: pl.Schema) -> int:
         if schema not in self.schemas:
             if looks_secret(str(dict(schema))):
                 self._secret.add(len(self.schemas))
@@ -185,8 +196,7 @@ class FooterReader:
                     place for place, name in enumerate(MEASURED) if schema.get(name) == DTYPES[name]
                 )
             )
-        number = self._beginnings[beginning] = self.schemas.index(schema)
-        return beginning, number
+        return self.schemas.index(schema)
 
 
 def _tails(paths: Sequence[Path]) -> Iterator[_Tail | BadShard]:
@@ -267,6 +277,11 @@ def footer_length(path: Path, tail: bytes, size: int) -> int:
         return length_in(tail, size - len(_MAGIC))
     except ValueError as error:
         raise BadShard(path, f"unreadable as parquet: {error}") from error
+
+
+def _arrow_message_of(tail: bytes) -> bytes:
+    """The Arrow schema in a footer, decoded; empty where there is none."""
+    return binascii.a2b_base64(arrow_schema_of(tail) or b"", strict_mode=True)
 
 
 def _count_at(metadata: bytes, place: int) -> int:

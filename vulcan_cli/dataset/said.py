@@ -6,12 +6,11 @@ two writers lay out alike. Whatever looks unusual is left to it.
 
 from __future__ import annotations
 
-import binascii
 import json
 from typing import NamedTuple
 
 from vulcan_cli.errors import TemplateError
-from vulcan_cli.vacua import arrow_ipc, shard
+from vulcan_cli.vacua import shard
 from vulcan_cli.vacua.geometry import ABSENT, KEYS, LARGEST_KEY, geometry_id_of, path_in_repo_of
 from vulcan_cli.vacua.run_id import check_run_id
 from vulcan_cli.vacua.schema import SCHEMA_VERSION
@@ -54,12 +53,16 @@ def thorough(footer: shard.Footer) -> Said:
     )
 
 
-def quick(metadata: bytes) -> Said | None:
-    """What the metadata of a parquet file says of a shard; None where that is left to others."""
+def quick(metadata: bytes, inside: bytes) -> Said | None:
+    """What the metadata of a parquet file says of a shard; None where that is left to others.
+
+    Args:
+        metadata: The metadata.
+        inside: The Arrow schema in it, decoded.
+    """
     try:
         provenance = _value_of(metadata, _PROVENANCE)
         digest = _value_of(metadata, _DIGEST)
-        inside = binascii.a2b_base64(_value_of(metadata, _ARROW), strict_mode=True)
         # What stands beside the Arrow schema counts only where it stands inside too.
         agreed = provenance in inside and digest in inside
         if not agreed or not provenance or _value_of(metadata, _SCHEMA_VERSION) != _VERSION:
@@ -92,8 +95,8 @@ def _field_of(key: str) -> bytes:
     return b"\x18" + bytes([len(name)]) + name + b"\x18"
 
 
-_PROVENANCE, _SCHEMA_VERSION, _DIGEST, _ARROW = map(
-    _field_of, (shard.PROVENANCE_KEY, shard.VERSION_KEY, shard.DIGEST_KEY, arrow_ipc.KEY)
+_PROVENANCE, _SCHEMA_VERSION, _DIGEST = map(
+    _field_of, (shard.PROVENANCE_KEY, shard.VERSION_KEY, shard.DIGEST_KEY)
 )
 
 

@@ -27,6 +27,9 @@ MOST_DIGITS = 38
 LEAST_PAIR = 8
 """Bytes that a pair of metadata takes at least, beside its texts."""
 
+FIELDS_OF_SCHEMA = 1
+"""The slot of a schema's fields."""
+
 _CONTINUATION = b"\xff\xff\xff\xff"
 _VERSION_5 = Scalar("h", 4)
 _SCHEMA = 1
@@ -66,8 +69,24 @@ def schema_table(message: str) -> Table:
     Raises:
         ValueError, struct.error: There is none.
     """
-    raw = base64.b64decode(message, validate=True)
-    return _header(raw[8:] if raw.startswith(_CONTINUATION) else raw[4:])
+    return _header(_unframed(base64.b64decode(message, validate=True)))
+
+
+def schema_fields(message: bytes) -> bytes:
+    """The part of a schema message that tells its fields, whose vector begins it.
+
+    pyarrow and we write them in one piece, which is the same whatever the metadata beside it is;
+    other writers may put what belongs to them elsewhere.
+
+    Raises:
+        ValueError, struct.error: This is no such message.
+    """
+    raw = _unframed(message)
+    schema = _header(raw)
+    fields, metadata = schema.place_of(FIELDS_OF_SCHEMA), schema.place_of(_PAIRS_OF_SCHEMA)
+    if fields is None:
+        raise ValueError("it has no fields")
+    return raw[fields : metadata if metadata is not None and metadata > fields else None]
 
 
 def pairs(table: Table, slot: int, most: int) -> Iterator[tuple[str, str]]:
@@ -178,6 +197,10 @@ def _type(dtype: pl.DataType) -> tuple[int, Node]:  # noqa: C901, PLR0911, PLR09
             return 18, (Scalar("h", _UNITS[dtype.time_unit]),)
         case _:
             raise TypeError(f"{dtype} has no place in a shard")
+
+
+def _unframed(raw: bytes) -> bytes:
+    return raw[8:] if raw.startswith(_CONTINUATION) else raw[4:]
 
 
 def _header(message: bytes) -> Table:

@@ -122,10 +122,9 @@ class Table:
 
     def string(self, slot: int) -> str:
         """The text in a slot; empty where it is absent."""
-        place = self._place(slot)
-        if place is None:
+        start = self.place_of(slot)
+        if start is None:
             return ""
-        start = _target(self._buffer, place)
         end = start + 4 + _unpacked("I", self._buffer, start)
         if end > len(self._buffer):
             raise ValueError("text that ends outside")
@@ -133,20 +132,19 @@ class Table:
 
     def table(self, slot: int) -> Table | None:
         """The table in a slot, or in a slot of a union."""
-        place = self._place(slot)
-        return None if place is None else Table(self._buffer, _target(self._buffer, place))
+        start = self.place_of(slot)
+        return None if start is None else Table(self._buffer, start)
 
     def tables(self, slot: int) -> Iterator[Table]:
         """The tables in a slot that holds a vector of them."""
+        start = self.place_of(slot)
+        if start is not None:
+            yield from tables_at(self._buffer, start)
+
+    def place_of(self, slot: int) -> int | None:
+        """Where in the buffer that begins which a slot refers to; None where it is absent."""
         place = self._place(slot)
-        if place is None:
-            return
-        start = _target(self._buffer, place)
-        end = start + 4 + 4 * _unpacked("I", self._buffer, start)
-        if end > len(self._buffer):
-            raise ValueError("vector that ends outside")
-        for entry in range(start + 4, end, 4):
-            yield Table(self._buffer, _target(self._buffer, entry))
+        return None if place is None else _target(self._buffer, place)
 
     def _place(self, slot: int) -> int | None:
         vtable = self._position - _unpacked("i", self._buffer, self._position)
@@ -155,6 +153,19 @@ class Table:
             return None
         offset = _unpacked("H", self._buffer, vtable + entry)
         return self._position + offset if offset else None
+
+
+def tables_at(buffer: bytes, start: int) -> Iterator[Table]:
+    """The tables of a vector that begins at a place.
+
+    Raises:
+        ValueError, struct.error: The buffer points outside of itself.
+    """
+    end = start + 4 + 4 * _unpacked("I", buffer, start)
+    if end > len(buffer):
+        raise ValueError("vector that ends outside")
+    for entry in range(start + 4, end, 4):
+        yield Table(buffer, _target(buffer, entry))
 
 
 def _target(buffer: bytes, place: int) -> int:

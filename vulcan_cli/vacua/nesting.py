@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from itertools import islice
 
 from vulcan_cli.vacua import arrow_ipc
 from vulcan_cli.vacua.categories import check_categories
-from vulcan_cli.vacua.flatbuffer import Table
+from vulcan_cli.vacua.flatbuffer import Table, tables_at
 from vulcan_cli.vacua.thrift import (
     I32,
     I64,
@@ -31,12 +32,27 @@ MOST = 100
 """Levels of groups; lists in lists in lists take six."""
 
 _CHILDREN = 5
-_FIELDS_OF_SCHEMA = 1
+_NAME_OF_FIELD, _DICTIONARY_OF_FIELD, _INDEX_OF_DICTIONARY = 0, 4, 1
+_SLOTS_OF_TYPE = 3
 _KIND_OF_FIELD, _TYPE_OF_FIELD, _CHILDREN_OF_FIELD, _NOTES_OF_FIELD = 2, 3, 5, 6
 _TIMESTAMP = 10
 _VIEWS_OF_LISTS = {25, 26}
 _ZONE_OF_TIMESTAMP = 1
 _ARROW_SCHEMA = re.compile(rb"\x18\x0cARROW:schema\x18")
+
+
+def tell_all(fields: bytes, tail: bytes) -> bool:
+    """Whether Arrow fields that are told alike are the same: none refers to what stands elsewhere.
+
+    Args:
+        fields: What `arrow_ipc.schema_fields` found.
+        tail: The footer that they were found in, one that `check_nesting` takes.
+    """
+    try:
+        _check_fields(tables_at(fields, 0), _parquet_elements(tail), len(fields))
+    except (ValueError, struct.error):
+        return False
+    return True
 
 
 def check_nesting(tail: bytes) -> None:
@@ -126,8 +142,11 @@ def _check_arrow_schema(tail: bytes, most_fields: int) -> None:
     if message is None:
         return
     schema = arrow_ipc.schema_table(message.decode("latin-1"))
-    level = [*islice(schema.tables(_FIELDS_OF_SCHEMA), most_fields + 1)]
-    most_notes = len(message)
+    _check_fields(schema.tables(arrow_ipc.FIELDS_OF_SCHEMA), most_fields, len(message))
+
+
+def _check_fields(fields: Iterator[Table], most_fields: int, most_notes: int) -> None:
+    level = [*islice(fields, most_fields + 1)]
     for _ in range(MOST):
         most_fields -= len(level)
         if most_fields < 0:
@@ -136,6 +155,7 @@ def _check_arrow_schema(tail: bytes, most_fields: int) -> None:
             return
         for field in level:
             _check_type(field)
+            _check_within(field)
             most_notes -= _check_notes(field, most_notes)
         below = (child for field in level for child in field.tables(_CHILDREN_OF_FIELD))
         level = [*islice(below, most_fields + 1)]
@@ -149,6 +169,16 @@ def _check_type(field: Table) -> None:
     kind = field.table(_TYPE_OF_FIELD)
     if kind is not None and number == _TIMESTAMP:
         arrow_ipc.check_zone(kind.string(_ZONE_OF_TIMESTAMP))
+
+
+def _check_within(field: Table) -> None:
+    """Make sure that nothing a field refers to stands outside, beside its children and notes."""
+    field.string(_NAME_OF_FIELD)
+    dictionary = field.table(_DICTIONARY_OF_FIELD)
+    index = None if dictionary is None else dictionary.table(_INDEX_OF_DICTIONARY)
+    for table in filter(None, (field.table(_TYPE_OF_FIELD), dictionary, index)):
+        for slot in range(_SLOTS_OF_TYPE):
+            table.number(slot, "B")
 
 
 def _check_notes(field: Table, most: int) -> int:
