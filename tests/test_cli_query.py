@@ -974,6 +974,24 @@ def test_a_strangers_type_is_in_nobodys_way(tmp_path: Path) -> None:
     assert ask("split", "--features", "flux,tau", "train", "--json").code == 0
 
 
+def test_the_columns_beside_one_that_clashes_are_those_that_can_be_typed(tmp_path: Path) -> None:
+    """In `--columns` a comma parts names, and spaces around them are nothing."""
+    for state in ("pending", "failed", "synced"):
+        (tmp_path / state).mkdir()
+    strange = {"a,b": 1, " c": 2, "d e": 3}
+    put(tmp_path / "synced", vacua(1, odd="x", **strange), "mine", h11=3, h12=2)
+    put(tmp_path / "synced", vacua(1, odd=[[1.0]]), "theirs", h11=3, h12=2)
+    asked = ("query", "--staging-dir", str(tmp_path), "-q", "--json")
+
+    cure = shlex.split(cast("list[str]", run(*asked, cwd=tmp_path).error()["next"])[0])
+
+    known = [*pl.read_parquet_schema(next((tmp_path / "synced").glob("*theirs*")))][:-1]
+    assert cure == ["vulcan", *asked, "--columns", ",".join([*known, "d e"])]
+    cured = run(*cure[1:], cwd=tmp_path)
+    found = [[*json.loads(line)] for line in cured.out.splitlines()]
+    assert (cured.code, found) == (0, [[*known, "d e"]] * 2)
+
+
 CSV_WANTED = ("--format", "csv")
 
 

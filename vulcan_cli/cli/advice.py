@@ -158,9 +158,14 @@ def _clash(error: errors.ColumnClash, typed: Sequence[str]) -> Advice:
     is_filtered = re.search(rf"(?<!\w){re.escape(error.column)}(?!\w)", filters) is not None
     around: tuple[str, ...] = ()
     if option and not is_filtered and not values(typed, (option, "--sql")):
-        around = (f"{again(typed)} {shlex.join([option, ','.join(error.others)])}",)
+        around = (f"{again(typed)} {shlex.join([option, _listed(error.others)])}",)
     alone = _one_run(error, typed, is_text=is_filtered and "'" in filters)
     return Advice(_NOTHING_CHANGED, (*around, *alone, tell))
+
+
+def _listed(columns: Sequence[str]) -> str:
+    """Columns as an option takes them, without those whose names no option can hold."""
+    return ",".join(name for name in columns if "," not in name and "" != name == name.strip())
 
 
 def _one_run(error: errors.ColumnClash, typed: Sequence[str], *, is_text: bool) -> tuple[str, ...]:
@@ -185,7 +190,7 @@ def _uneven_lists(error: errors.UnevenLists, typed: Sequence[str]) -> Advice:
     other = _into_file(typed, "parquet")
     if typed[0] != "query" or [*only(typed, ("--sql",))]:
         return Advice(_NOTHING_CHANGED, (other,))
-    _, features = [*only(typed, ("--columns",))] or ["", ",".join(error.columns)]
+    _, features = [*only(typed, ("--columns",))] or ["", _listed(error.columns)]
     filters = without(typed[1:], (*_OF_FILES, *_OF_ROWS))
     cut = ["--features", features, "--list-max-len", length, "--out-dir", "FOLDER"]
     form = ["--format", error.file_format or "npz"]
