@@ -323,6 +323,13 @@ def with_arrow_schema(shard: bytes, message: bytes) -> bytes:
     return _refooted(shard, change)
 
 
+def spelled_longer(shard: bytes, longer: bytes) -> bytes:
+    """A shard whose footer names its Arrow schema in more bytes than a writer would take."""
+    start = len(shard) - 8 - int.from_bytes(shard[-8:-4], "little")
+    told = shard[start:-8].replace(b"\x18\x0cARROW:schema\x18", longer)
+    return shard[:start] + told + struct.pack("<I", len(told)) + b"PAR1"
+
+
 def _framed(message: bytes) -> bytes:
     return b"\xff\xff\xff\xff" + struct.pack("<i", len(message)) + message
 

@@ -28,6 +28,7 @@ from tests.hostile_parquet import (
     WIDE,
     categories,
     rewritten,
+    spelled_longer,
     spread_arrow_schema,
     twins,
     with_arrow_schema,
@@ -401,6 +402,28 @@ def test_a_type_over_which_polars_panics_is_no_shard_behind_one_that_is_alike_in
         ("good", None)
     ]
     assert [bad.path for bad in catalog.bad] == [sources[1].file]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "longer",
+    [
+        b"\x08\x02\x0cARROW:schema\x18",
+        b"\x18\x8c\x00ARROW:schema\x18",
+        b"\x18\x8c\x80\x00ARROW:schema\x18",
+        b"\x18\x0cARROW:schema\x08\x04",
+    ],
+)
+def test_an_arrow_schema_under_a_key_in_more_bytes_is_no_way_around_what_is_looked_at(
+    tmp_path: Path, longer: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bad = put(tmp_path, vacua(1), "bad", h11=3, h12=2)
+    cells = pa.array([None], pa.timestamp("us", "Nowhere"))
+    data = rewritten(bad.file.read_bytes(), with_column("x", cells))
+    bad.file.write_bytes(spelled_longer(data, longer))
+
+    why = "its Arrow schema is spelled as no writer does"
+    assert reasons(Catalog.read([bad])) == [(bad.file.name, f"unreadable as parquet: {why}")]
     assert capfd.readouterr() == ("", "")
 
 

@@ -38,7 +38,9 @@ _KIND_OF_FIELD, _TYPE_OF_FIELD, _CHILDREN_OF_FIELD, _NOTES_OF_FIELD = 2, 3, 5, 6
 _TIMESTAMP = 10
 _VIEWS_OF_LISTS = {25, 26}
 _ZONE_OF_TIMESTAMP = 1
-_ARROW_SCHEMA = re.compile(rb"\x18\x0cARROW:schema\x18")
+# As a key, behind its length, which text of JSON never has before it.
+_ARROW_SCHEMA = re.compile(rb"ARROW:schema(?<=[\x0c\x00]ARROW:schema)")
+_BEFORE, _BEHIND = b"\x18\x0c", b"\x18"
 
 
 def tell_all(fields: bytes, tail: bytes) -> bool:
@@ -74,14 +76,17 @@ def arrow_schema_of(tail: bytes) -> bytes | None:
     """The `ARROW:schema` value in a footer; None where it has none.
 
     Raises:
-        ValueError, IndexError: It has two, or ends within it.
+        ValueError, IndexError: It has two, spells it as no writer does, or ends within it.
     """
     found = [*_ARROW_SCHEMA.finditer(tail)]
     if not found:
         return None
     if len(found) > 1:
         raise ValueError("it has two Arrow schemas")
-    length, start = varint(tail, found[0].end())
+    begin, end = found[0].span()
+    if not (tail.endswith(_BEFORE, 0, begin) and tail.startswith(_BEHIND, end)):
+        raise ValueError("its Arrow schema is spelled as no writer does")
+    length, start = varint(tail, end + len(_BEHIND))
     return tail[start : start + length]
 
 
