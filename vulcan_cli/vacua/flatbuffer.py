@@ -172,9 +172,13 @@ def _target(buffer: bytes, place: int) -> int:
     return place + _unpacked("I", buffer, place)
 
 
+_UNPACK = {code: struct.Struct(f"<{code}").unpack_from for code in "BHIhiq"}
+
+
 def _unpacked(code: str, buffer: bytes, place: int) -> int:
     # struct counts a negative place from the end.
     if place < 0:
         raise ValueError("offset before the beginning")
-    (number,) = struct.unpack_from(f"<{code}", buffer, place)
-    return int(number)
+    number: int
+    (number,) = _UNPACK[code](buffer, place)
+    return number

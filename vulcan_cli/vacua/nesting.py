@@ -8,7 +8,6 @@ that are told wrongly it panics.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterator
 from itertools import islice
@@ -38,8 +37,9 @@ _KIND_OF_FIELD, _TYPE_OF_FIELD, _CHILDREN_OF_FIELD, _NOTES_OF_FIELD = 2, 3, 5, 6
 _TIMESTAMP = 10
 _VIEWS_OF_LISTS = {25, 26}
 _ZONE_OF_TIMESTAMP = 1
-# As a key, behind its length, which text of JSON never has before it.
-_ARROW_SCHEMA = re.compile(rb"ARROW:schema(?<=[\x0c\x00]ARROW:schema)")
+_ARROW_SCHEMA = arrow_ipc.KEY.encode()
+# A key stands behind its length, which text of JSON never has before it.
+_LENGTHS = {0x0C, 0x00}
 _BEFORE, _BEHIND = b"\x18\x0c", b"\x18"
 
 
@@ -78,16 +78,27 @@ def arrow_schema_of(tail: bytes) -> bytes | None:
     Raises:
         ValueError, IndexError: It has two, spells it as no writer does, or ends within it.
     """
-    found = [*_ARROW_SCHEMA.finditer(tail)]
+    found = [*_keys_of_arrow_schemas(tail)]
     if not found:
         return None
     if len(found) > 1:
         raise ValueError("it has two Arrow schemas")
-    begin, end = found[0].span()
+    begin = found[0]
+    end = begin + len(_ARROW_SCHEMA)
     if not (tail.endswith(_BEFORE, 0, begin) and tail.startswith(_BEHIND, end)):
         raise ValueError("its Arrow schema is spelled as no writer does")
     length, start = varint(tail, end + len(_BEHIND))
     return tail[start : start + length]
+
+
+def _keys_of_arrow_schemas(tail: bytes) -> Iterator[int]:
+    """Where in a footer a key `ARROW:schema` begins."""
+    # A regular expression takes twice as long, for each of 100,000 footers.
+    place = tail.find(_ARROW_SCHEMA)
+    while place >= 0:
+        if place and tail[place - 1] in _LENGTHS:
+            yield place
+        place = tail.find(_ARROW_SCHEMA, place + 1)
 
 
 def end_of_schema(metadata: bytes) -> int:
