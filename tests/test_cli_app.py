@@ -11,7 +11,7 @@ from tests.cli_support import CHECKOUT, VULCAN, Ran, clean, on_terminal, vulcan
 from vulcan_cli.cli.app import COMMANDS, Command, program
 from vulcan_cli.cli.explain import EXIT_STATUSES
 
-PRINT_TEXT = {"demo", "schedule", "job-script", "plot"}
+PRINT_TEXT = {"schedule", "job-script", "plot"}
 """The demo shows what others print; the others print or draw files."""
 
 TOKEN = "hf_" + "abcdefghij" * 3

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any, cast
 
 import polars as pl
 
@@ -174,6 +175,19 @@ def test_its_folder_may_stay_and_its_commands_can_be_typed(tmp_path: Path) -> No
         "  safe: nothing was changed\n  next: vulcan demo --help\n",
     )
     assert tree(kept) == before
+
+
+def test_one_document_of_all_commands(tmp_path: Path) -> None:
+    ran = run("demo", "--json", "--quiet", "--keep", "kept", cwd=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+    document = cast("dict[str, Any]", ran.document())
+    commands = [line[2:] for line in ERR.splitlines() if line.startswith("$ ")]
+    told = {"folder": "kept", "commands": [(command, 0) for command in commands]}
+    seen = [(each["command"], each["exit_code"]) for each in document["commands"]]
+    assert {**document, "commands": seen} == told
+    # sync is silent where it is told to be.
+    out = OUT.replace("committed=7 failed=0 remaining=0 commits=1\n", "")
+    assert steady("".join(each["stdout"] for each in document["commands"])) == out
 
 
 def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:

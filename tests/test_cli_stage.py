@@ -192,6 +192,25 @@ def test_what_an_option_gives_is_named_with_its_option(tmp_path: Path) -> None:
     ]
 
 
+def test_one_line_of_options_fits_stage_and_sync(tmp_path: Path) -> None:
+    file = written(tmp_path, "results.parquet", rows())
+    path = shard(Path("spool"), "pending", RUN_ID)
+    options = ("--staging-dir", "spool", "--repo", "./repo")
+    of_run = ("-g", KEYS, "--set", "date=X")
+    assert run("stage", file, *of_run, *options, cwd=tmp_path) == Ran(0, f"{path}\n", "")
+    assert not (tmp_path / "repo").exists()
+    assert run("sync", "--create-repo", *options, "-q", cwd=tmp_path) == Ran(0, "", "")
+    nothing = Ran(0, "", "nothing to retry\n")
+    assert run("retry-failed", *options, cwd=tmp_path) == nothing
+    assert run("unlock", *options, cwd=tmp_path) == run("unlock", *options[:2], cwd=tmp_path)
+    assert run("stage", file, *of_run, *options[:3], TOKEN, cwd=tmp_path) == Ran(
+        2,
+        "",
+        "vulcan: --repo: it looks like a token\n"
+        "  safe: nothing was changed\n  next: vulcan stage --help\n",
+    )
+
+
 @pytest.mark.parametrize("stdin", [b"", b" \n\n"])
 def test_an_empty_input_is_refused(tmp_path: Path, stdin: bytes) -> None:
     ran = run("stage", *HERE, cwd=tmp_path, stdin=stdin)

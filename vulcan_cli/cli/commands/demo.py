@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import cast
 
 import typer
 
-from vulcan_cli.cli.options.everywhere import Quiet
+from vulcan_cli.cli.options.everywhere import Json, Quiet, Verbose
 from vulcan_cli.cli.options.keeping import Keep
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.tree import Example
@@ -50,34 +52,67 @@ _AFTER_STAGING = (
 )
 
 
-def demo(*, keep: Keep = None, quiet: Quiet = False) -> None:
+def demo(
+    *, keep: Keep = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False
+) -> None:
     """Stage real vacua of seven geometries, publish them to a folder, query and split them.
 
-    Each command is shown as it is run. Needs no network and no settings, and takes seconds.
+    Each command is shown as it is run; with --json, stdout carries one document of all commands,
+    their exit statuses and what they wrote. Needs no network and no settings, and takes seconds.
     """
-    out = Output(quiet=quiet)
+    out = Output(as_json=json, quiet=quiet, verbose=verbose)
     # What is set on this machine is for real work.
     with _folder(keep) as folder, contextlib.chdir(folder), options_alone():
         _copy_results(Path("results"))
-        out.say("Workers stage what their solver wrote; no network, no token.")
-        for file in sorted(Path("results").glob("h11-*")):
-            _run(f"stage {file} --geometry {_geometry(file)} --project demo {_HERE}", out)
-        for what, command in _AFTER_STAGING:
-            out.say("")
-            out.say(what)
-            _run(command, out)
+        ran = []
+        for command in _told(out):
+            ran.append(_run(command, out))
+            if ran[-1]["exit_code"]:
+                break
+    if out.as_json:
+        out.json({"folder": None if keep is None else str(keep), "commands": ran})
+    if ran[-1]["exit_code"]:
+        raise typer.Exit(cast("int", ran[-1]["exit_code"]))
     if keep is not None:
         out.say(f"All of it is in {keep}.")
 
 
-def _run(command: str, out: Output) -> None:
-    """Show a command line and run it, as if it had been typed."""
+def _told(out: Output) -> Iterator[str]:
+    """The commands of the demo, each after what it is for was told."""
+    out.say("Workers stage what their solver wrote; no network, no token.")
+    for file in sorted(Path("results").glob("h11-*")):
+        yield f"stage {file} --geometry {_geometry(file)} --project demo {_HERE}"
+    for what, command in _AFTER_STAGING:
+        out.say("")
+        out.say(what)
+        yield command
+
+
+def _run(command: str, out: Output) -> dict[str, object]:
+    """Show a command line and run it as if it had been typed; returns what became of it."""
     from vulcan_cli.cli.app import PROGRAM, main  # noqa: PLC0415
 
     out.say(f"$ {PROGRAM} {command}")
-    code = main([*shlex.split(command), *(["-q"] if out.quiet else [])])
-    if code:
-        raise typer.Exit(code)
+    loudness = [*(["-q"] if out.quiet else []), *(["-v"] if out.verbose else [])]
+    with _stdout_held(held=out.as_json) as written:
+        code = main([*shlex.split(command), *loudness])
+    return {
+        "command": f"{PROGRAM} {command}",
+        "exit_code": code,
+        "stdout": written.getvalue().decode(),
+    }
+
+
+@contextlib.contextmanager
+def _stdout_held(*, held: bool) -> Iterator[io.BytesIO]:
+    """Where stdout goes while it is held back; nothing comes there otherwise."""
+    written = io.BytesIO()
+    if not held:
+        yield written
+        return
+    with contextlib.redirect_stdout(io.TextIOWrapper(written, encoding="utf-8")) as text:
+        yield written
+        text.detach()
 
 
 def _geometry(file: Path) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, StagingDir, Verbose
+from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, StagingDir, UnaskedRepos, Verbose
 from vulcan_cli.cli.options.upkeep import FromConflicts, FromRejected, RunIdPatterns
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.text import printable
@@ -33,6 +33,7 @@ def retry_failed(
     from_rejected: FromRejected = False,
     from_conflicts: FromConflicts = False,
     staging_dir: StagingDir = None,
+    repo: UnaskedRepos = None,
     dry_run: DryRun = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -48,7 +49,7 @@ def retry_failed(
     if from_rejected and from_conflicts:
         raise UsageError("--from-rejected and --from-conflicts go one at a time")
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
-    settings = load_settings(staging_dir=staging_dir)
+    settings = load_settings(staging_dir=staging_dir, repo=repo)
     out.notices(settings.notices)
     area = StagingArea(settings.require_staging_dir())
     if from_rejected:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from vulcan_cli.cli.feed import Feed
-from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, StagingDir, Verbose
+from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, StagingDir, UnaskedRepos, Verbose
 from vulcan_cli.cli.options.staging import (
     GeometryTexts,
     InputFormat,
@@ -87,6 +87,7 @@ def stage(
     strict: Strict = False,
     format_: InputFormat = "auto",
     staging_dir: StagingDir = None,
+    repo: UnaskedRepos = None,
     dry_run: DryRun = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -113,7 +114,7 @@ def stage(
     from vulcan_cli.vacua.prepare import Run  # noqa: PLC0415
 
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
-    settings = load_settings(staging_dir=staging_dir, project=project, template=template)
+    settings = load_settings(staging_dir=staging_dir, repo=repo, project=project, template=template)
     out.notices(settings.notices)
     area = StagingArea(settings.require_staging_dir())
     known, wrong = _geometry(one_geometry(geometry))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vulcan_cli.cli.options.everywhere import Json, Quiet, StagingDir, Verbose
+from vulcan_cli.cli.options.everywhere import Json, Quiet, StagingDir, UnaskedRepos, Verbose
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import SyncAtWork
@@ -30,6 +30,7 @@ Force = Annotated[
 def unlock(
     *,
     staging_dir: StagingDir = None,
+    repo: UnaskedRepos = None,
     force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -46,7 +47,7 @@ def unlock(
     from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
 
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
-    settings = load_settings(staging_dir=staging_dir)
+    settings = load_settings(staging_dir=staging_dir, repo=repo)
     out.notices(settings.notices)
     area = StagingArea(settings.require_staging_dir())
     seen = lease.read_lease(area)

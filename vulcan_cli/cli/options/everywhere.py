@@ -44,6 +44,17 @@ Repos = Annotated[
     ),
 ]
 
+UnaskedRepos = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--repo",
+        metavar="REPO",
+        help="Taken so that one line of options fits all commands; this one asks no repo. "
+        "[VULCAN_REPO]",
+        rich_help_panel=WHERE,
+    ),
+]
+
 Json = Annotated[
     bool,
     typer.Option("--json", help="Write JSON to stdout.", rich_help_panel=OUTPUT),
