@@ -204,11 +204,21 @@ def test_of_several_conditions_the_wrong_one_is_told(there: Path) -> None:
 
 
 WRONG = {
-    "typo": (["--where", "tau_imm > 3"], "there is no column 'tau_imm': did you mean tau_im?"),
+    "typo": (
+        ["--where", "tau_imm > 3"],
+        "there is no column 'tau_imm', at character 1: did you mean tau_im? columns are flux, ",
+    ),
     "column": (["--columns", "tau_im,sseed"], "there is no column 'sseed': did you mean seed?"),
     "sort": (["--sort", "-hh11"], "there is no column 'hh11': did you mean h11?"),
     "syntax": (["--where", "tau_im >"], "where 'tau_im >': expected: an expression, found its end"),
-    "sql": (["--sql", "SELECT tau_imm FROM vacua"], "there is no column 'tau_imm': did you mean"),
+    "sql": (
+        ["--sql", "SELECT tau_imm FROM vacua"],
+        "there is no column 'tau_imm', at character 8: did you mean tau_im? columns are flux, ",
+    ),
+    "two statements": (
+        ["--sql", "SELECT 1 FROM vacua; DROP TABLE vacua"],
+        "sql: one (and only one) statement can be parsed at a time, at character 20",
+    ),
     "drop": (["--sql", "drop table vacua"], "sql: drop is refused: shards are only read, as by"),
     "delete": (
         ["--sql", "/* a */ -- b\n DELETE FROM vacua WHERE tau_im > 1"],
@@ -478,7 +488,7 @@ def test_a_column_that_the_result_of_sql_has_not(there: Path, option: str) -> No
     assert ran == Ran(
         2,
         "",
-        "vulcan: there is no column 'numbr': did you mean number?\n"
+        "vulcan: there is no column 'numbr': did you mean number? columns are number\n"
         "  safe: nothing was changed\n"
         f"  next: vulcan query --staging-dir spool --sql '{statement}' --limit 1 --json\n",
     )

@@ -161,7 +161,9 @@ def test_a_length_or_feature_that_makes_no_sense_is_refused() -> None:
         FeatureSpec(list_max_len=0)
     with pytest.raises(UsageError, match=r"^the feature flux is named twice$"):
         FeatureSpec(["flux", "flux"])
-    with pytest.raises(UsageError, match=r"^there is no column 'fluxx': did you mean flux\?$"):
+    with pytest.raises(
+        UsageError, match=r"^there is no column 'fluxx': did you mean flux\? columns are flux, "
+    ):
         select(FeatureSpec(["fluxx"]))
 
 

@@ -22,6 +22,9 @@ from vulcan_cli.dataset.query import query, query_sql, run_sql
 from vulcan_cli.errors import ColumnClash, UsageError
 from vulcan_cli.vacua.schema import DTYPES
 
+KNOWN = ", ".join([*DTYPES, "my_note"])
+"""The columns of the peer's shards, as an error lists them."""
+
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Catalog:
@@ -168,7 +171,7 @@ def test_any_mix_is_what_polars_makes_of_all_rows(
             "a > 1\nAND = 2",
             "where 'a > 1\\nAND = 2': expected: an expression, found: =, at line 2, character 5",
         ),
-        ("foo(tau_im) > 1", "where 'foo(tau_im) > 1': unsupported function 'foo'"),
+        ("foo(tau_im) > 1", "where 'foo(tau_im) > 1': unsupported function 'foo', at character 1"),
         (
             "tau_im",
             "where 'tau_im': filter predicate must be of type `Boolean`, got `Float64`",
@@ -194,11 +197,13 @@ def test_any_mix_is_what_polars_makes_of_all_rows(
         ),
         (
             'solver_name = "newton"',
-            "there is no column 'newton'; text stands in single quotes: 'newton'",
+            "there is no column 'newton', at character 15: text stands in single quotes, 'newton'; "
+            f"columns are {KNOWN}",
         ),
         (
             "solver_name == newton",
-            "there is no column 'newton'; text stands in single quotes: 'newton'",
+            "there is no column 'newton', at character 16: text stands in single quotes, 'newton'; "
+            f"columns are {KNOWN}",
         ),
         (
             "tau_im > 2 is_susy",
@@ -209,7 +214,35 @@ def test_any_mix_is_what_polars_makes_of_all_rows(
             "tau_im > 2 AS is_susy",
             "where 'tau_im > 2 AS is_susy': expected: end of statement, found: AS, at character 12",
         ),
-        ("tau > 2", "there is no column 'tau': did you mean tau_re or tau_im?"),
+        (
+            "tau > 2",
+            "there is no column 'tau', at character 1: did you mean tau_re or tau_im? "
+            f"columns are {KNOWN}",
+        ),
+        (
+            "run_id = 'tau_imm' -- tau_imm\n AND /* tau_imm */ \"tau_imm\" > 2",
+            "there is no column 'tau_imm', at line 2, character 20: did you mean tau_im? "
+            f"columns are {KNOWN}",
+        ),
+        (
+            "tau_im > 1; DROP TABLE x",
+            "where 'tau_im > 1; DROP TABLE x': invalid expression (found unexpected token ';'), "
+            "at character 11",
+        ),
+        (
+            "tau_im > 1 AND NoFunc(x) > 1",
+            "where 'tau_im > 1 AND NoFunc(x) > 1': unsupported function 'nofunc', at character 16",
+        ),
+        (
+            "CAST(tau_im AS foo) > 1",
+            "where 'CAST(tau_im AS foo) > 1': datatype \"foo\" is not currently supported, "
+            "at character 16",
+        ),
+        (
+            "pow(tau_im) > 1",
+            "where 'pow(tau_im) > 1': no function matches the given name and arguments: "
+            "`pow(tau_im)`, at character 1",
+        ),
         (
             "solver_name = 'a[0]' OR tau_im > 2 AND flux [ 0 ] = 5",
             "elements of lists count from 1: for flux [ 0 ] write flux[1]",
@@ -224,19 +257,37 @@ def test_a_condition_that_is_none_is_refused_with_its_place(where: str, sentence
 
 
 @pytest.mark.parametrize(
-    "filters", [{"where": "tau_imm > 3"}, {"columns": ("tau_imm",)}, {"sort": ("-tau_imm",)}]
+    ("filters", "place"),
+    [
+        ({"where": "tau_imm > 3"}, ", at character 1"),
+        ({"columns": ("tau_imm",)}, ""),
+        ({"sort": ("-tau_imm",)}, ""),
+    ],
 )
-def test_an_unknown_column_is_refused_with_the_nearest(filters: dict[str, Any]) -> None:
+def test_an_unknown_column_is_refused_with_the_nearest(filters: dict[str, Any], place: str) -> None:
     with pytest.raises(UsageError) as refused:
         query(PEERS, Filters(**filters))
-    assert str(refused.value) == "there is no column 'tau_imm': did you mean tau_im?"
+    assert str(refused.value) == (
+        f"there is no column 'tau_imm'{place}: did you mean tau_im? columns are {KNOWN}"
+    )
 
 
 def test_a_column_like_no_other_is_answered_with_all() -> None:
     with pytest.raises(UsageError) as refused:
         query(PEERS, Filters(columns=("xyzzy",)))
-    columns = ", ".join([*DTYPES, "my_note"])
-    assert str(refused.value) == f"there is no column 'xyzzy': columns are {columns}"
+    assert str(refused.value) == f"there is no column 'xyzzy': columns are {KNOWN}"
+
+
+def test_of_very_many_columns_fifty_are_listed(tmp_path: Path) -> None:
+    many = {f"mine_{number:03}": 1 for number in range(100)}
+    catalog = Catalog.read([put(tmp_path, vacua(1, **many), "a", h11=3, h12=2)])
+    with pytest.raises(UsageError) as refused:
+        query(catalog, Filters(where="mine_007x > 1"))
+    first = ", ".join([*DTYPES, *list(many)[:10]])
+    assert str(refused.value) == (
+        "there is no column 'mine_007x', at character 1: did you mean mine_007? "
+        f"columns are {first} and 90 more"
+    )
 
 
 def test_filters_that_make_no_sense_are_refused() -> None:
@@ -549,7 +600,7 @@ def test_sql_reads_the_table_of_vacua() -> None:
         ("SELEC 1", "sql: expected: an SQL statement, found: SELEC, at character 1"),
         (
             "SELECT 1 FROM vacuum",
-            "sql: relation 'vacuum' was not found; the table is vacua",
+            "sql: relation 'vacuum' was not found, at character 15; the table is vacua",
         ),
         (
             "SELECT flux[0] FROM vacua",
@@ -563,9 +614,26 @@ def test_sql_that_is_none_is_refused(statement: str, sentence: str) -> None:
     assert str(refused.value) == sentence
 
 
-def test_sql_that_names_no_column_is_told_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"^there is no column 'tauim': did you mean tau_im\?$"):
-        run_sql(query(PEERS, Filters()).rows, "SELECT tauim FROM vacua")
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("SELECT tauim FROM vacua", "'tauim', at character 8: did you mean tau_im? columns are {}"),
+        (
+            "SELECT v.tauim FROM vacua v",
+            "'tauim', at character 10: did you mean tau_im? columns are {}",
+        ),
+        (
+            "WITH t AS (SELECT tau_im AS h11 FROM vacua) SELECT h12 FROM t",
+            "'h12', at character 52: did you mean h11? columns are h11",
+        ),
+    ],
+)
+def test_sql_that_names_no_column_is_told_the_nearest(statement: str, said: str) -> None:
+    rows = query(PEERS, Filters()).rows
+    with pytest.raises(UsageError) as refused:
+        run_sql(rows, statement)
+    columns = ", ".join(rows.collect_schema())
+    assert str(refused.value) == f"there is no column {said.format(columns)}"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,9 @@ from vulcan_cli.errors import ColumnClash, UnknownColumn
 from vulcan_cli.vacua import arrow_ipc
 from vulcan_cli.vacua.schema import DTYPES, in_order
 
+MOST_NAMED = 50
+"""So many columns an error lists; the known ones are fewer."""
+
 
 def check_columns(names: Iterable[str], available: Sequence[str]) -> None:
     """Raise UnknownColumn, with the nearest name, where one of `names` is not available."""
@@ -19,15 +22,24 @@ def check_columns(names: Iterable[str], available: Sequence[str]) -> None:
             raise UnknownColumn(unknown_column(name, available))
 
 
-def unknown_column(name: str, available: Sequence[str]) -> str:
-    """One sentence that says the columns nearest to `name`, or else which there are."""
+def unknown_column(name: str, available: Sequence[str], *, place: str = "", hint: str = "") -> str:
+    """One sentence that says which column is nearest to `name`, and which there are.
+
+    Args:
+        name: What no column is called.
+        available: The columns.
+        place: Where the name stands, such as `, at character 7`.
+        hint: What to say in place of the nearest.
+    """
     lowered = {column.lower(): column for column in available}
     parts = [part for part in (f"{name}_re", f"{name}_im") if part in available]
     near = parts or [
         lowered[word] for word in get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
     ]
-    hint = f"did you mean {' or '.join(near)}?" if near else f"columns are {', '.join(available)}"
-    return f"there is no column {name!r}: {hint}"
+    told = f"{hint}; " if hint else f"did you mean {' or '.join(near)}? " if near else ""
+    more = f" and {len(available) - MOST_NAMED} more" if len(available) > MOST_NAMED else ""
+    columns = ", ".join(available[:MOST_NAMED])
+    return f"there is no column {name!r}{place}: {told}columns are {columns}{more}"
 
 
 def union(schemas: Mapping[str, Mapping[str, pl.DataType]]) -> pl.Schema:

@@ -11,15 +11,23 @@ from operator import and_, or_
 
 import polars as pl
 
-from vulcan_cli.dataset.columns import check_columns, unknown_column
+from vulcan_cli.dataset.columns import unknown_column
+from vulcan_cli.dataset.places import at, at_line
 from vulcan_cli.errors import UnknownColumn, UsageError
 from vulcan_cli.vacua.geometry import KEYS
 
 _RANGE = re.compile(r"(-?\d{1,18})(?:\.\.(-?\d{1,18}))?", re.ASCII)
 
-_MISSING = re.compile(r"""unable to find column "(.*?)\"""")
+_MISSING = re.compile(
+    r"""unable to find column "(?P<name>.*?)"(?:; valid columns: \[(?P<valid>.*)\])?"""
+    r"""|no column named '(?P<named>.*?)' found in table"""
+)
+_VALID = re.compile(r'"((?:[^"\\]|\\.)*)"')
+# What Polars' words are about.
+_ABOUT = re.compile(r"""['"`]([^'"`(]+)""")
+_SECOND_STATEMENT = "one (and only one) statement"
 
-_NO_TABLE = re.compile(r"relation '.*' was not found")
+_NO_TABLE = re.compile(r"relation '.*' was not found|no table or struct column named")
 _MEANT = {"&&": "AND", "||": "OR", "**": "pow(x, 2)", "^": "pow(x, 2)"}
 
 _TEXT_IN_SQL = re.compile(r"'(?:[^']|'')*'")
@@ -150,16 +158,16 @@ def parse_where(text: str, available: Sequence[str]) -> pl.Expr:
         condition = pl.sql_expr(text)
         names = condition.meta.root_names()
     except pl.exceptions.PolarsError as error:
-        what = _syntax(text) or first_line(error)
+        what = _syntax(text) or _with_place(text, str(error), first_line=1)
         raise UsageError(f"where {text!r}: {what}{_meant(text)}") from error
     # To Polars, a word behind a condition is another name for it, and changes nothing.
     if not condition.meta.eq(condition.meta.undo_aliases()):
         raise UsageError(f"where {text!r}: {_syntax(text) or 'a condition has no name'}")
     for name in names:
-        if name not in available and re.search(rf'=\s*"?{re.escape(name)}\b', text):
-            message = f"there is no column {name!r}; text stands in single quotes: {name!r}"
-            raise UnknownColumn(message)
-    check_columns(names, available)
+        if name not in available:
+            compared = re.search(rf'=\s*"?{re.escape(name)}\b', text)
+            hint = f"text stands in single quotes, {name!r}" if compared else ""
+            raise UnknownColumn(unknown_column(name, available, place=at(text, name), hint=hint))
     check_elements(text)
     return condition
 
@@ -199,7 +207,8 @@ def checked_where(text: str, schema: pl.Schema) -> pl.Expr:
     try:
         pl.LazyFrame(schema=schema).filter(condition).collect()
     except pl.exceptions.PolarsError as error:
-        raise UsageError(f"where {text!r}: {first_line(error)}{_meant(text)}") from error
+        what = _with_place(text, str(error), first_line=1)
+        raise UsageError(f"where {text!r}: {what}{_meant(text)}") from error
     return condition
 
 
@@ -207,7 +216,11 @@ def refused_sql(statement: str, error: Exception, available: Sequence[str]) -> U
     """What to raise for a statement: what is wrong with it, in one sentence."""
     missing = _MISSING.search(str(error))
     if missing:
-        return UnknownColumn(unknown_column(missing[1], available))
+        name = missing["name"] or missing["named"]
+        # A statement inside another one has columns of its own.
+        valid = available if missing["valid"] is None else _VALID.findall(missing["valid"])
+        if name not in valid:
+            return UnknownColumn(unknown_column(name, valid, place=at(statement, name)))
     table = "; the table is vacua" if _NO_TABLE.search(str(error)) else ""
     what = _with_place(statement, str(error), first_line=1)
     return UsageError(f"sql: {what}{table or _meant(statement)}")
@@ -252,9 +265,10 @@ def _with_place(text: str, said: str, *, first_line: int) -> str:
     """Polars' words with the place in the text, which begins in their `first_line`."""
     found = _PLACE.search(said)
     if found is None:
-        return said.splitlines()[0]
+        what = said.splitlines()[0]
+        words = [";"] if what.startswith(_SECOND_STATEMENT) else _ABOUT.findall(what)
+        return what + next(filter(None, (at(text, word) for word in words)), "")
     what = f"{found[1][0].lower()}{found[1][1:]}".replace("found: EOF", "found its end")
     if found[2] is None:
         return what
-    line, column = int(found[2]) - first_line + 1, int(found[3])
-    return f"{what}, at " + (f"line {line}, " if "\n" in text else "") + f"character {column}"
+    return what + at_line(text, int(found[2]) - first_line + 1, int(found[3]))

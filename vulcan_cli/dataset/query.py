@@ -191,7 +191,8 @@ def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
         result = pl.SQLContext({"vacua": rows}, register_globals=False).execute(statement)
         result.collect_schema()
     except pl.exceptions.PolarsError as error:
-        raise refused_sql(statement, error, list(rows.collect_schema())) from error
+        available = [name for name in rows.collect_schema() if name != _CHEAPEST]
+        raise refused_sql(statement, error, available) from error
     check_elements(statement)
     return result
 
