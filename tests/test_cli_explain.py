@@ -200,13 +200,13 @@ def test_the_words_for_a_person() -> None:
             "vulcan query --repo a/b --revision dev --limit 1 --json",
         ),
         (
-            errors.UnknownColumn("there is no column 'x': columns are b"),
+            errors.UnknownColumn("there is no column 'x': columns are b", of_result=True),
             "query --staging-dir s --sql 'SELECT h11 AS b FROM vacua' --columns x -o x.csv",
             "vulcan query --staging-dir s --sql 'SELECT h11 AS b FROM vacua' --limit 1 --json",
         ),
         (
             errors.UnknownColumn("there is no column 'x': did you mean h11?"),
-            "query --staging-dir s --sql 'SELECT h11 AS b FROM vacua' --where 'x > 1'",
+            "query --staging-dir s --sql 'SELECT x FROM vacua'",
             "vulcan query --staging-dir s --limit 1 --json",
         ),
         (

@@ -44,9 +44,17 @@ class MissingTemplateValue(TemplateError, KeyError):
 
 
 class UnknownColumn(UsageError, KeyError):
-    """A column is asked for that no shard in question has."""
+    """A column is asked for that no shard in question has.
+
+    Attributes:
+        of_result: Whether it is asked of the result of a statement in SQL.
+    """
 
     __str__ = Exception.__str__
+
+    def __init__(self, message: str, *, of_result: bool = False) -> None:
+        self.of_result = of_result
+        super().__init__(message)
 
 
 class UnevenLists(UsageError):

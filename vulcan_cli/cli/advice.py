@@ -342,11 +342,12 @@ def _nearest(path: Path) -> Path:
     return next(each for each in (path, *path.parents, Path()) if _is_folder(each))
 
 
-def _show_one(_: VulcanError, typed: Sequence[str]) -> Advice:
+def _show_one(error: VulcanError, typed: Sequence[str]) -> Advice:
     """Look at one row, or one line of the catalog: it has every column."""
     one = "vulcan catalog" if list(typed[:1]) == ["catalog"] else "vulcan query"
-    # Columns and order are of a statement's result; a condition is on what it reads.
-    statement = [] if values(typed, ("--where",)) else [*only(typed, ("--sql",))]
+    # A statement that itself names no column would fail again.
+    of_result = isinstance(error, errors.UnknownColumn) and error.of_result
+    statement = [*only(typed, ("--sql",))] if of_result else []
     line = shlex.join([*shlex.split(there(one, typed)), *statement])
     return Advice(_NOTHING_CHANGED, (f"{line} --limit 1 --json",))
 

@@ -15,11 +15,13 @@ MOST_NAMED = 50
 """So many columns an error lists; the known ones are fewer."""
 
 
-def check_columns(names: Iterable[str], available: Sequence[str]) -> None:
+def check_columns(
+    names: Iterable[str], available: Sequence[str], *, of_result: bool = False
+) -> None:
     """Raise UnknownColumn, with the nearest name, where one of `names` is not available."""
     for name in names:
         if name not in available:
-            raise UnknownColumn(unknown_column(name, available))
+            raise UnknownColumn(unknown_column(name, available), of_result=of_result)
 
 
 def unknown_column(name: str, available: Sequence[str], *, place: str = "", hint: str = "") -> str:

@@ -141,7 +141,7 @@ def query_sql(
     result = run_sql(rows, statement)
     held = list(result.collect_schema())
     order = sort_columns(filters.sort)
-    check_columns((*(filters.columns or ()), *order), held)
+    check_columns((*(filters.columns or ()), *order), held, of_result=True)
     arranged = _arranged(result, order, list(filters.columns or held), filters.limit)
     return replace(answer, rows=arranged, n_rows=None)
 
