@@ -48,10 +48,11 @@ def said(command: list[str], env: dict[str, str]) -> str:
     return done.stdout
 
 
-def in_bash(line: str, env: dict[str, str]) -> list[str]:
+def in_bash(line: str, env: dict[str, str], comp_type: int = 9) -> list[str]:
     words = line.split(" ")
     code = (
         f'source "{SCRIPTS}/vulcan.bash"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+        f"COMP_TYPE={comp_type}; "
         '_vulcan_completion vulcan; printf "%s\\n" "${COMPREPLY[@]}"'
     )
     shell = [need("bash"), "--norc", "-c", code, "bash", *words]
@@ -76,6 +77,37 @@ def test_bash_completes_options(env: dict[str, str]) -> None:
         "--verbose",
         "--help",
     ]
+
+
+TAB, LISTED, LISTED_AT_ONCE, LISTED_UNCHANGED, CYCLED, ALL_INSERTED = 9, 63, 33, 64, 37, 42
+"""What bash does with the words: its COMP_TYPE."""
+
+
+def test_bash_tells_of_values_where_it_lists_several(env: dict[str, str], tmp_path: Path) -> None:
+    for number, ks_id in enumerate((384564, 384564, 384570, 7)):
+        staged(tmp_path, f"run-{number}", geometry=f"h11=3,h12=2,ks_id={ks_id}")
+    assert run("sync", "--repo", "./repo", "--create-repo", *STAGING, cwd=tmp_path).code == 0
+    env = {**env, "VULCAN_STAGING_DIR": "spool"}
+    for comp_type in (LISTED, LISTED_AT_ONCE, LISTED_UNCHANGED):
+        assert in_bash("vulcan query --ks-id 38", env, comp_type) == [
+            "384564  (2 shards)",
+            "384570  (1 shard)",
+        ]
+    for comp_type in (TAB, CYCLED, ALL_INSERTED):
+        assert in_bash("vulcan query --ks-id 38", env, comp_type) == ["384564", "384570"]
+    assert in_bash("vulcan query --ks-id 7", env, LISTED) == ["7"]
+    assert in_bash("vulcan query --source s", env, LISTED) == [
+        "synced  (what the repo has confirmed, as it stands here)",
+        "staged  (pending and synced)",
+    ]
+    assert in_bash("vulcan query --s", env, LISTED) == [
+        *("--solver-name", "--source", "--staging-dir", "--sort", "--sql", "--scheduler"),
+    ]
+    assert in_bash("vulcan query --sort -tau", env, LISTED) == [
+        "-tau_im  (4 shards)",
+        "-tau_re  (4 shards)",
+    ]
+    assert in_bash("vulcan query --sort --l", env) == ["--limit"]
 
 
 def test_fish_completes_commands_and_options(env: dict[str, str]) -> None:
@@ -116,6 +148,7 @@ TYPED = {
     "vulcan query --ks-id 38": "query --ks-id 384564",
     "vulcan query --run-id nig": "query --run-id night-shift",
     "vulcan query --columns tau_im,flu": "query --columns tau_im,flux",
+    "vulcan query --sort -tau_i": "query --sort -tau_im",
     "vulcan query --where moduli_r": "query --where moduli_re",
     "vulcan query --source stag": "query --source staged",
     "vulcan split tra": "split train",

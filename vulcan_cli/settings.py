@@ -310,6 +310,11 @@ def completion_request(environ: Mapping[str, str] | None = None) -> str | None:
     return (os.environ if environ is None else environ).get(COMPLETION_VARIABLE) or None
 
 
+def completion_type(environ: Mapping[str, str] | None = None) -> str:
+    """What bash does with the words, as in its `COMP_TYPE`; empty where it does not say."""
+    return (os.environ if environ is None else environ).get("COMP_TYPE", "")
+
+
 def _candidates(
     field: Field,
     options: Mapping[str, object],

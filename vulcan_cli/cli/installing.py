@@ -25,6 +25,21 @@ else
 fi
 """
 
+# Typer's does not say whether the shell lists the words.
+_BASH = """_vulcan_completion() {
+    local IFS=$'\\n'
+    COMPREPLY=( $( env COMP_WORDS="${COMP_WORDS[*]}" \\
+                   COMP_CWORD=$COMP_CWORD \\
+                   COMP_TYPE=$COMP_TYPE \\
+                   _VULCAN_COMPLETE=complete_bash $1 ) )
+    return 0
+}
+
+complete -o default -F _vulcan_completion vulcan
+"""
+
+_SCRIPTS: Mapping[str, str] = {"bash": _BASH, "zsh": _ZSH}
+
 # Where packages put it, below a prefix.
 _PACKAGED: Mapping[str, str] = {
     "bash": "share/bash-completion/completions/vulcan",
@@ -43,8 +58,8 @@ def script(shell: str) -> str:
     if shell not in SHELLS:
         known = ", ".join(SHELLS)
         raise UsageError(f"completion is for {known}, not for {shell or 'no shell'!r}: use --shell")
-    if shell == "zsh":
-        return _ZSH
+    if shell in _SCRIPTS:
+        return _SCRIPTS[shell]
     from typer._completion_shared import get_completion_script  # noqa: PLC0415
 
     made = get_completion_script(prog_name="vulcan", complete_var=COMPLETION_VARIABLE, shell=shell)
