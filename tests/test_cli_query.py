@@ -619,8 +619,8 @@ def test_bad_shards_beside_good_ones(own: Path) -> None:
     ran = run("query", *HERE, "--columns", "tau_im", "--json", cwd=own)
     assert ran.code == 3
     assert [json.loads(line)["tau_im"] for line in ran.out.splitlines()] == [4, 5.5, 6, 7, 8, 9]
-    first, *skipped = ran.err.splitlines(keepends=True)
-    assert first == READ
+    first, *skipped, how_many = ran.err.splitlines(keepends=True)
+    assert (first, how_many) == (READ, "vulcan: 4 shards were skipped\n")
     assert sorted(line.split(" is not a shard: ")[0] for line in skipped) == [
         f"vulcan: skipped: {file_name(FIRST.path_in_repo(name))}"
         for name in ("a", "fifo", "folder", "link")
@@ -628,6 +628,22 @@ def test_bad_shards_beside_good_ones(own: Path) -> None:
     for words in (["--count"], ["--files"], ["-o", "out.csv"]):
         assert run("query", *HERE, *words, "-q", cwd=own).code == 3
     assert run("query", *HERE, "--count", cwd=own).out == "6\n"
+
+
+def test_bad_shards_of_a_repo_are_named_by_their_paths_there(own: Path) -> None:
+    paths = [geometry.path_in_repo("same") for geometry in (FIRST, THIRD)]
+    for path in paths:
+        (own / "repo" / path).parent.mkdir(parents=True, exist_ok=True)
+        (own / "repo" / path).write_bytes(b"no shard")
+    ran = run("query", "--repo", "./repo", "--source", "repo", "--count", "-q", cwd=own)
+    why = "is not a shard: unreadable as parquet: no footer at its end"
+    assert ran == Ran(
+        3,
+        "9\n",
+        f"vulcan: skipped: {paths[0]} {why}\n"
+        f"vulcan: skipped: {paths[1]} {why}\n"
+        "vulcan: 2 shards were skipped\n",
+    )
 
 
 def test_rows_damaged_below_a_good_footer(own: Path) -> None:

@@ -201,7 +201,14 @@ class BadShard(VulcanError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"{path.name} is not a shard: {reason}")
+        super().__init__(f"{_name_of(path)} is not a shard: {reason}")
+
+
+def _name_of(path: Path) -> str:
+    """The name of a file; in a repo its path there, as the same run may stand under several."""
+    *_, h12, h11, bucket, name = ("", "", "", *path.parts)
+    in_repo = h12.startswith("h12_") and h11.startswith("h11_") and bucket.startswith("bucket_")
+    return "/".join((h12, h11, bucket, name)) if in_repo else path.name
 
 
 class Conflict(VulcanError):

@@ -77,9 +77,11 @@ def check_rows_wanted(option: str, file: Path | None, wanted: str | None) -> Non
 
 
 def tell_bad(out: Output, bad: Sequence[BadShard]) -> None:
-    """Say which shards were skipped."""
+    """Say which shards were skipped, and of several how many."""
     for shard in bad:
         out.warn(f"skipped: {shard}")
+    if len(bad) > 1:
+        out.warn(f"{len(bad)} shards were skipped")
 
 
 def _write(
