@@ -242,6 +242,18 @@ WRONG = {
         ["--files", "-o", "files.txt"],
         "-o is for rows, and --files prints none; > FILE keeps what it prints",
     ),
+    "limited files": (
+        ["--files", "--limit", "1"],
+        "--limit is for rows, and --files prints none",
+    ),
+    "sorted files": (
+        ["--files", "--sort", "-tau_im"],
+        "--sort is for rows, and --files prints none",
+    ),
+    "columns of files": (
+        ["--files", "--columns", "tau_im"],
+        "--columns is for rows, and --files prints none",
+    ),
     "count in a format": (
         ["--count", "--format", "csv"],
         "--format is for rows, and --count prints none",

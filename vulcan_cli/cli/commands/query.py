@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,8 @@ def query(
         raise UsageError("--count, --files and --sql go one at a time")
     if count or files:
         check_rows_wanted("--count" if count else "--files", output, format_)
+    if files:
+        _check_files_wanted({"--columns": columns, "--sort": sort, "--limit": limit})
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = load_settings(staging_dir=staging_dir, repo=repo)
     out.notices(settings.notices)
@@ -106,6 +109,13 @@ def query(
     tell_bad(out, bad)
     if bad:
         raise typer.Exit(BAD_SHARDS)
+
+
+def _check_files_wanted(typed: Mapping[str, object]) -> None:
+    """Raise UsageError where an option is typed that is for rows."""
+    for option, value in typed.items():
+        if value is not None:
+            raise UsageError(f"{option} is for rows, and --files prints none")
 
 
 def _ask(
