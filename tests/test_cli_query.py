@@ -315,6 +315,25 @@ def test_each_format_to_a_pipe_and_to_a_file_gives_the_rows_back(
     assert run_binary("query", *HERE, "-q", cwd=there)[1][:4] == b"PAR1"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("query",),
+        ("query", "--format", "csv"),
+        ("query", "--sql", "SELECT h12 FROM vacua", "--json"),
+        ("catalog", "--columns", "run_id,n_rows"),
+        ("split", "train", "--format", "ndjson"),
+        ("plot", "tau"),
+    ],
+)
+def test_a_dash_is_stdout(there: Path, words: tuple[str, ...]) -> None:
+    before = tree(there)
+    piped = run_binary(*words, *HERE, cwd=there)
+    assert piped[0] == 0
+    assert run_binary(*words, *HERE, "-o", "-", cwd=there) == piped
+    assert tree(there) == before
+
+
 def test_csv_to_a_pipe_and_to_a_file(there: Path, tmp_path: Path) -> None:
     code, piped, err = run_binary("query", *HERE, "--format", "csv", cwd=there)
     note = "vulcan: 1 number that JSON has not became null\n"

@@ -54,6 +54,11 @@ def not_empty(text: str) -> str:
     return text
 
 
+def file_or_stdout(file: Path | None) -> Path | None:
+    """The value of an option that takes a file: None for `-`, which is standard output."""
+    return None if file == Path("-") else file
+
+
 def _kind(annotation: object) -> object:
     """`str` for `str` and for `list[str]`."""
     inner = getattr(annotation, "__args__", (annotation,))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vulcan_cli.cli.options.everywhere import OUTPUT
+from vulcan_cli.cli.values import file_or_stdout
 
 PICTURE = "The picture"
 """The heading of options that say what is drawn."""
@@ -59,7 +60,8 @@ PictureFile = Annotated[
         "-o",
         "--output",
         metavar="FILE",
-        help="A file that appears whole or not at all: .png, .svg or .html.",
+        help="A file that appears whole or not at all: .png, .svg or .html; or - for stdout.",
+        callback=file_or_stdout,
         rich_help_panel=OUTPUT,
     ),
 ]

@@ -9,7 +9,7 @@ import typer
 
 from vulcan_cli.cli.options.everywhere import OUTPUT, WHERE
 from vulcan_cli.cli.suggest import one_of, values_of
-from vulcan_cli.cli.values import not_empty
+from vulcan_cli.cli.values import file_or_stdout, not_empty
 
 _PLACES = {
     "auto": "synced, with what was trimmed read from the repo",
@@ -122,7 +122,9 @@ OutputFile = Annotated[
         "-o",
         "--output",
         metavar="FILE",
-        help="A file that appears whole or not at all; its ending says the format.",
+        help="A file that appears whole or not at all, its ending says the format; or - for "
+        "stdout.",
+        callback=file_or_stdout,
         rich_help_panel=OUTPUT,
     ),
 ]
