@@ -334,6 +334,16 @@ def test_a_dash_is_stdout(there: Path, words: tuple[str, ...]) -> None:
     assert tree(there) == before
 
 
+@pytest.mark.parametrize("form", ["parquet", "csv", "ndjson", "json", "arrow", "npz"])
+def test_what_fails_before_the_first_row_writes_nothing(there: Path, form: str) -> None:
+    statement = "SELECT flux + 'a' AS x FROM vacua"
+    words = ("query", *HERE, "-q", "--format", form, "--sql")
+    code, out, err = run_binary(*words, statement, cwd=there)
+    assert (code, out, err.splitlines()[1:]) == (2, b"", NOTHING.splitlines())
+    none = run_binary(*words, "SELECT h12 FROM vacua WHERE h12 > 99", cwd=there)
+    assert (none[0], none[2], none[1] == b"") == (0, "", form == "ndjson")
+
+
 def test_csv_to_a_pipe_and_to_a_file(there: Path, tmp_path: Path) -> None:
     code, piped, err = run_binary("query", *HERE, "--format", "csv", cwd=there)
     note = "vulcan: 1 number that JSON has not became null\n"

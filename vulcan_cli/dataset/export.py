@@ -160,7 +160,8 @@ def write_stream(
         rows, schema = in_text(rows, schema)
     tally = _Tally(_not_finite(schema, file_format))
     counted = rows.map_batches(tally, streamable=True)
-    out = _JsonArray(stream) if file_format == "json" else _Stream(stream)
+    # Polars ends a file well where its first row fails.
+    out = (_JsonArray if file_format == "json" else _Stream)(stream, lambda: tally.n_rows > 0)
     try:
         _SINKS[file_format](counted, schema, cast("IO[bytes]", out))
     except Exception:
@@ -190,13 +191,15 @@ class _Tally:
 
 
 class _Stream(RawIOBase):
-    """Passes bytes on; keeps the error of a stream that refuses them."""
+    """Passes bytes on once it has begun; keeps the error of a stream that refuses them."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], has_begun: Callable[[], bool] = lambda: True) -> None:
         super().__init__()
         self.error: OSError | None = None
         self.n_bytes = 0
         self._stream = stream
+        self._has_begun = has_begun
+        self._held = b""
 
     def writable(self) -> bool:
         return True
@@ -207,9 +210,15 @@ class _Stream(RawIOBase):
 
     def finish(self) -> None:
         """Pass on what is left."""
+        self._has_begun = lambda: True
+        self._pass_on(b"")
         self._stream.flush()
 
     def _pass_on(self, data: bytes) -> None:
+        data, self._held = self._held + data, b""
+        if not self._has_begun():
+            self._held = data
+            return
         try:
             self._stream.write(data)
         except OSError as error:
