@@ -42,14 +42,19 @@ TOPIC = Topic(
                 ("W_re, W_im, g_s, m_gravitino, residual", "double; optional"),
                 ("F_terms_re, F_terms_im, mass2", "lists of double; optional"),
                 ("is_susy, is_isd", "bool; optional"),
-                ("seed, n_iterations, wall_clock_s", "int64, int32, float; optional"),
+                ("seed, n_iterations, wall_clock_s", "int64, int32, 32-bit float; optional"),
                 ("solver_name, solver_config_hash, git_sha", "text; optional"),
+                ("tags, extra_data", "text; optional"),
+                ("verifier_id, cert_checks, record_id", "text, of a certification; optional"),
+                ("cert_status", "certified, provisional or invalidated; optional"),
+                ("kahler_metric_min_eig, hessian_min_eig, mass_min_eig", "double; optional"),
                 (
                     "any other",
                     "kept as it comes, after these; its name, and those of fields in it, may be "
                     "any but `*` and such as `^x$`, which are patterns for names",
                 ),
             ),
+            paragraphs=("`vulcan card` says what each column of a dataset means, and its unit.",),
         ),
         Part(
             "A shard",
