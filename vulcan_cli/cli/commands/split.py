@@ -125,7 +125,8 @@ def split(
     """Cut published vacua into splits, so that no geometry is in two of them.
 
     Without a name, the split of every geometry is printed. With one, the rows of that split. The
-    split of a geometry hangs on its id and the salt alone, so it never changes as shards come.
+    split of a geometry depends on its id, the salt, and the names and fractions of the splits, and
+    not on what else there is: it stays as shards come.
     `--freeze` writes the splits down; a later `--frozen` keeps them whatever else changes.
     `--push` publishes them, so that `datasets.load_dataset` reads each; the next one commits only
     what changed.
