@@ -67,29 +67,41 @@ def locate(
     """
     is_there = area is not None and area.exists()
     if place == "repo" or (place == "auto" and not is_there):
-        if not repos and place == "auto" and area is not None:
-            # A file in its place is another trouble than a folder that is missing.
-            with area.folder():
-                raise StagingMissing(area.root, area.root)
-        if not repos and place == "repo":
-            raise NotSetUp("repo", "no repo is set")
         if not repos:
-            raise NotSetUp("repo", "there is neither a staging directory nor a repo to read")
+            raise _no_repo(area, place)
         return _in_repos(repos, revision, progress)
     if area is None:
         raise NotSetUp("staging_dir", "there is no staging directory to read")
     if revision != MAIN:
         raise UsageError(f"a revision is one of the repo; say source repo to read {revision}")
     if place == "staged":
-        # Pending first: what moves on meanwhile is found in one of them.
-        pending = read_state(area, "pending", progress, where=where).catalog
-        synced = read_state(area, "synced", progress, where=where).catalog
-        joined = Catalog.joined((synced, pending))
-        return Found(joined, f"pending and synced of {area.root}")
+        return _in_pending_and_synced(area, progress, where)
     held = read_state(area, "synced", progress, where=where)
     if place == "synced":
         return Found(held.catalog, f"synced of {area.root}")
     return _with_trimmed(area, held, repos, progress)
+
+
+def _no_repo(area: StagingArea | None, place: Place) -> NotSetUp:
+    """What is missing where a repo would be read and none is set.
+
+    Raises:
+        NotSetUp, DiskTrouble: A file or a link stands in the place of the staging directory.
+    """
+    if place == "repo":
+        return NotSetUp("repo", "no repo is set")
+    if area is None:
+        return NotSetUp("repo", "there is neither a staging directory nor a repo to read")
+    # A file in its place is another trouble than a folder that is missing.
+    with area.folder():
+        return StagingMissing(area.root, area.root)
+
+
+def _in_pending_and_synced(area: StagingArea, progress: Progress, where: pl.Expr | None) -> Found:
+    # Pending first: what moves on meanwhile is found in one of them.
+    pending = read_state(area, "pending", progress, where=where).catalog
+    synced = read_state(area, "synced", progress, where=where).catalog
+    return Found(Catalog.joined((synced, pending)), f"pending and synced of {area.root}")
 
 
 def _in_repos(repos: Sequence[Repo], revision: str, progress: Progress) -> Found:
