@@ -149,22 +149,28 @@ def set_all_aside(
         disk_trouble(there.path),
     ):
         for start in range(0, len(entries), _TOGETHER):
-            part = [
-                _explained(
-                    here, there, Aside("", into, each.name, state, each.why, clock(), Path())
-                )
+            wanted = [
+                Aside("", into, each.name, state, each.why, clock(), Path())
                 for each in entries[start : start + _TOGETHER]
             ]
-            there.sync()
-            try:
-                for number, made in enumerate(part):
-                    if isinstance(made, Aside):
-                        check()
-                        part[number] = _taken(here, there, made)
-            finally:
-                there.sync()
-                here.sync()
-            done += part
+            done += _set_part_aside(here, there, wanted, check)
+    return done
+
+
+def _set_part_aside(
+    here: Folder, there: Folder, wanted: Sequence[Aside], check: Callable[[], None]
+) -> list[Aside | DiskTrouble]:
+    """All reasons, then all moves: each folder is made durable once for all of them."""
+    done = [_explained(here, there, each) for each in wanted]
+    there.sync()
+    try:
+        for number, made in enumerate(done):
+            if isinstance(made, Aside):
+                check()
+                done[number] = _taken(here, there, made)
+    finally:
+        there.sync()
+        here.sync()
     return done
 
 
