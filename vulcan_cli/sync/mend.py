@@ -40,15 +40,21 @@ def mend(area: StagingArea, findings: Iterable[Finding]) -> frozenset[Finding]:
         mended = {each for each in found if each.kind == "orphaned" and not _is_alone(area, each)}
         for each in found:
             lock.check()
-            if each.where == "pending" and each.kind in ("bad", "altered"):
-                if _put_aside(area, each):
-                    mended.add(each)
-            elif each.kind == "two-states" and each.where == "failed":
-                (moved,) = move(area, [Moving(_name(each))], "failed", "pending", check=lock.check)
-                if moved.outcome in ("moved", "gone"):
-                    mended.add(each)
+            if _mend_one(area, each, lock):
+                mended.add(each)
         keep(area)
     return frozenset(mended)
+
+
+def _mend_one(area: StagingArea, finding: Finding, lock: SyncLock) -> bool:
+    """Whether a finding is no more, by what can be done about it alone."""
+    if finding.where == "pending" and finding.kind in ("bad", "altered"):
+        return _put_aside(area, finding)
+    if finding.where == "failed" and finding.kind == "two-states":
+        moving = [Moving(_name(finding))]
+        (moved,) = move(area, moving, "failed", "pending", check=lock.check)
+        return moved.outcome in ("moved", "gone")
+    return False
 
 
 def _put_aside(area: StagingArea, finding: Finding) -> bool:
