@@ -32,6 +32,7 @@ from vulcan_cli.staging.area import (
 from vulcan_cli.staging.aside import outgoing_copy
 from vulcan_cli.staging.records import RECORD_LIMIT, RecordError
 from vulcan_cli.sync.contents import check_contents
+from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.vacua.shard import Footer
 from vulcan_cli.vacua.tail import footer_length
 
@@ -94,6 +95,22 @@ class NotChecked(NamedTuple):
     entry: Entry
     verdict: Literal["rejected", "young", "wait", "unreadable"]
     why: str
+
+    def note(self, report: SyncReport, *, rejected: str) -> None:
+        """Count the entry in a report, and say why; one that is gone is no fault.
+
+        Args:
+            report: Takes it.
+            rejected: How to say that it is rejected, such as `is rejected`.
+        """
+        if self.verdict == "rejected":
+            report.n_rejected += 1
+            report.errors.append(f"{self.entry.name} {rejected}: {self.why}")
+        elif self.verdict == "young":
+            report.n_young += 1
+        elif self.verdict == "unreadable":
+            report.n_unreadable += 1
+            report.errors.append(f"{self.entry.name}: {self.why}")
 
 
 Result = Checked | NotChecked

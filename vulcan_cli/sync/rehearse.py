@@ -5,7 +5,7 @@ from __future__ import annotations
 from vulcan_cli.errors import TryLater
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.budget import Budget
-from vulcan_cli.sync.check import Checked, NotChecked, check_all
+from vulcan_cli.sync.check import Checked, check_all
 from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.plan import batches
 from vulcan_cli.sync.report import SyncReport
@@ -52,7 +52,7 @@ def rehearse(
                 result.close()
                 good += 1
             else:
-                _note(report, result)
+                result.note(report, rejected="would be rejected")
         if good and left > 0 and (not reserve or _spent(budget)):
             left -= 1
             report.n_committed += good
@@ -62,19 +62,6 @@ def rehearse(
     report.n_remaining = len(entries) - report.n_committed - report.n_rejected
     report.next_slot_at = budget.next_slot_at()
     return report
-
-
-def _note(report: SyncReport, result: NotChecked) -> None:
-    """Count and tell an entry that a sync would not publish; to be gone is no fault."""
-    name = result.entry.name
-    if result.verdict == "rejected":
-        report.n_rejected += 1
-        report.errors.append(f"{name} would be rejected: {result.why}")
-    elif result.verdict == "young":
-        report.n_young += 1
-    elif result.verdict == "unreadable":
-        report.n_unreadable += 1
-        report.errors.append(f"{name}: {result.why}")
 
 
 def _spent(budget: Budget) -> bool:

@@ -70,20 +70,16 @@ class Sieve:
         self._done.update(result.entry.name for result in results)
         stays = self._reject([result for result in results if result.verdict == "rejected"])
         for result in results:
-            name, why = result.entry.name, result.why
-            if name in stays:
+            trouble = stays.get(result.entry.name)
+            if trouble is None:
+                told = result
+            elif trouble.errno in NOT_NOW:
                 # What its writer took away meanwhile is no trouble of the disk.
-                if stays[name].errno not in NOT_NOW:
-                    self._report.n_unreadable += 1
-                    self._report.errors.append(f"{name}: {why}; it stays: {stays[name]}")
-            elif result.verdict == "rejected":
-                self._report.n_rejected += 1
-                self._report.errors.append(f"{name} is rejected: {why}")
-            elif result.verdict == "young":
-                self._report.n_young += 1
-            elif result.verdict == "unreadable":
-                self._report.n_unreadable += 1
-                self._report.errors.append(f"{name}: {why}")
+                continue
+            else:
+                why = f"{result.why}; it stays: {trouble}"
+                told = result._replace(verdict="unreadable", why=why)
+            told.note(self._report, rejected="is rejected")
 
     def _reject(self, results: Sequence[NotChecked]) -> dict[str, DiskTrouble]:
         """Set entries aside; those that the disk does not let go, with its words."""
