@@ -11,6 +11,7 @@ import pytest
 from tests.cli_support import CHECKOUT, clean
 from vulcan_cli.cli.app import COMMANDS, Command, program
 from vulcan_cli.cli.topics import TOPICS, load
+from vulcan_cli.cli.tree import Page
 from vulcan_cli.settings_fields import ENVIRONMENT, FILES
 
 MAN = CHECKOUT / "man"
@@ -122,19 +123,37 @@ def test_man_shows_all_of_a_topic(name: str, tmp_path: Path) -> None:
     assert [text for text in wanted if " ".join(text.replace("`", "").split()) not in words] == []
 
 
+def page_of(name: str) -> Page:
+    """What the tree says of a command, by the name of its manual page."""
+    tree = program()
+    context = tree.make_context("vulcan", [], resilient_parsing=True)
+    if name == "vulcan":
+        return tree.page(context)
+    command = tree.get_command(context, name.removeprefix("vulcan-"))
+    assert isinstance(command, Command)
+    below = command.make_context(command.name, [], parent=context, resilient_parsing=True)
+    return command.page(below)
+
+
+def test_the_reference_shows_every_option_of_vulcan_and_of_each_command() -> None:
+    _, *sections = (CHECKOUT / "docs" / "reference.md").read_text().split("\n## ")
+    shown = {
+        section.partition("\n")[0]: re.findall(r"^\| `(.+?)` \|", section, re.MULTILINE)
+        for section in sections
+        if section.startswith("vulcan")
+    }
+    assert shown == {
+        page.path: [option.names for group in page.groups.values() for option in group]
+        for page in map(page_of, NAMES)
+    }
+
+
 @pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
 @pytest.mark.parametrize("name", NAMES)
 def test_man_shows_every_option_variable_file_status_and_example(name: str, tmp_path: Path) -> None:
     shown = shown_by_man(name, tmp_path)
     words = " ".join(shown.split())
-    tree = program()
-    context = tree.make_context("vulcan", [], resilient_parsing=True)
-    page = tree.page(context)
-    if name != "vulcan":
-        command = tree.get_command(context, name.removeprefix("vulcan-"))
-        assert isinstance(command, Command)
-        below = command.make_context(command.name, [], parent=context, resilient_parsing=True)
-        page = command.page(below)
+    page = page_of(name)
     wanted = [parameter.names for group in page.groups.values() for parameter in group]
     wanted += [parameter.help for group in page.groups.values() for parameter in group]
     wanted += [name for name, _ in (*ENVIRONMENT, *FILES, *page.commands)]

@@ -104,8 +104,10 @@ def topic_page(topic: Topic, topics: Iterable[Topic]) -> str:
 
 def reference(overview: Page, commands: Iterable[Page]) -> str:
     """All commands, options, variables and exit statuses as Markdown."""
-    lines = ["# Reference", "", "Made from the tree of commands by `tools/generate.py`.", ""]
-    for page in commands:
+    about = "Every command with its options, and every exit status, variable and file. "
+    made = "Made from the tree of commands by `tools/generate.py`."
+    lines = ["# Reference", "", f"{about}{made}", ""]
+    for page in (overview, *commands):
         lines += [f"## {page.path}", "", f"`{page.path} {page.usage}`", ""]
         for text in (page.summary, *page.paragraphs):
             lines += [_markdown(text), ""]
