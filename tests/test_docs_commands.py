@@ -76,6 +76,7 @@ INSTEAD = {
     "--group forge": '--group "$(id -gn)"',
     "--max-duration 1d": "--max-duration 1s",
     "--out-dir ml": '--out-dir "$(mktemp -d)"',
+    "vulcan --install-completion": "vulcan --install-completion --shell bash",
     "vulcan status --watch": "{ timeout -s INT 2 vulcan status --watch; [ $? = 124 ]; }",
 }
 """What the reference gets instead of what is not here, takes a day, or is there by then."""
