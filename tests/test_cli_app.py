@@ -57,7 +57,7 @@ Where:
 Output:
   --rows          Count the rows of every state, also of pending.
   --watch         Stay, and keep it up to date.
-  --metrics FILE  Write it to a file for Prometheus, replaced at once; - is
+  --metrics FILE  Write it to a file for Prometheus, replaced as a whole; - is
                   stdout.
   --json          Write JSON to stdout.
   -q, --quiet     Say nothing but results and errors.

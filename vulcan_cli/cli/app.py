@@ -79,7 +79,9 @@ InstallCompletion = Annotated[
 ShowCompletion = Annotated[
     bool,
     typer.Option(
-        "--show-completion", help="Print what makes it, and end.", rich_help_panel=COMPLETION
+        "--show-completion",
+        help="Print the script that does so, and end.",
+        rich_help_panel=COMPLETION,
     ),
 ]
 
@@ -88,7 +90,7 @@ ShellName = Annotated[
     typer.Option(
         "--shell",
         metavar="SHELL",
-        help="bash, zsh or fish; the one in $SHELL.",
+        help="bash, zsh or fish; by default the one in $SHELL.",
         autocompletion=one_of(dict.fromkeys(("bash", "zsh", "fish"), "")),
         rich_help_panel=COMPLETION,
     ),

@@ -53,7 +53,7 @@ MetricsFile = Annotated[
     typer.Option(
         "--metrics",
         metavar="FILE",
-        help="Write it to a file for Prometheus, replaced at once; - is stdout.",
+        help="Write it to a file for Prometheus, replaced as a whole; - is stdout.",
         rich_help_panel=OUTPUT,
     ),
 ]

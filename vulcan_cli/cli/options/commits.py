@@ -18,7 +18,7 @@ MaxBatch = Annotated[
         "--max-batch",
         metavar="N",
         min=1,
-        help="Shards in a commit; 500. [VULCAN_MAX_BATCH]",
+        help="Shards in a commit; 500 by default. [VULCAN_MAX_BATCH]",
         rich_help_panel=COMMITS,
     ),
 ]
@@ -29,7 +29,7 @@ CommitBudget = Annotated[
         "--budget",
         metavar="N",
         min=1,
-        help="Commits in a window; 90. [VULCAN_BUDGET]",
+        help="Commits in a window; 90 by default. [VULCAN_BUDGET]",
         rich_help_panel=COMMITS,
     ),
 ]
@@ -39,7 +39,7 @@ Window = Annotated[
     typer.Option(
         "--window-s",
         metavar="SECONDS",
-        help="That window; 3600, or 1h. [VULCAN_WINDOW_S]",
+        help="The length of a window, also as 1h; 3600 by default. [VULCAN_WINDOW_S]",
         rich_help_panel=COMMITS,
     ),
 ]
@@ -50,7 +50,7 @@ MaxRetries = Annotated[
         "--max-retries",
         metavar="N",
         min=0,
-        help="How often a batch is tried again; 3. [VULCAN_MAX_RETRIES]",
+        help="How often a batch is tried again; 3 by default. [VULCAN_MAX_RETRIES]",
         rich_help_panel=COMMITS,
     ),
 ]
@@ -70,7 +70,7 @@ Branch = Annotated[
     typer.Option(
         "--revision",
         metavar="BRANCH",
-        help="The branch; main.",
+        help="The branch.",
         callback=not_empty,
         rich_help_panel=COMMITS,
     ),
@@ -80,7 +80,7 @@ KeepCard = Annotated[
     bool | None,
     typer.Option(
         "--card/--no-card",
-        help="Keep the dataset card in the repo's README.md true; yes. [VULCAN_CARD]",
+        help="Keep the dataset card in the repo's README.md true; on by default. [VULCAN_CARD]",
         rich_help_panel=COMMITS,
     ),
 ]

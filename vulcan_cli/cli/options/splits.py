@@ -31,7 +31,7 @@ SplitNames = Annotated[
     typer.Option(
         "--splits",
         metavar="A,B",
-        help="Names; train,val,test.",
+        help="Names; train,val,test by default.",
         autocompletion=one_of(_SPLITS, listed=True),
         rich_help_panel=SPLIT,
     ),
@@ -39,7 +39,12 @@ SplitNames = Annotated[
 
 Fractions = Annotated[
     str | None,
-    typer.Option("--fractions", metavar="X,Y", help="Shares; 0.8,0.1,0.1.", rich_help_panel=SPLIT),
+    typer.Option(
+        "--fractions",
+        metavar="X,Y",
+        help="Shares; 0.8,0.1,0.1 by default.",
+        rich_help_panel=SPLIT,
+    ),
 ]
 
 Salt = Annotated[
@@ -145,7 +150,9 @@ ListMaxLen = Annotated[
 
 ListFill = Annotated[
     float | None,
-    typer.Option("--list-fill", metavar="X", help="What fills them; 0.", rich_help_panel=SPLIT),
+    typer.Option(
+        "--list-fill", metavar="X", help="What fills them; 0 by default.", rich_help_panel=SPLIT
+    ),
 ]
 
 DropGeometryId = Annotated[

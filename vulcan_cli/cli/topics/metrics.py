@@ -11,9 +11,9 @@ TOPIC = Topic(
     parts=(
         Part(
             paragraphs=(
-                "A text file for the textfile collector of a node exporter, replaced at once. All "
-                "are gauges with the label `staging_dir`; those of a state folder have `state`, "
-                "those of the main repo `repo`, `vulcan_set_aside` has `why`.",
+                "A text file for the textfile collector of a node exporter, replaced as a whole. "
+                "All are gauges with the label `staging_dir`; those of a state folder have "
+                "`state`, those of the main repo `repo`, `vulcan_set_aside` has `why`.",
             ),
         ),
         Part("Metrics", rows=tuple(METRICS.items())),

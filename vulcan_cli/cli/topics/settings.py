@@ -15,9 +15,9 @@ TOPIC = Topic(
                 "variable `STRINGFORGE_VULCAN_*`; `vulcan.toml` in the working directory or the "
                 "nearest folder above; your own, `~/.config/vulcan/vulcan.toml`; the default.",
                 "A file is obeyed only where its owner is you or root and nobody else can write to "
-                "it or to its folder; any other is ignored, and vulcan says so. A key that is "
-                "none is refused, and so is whatever looks like a token. Paths count from the "
-                "folder of the file.",
+                "it or to its folder; any other is ignored, and vulcan says so. An unknown key "
+                "is refused, and so is whatever looks like a token. Paths count from the folder of "
+                "the file.",
             ),
         ),
         Part("Keys", rows=tuple((field.name, field.described) for field in FIELDS.values())),
