@@ -123,6 +123,14 @@ def test_topics_leave_nothing_out() -> None:
     assert named - {"any other"} == {column.name for column in COLUMNS}
 
 
+def test_defaults_are_said_as_config_shows_them(tmp_path: Path) -> None:
+    shown = run("config", cwd=tmp_path)
+    rows = [re.split("  +", line) for line in shown.out.splitlines()[1:]]
+    defaults = {name: value for name, _, value in rows if name in FIELDS and value != "-"}
+    said = {name: field.described.partition("; default: ")[2] for name, field in FIELDS.items()}
+    assert {name: text for name, text in said.items() if text} == defaults
+
+
 def commands_in(text: str) -> list[list[str]]:
     """What is typed behind `vulcan` in a line of shell; comments and other commands left out."""
     joined = text.replace("\\\n", " ")

@@ -19,6 +19,17 @@ PREFIXES = ("VULCAN_", "STRINGFORGE_VULCAN_")
 """What the names of our variables and of the peer's begin with; ours win."""
 
 
+def shown(value: object) -> str:
+    """A value of a setting as people read it, on one line."""
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "" if value is None else " ".join(str(value).splitlines())
+
+
 class Field(NamedTuple):
     """A setting.
 
@@ -46,7 +57,7 @@ class Field(NamedTuple):
     def described(self) -> str:
         """Its line for people, with the default where there is one."""
         is_set = self.default not in (None, (), "")
-        return f"{self.help}; default: {self.default}" if is_set else self.help
+        return f"{self.help}; default: {shown(self.default)}" if is_set else self.help
 
     @property
     def variable(self) -> str:
@@ -141,7 +152,7 @@ FIELDS: Mapping[str, Field] = {
             "repo",
             (),
             _repos,
-            "the repo: owner/name, file:///folder or ./folder; or a list of them",
+            "the repo: owner/name, file:///folder or ./folder; or several, separated by commas",
             '"owner/name"',
         ),
         Field("project", "", _text, "what {project} stands for in run ids", '"landscape"'),

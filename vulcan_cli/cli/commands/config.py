@@ -15,6 +15,7 @@ from vulcan_cli.cli.tree import Example
 from vulcan_cli.credentials import Secret
 from vulcan_cli.errors import UsageError
 from vulcan_cli.settings import find_token, load_settings, read_endpoint, settings_path
+from vulcan_cli.settings_fields import shown, written
 
 if TYPE_CHECKING:
     from vulcan_cli.settings import Settings
@@ -86,7 +87,6 @@ def config(
 
 
 def _write(settings: Settings, out: Output, *, of_user: bool) -> None:
-    from vulcan_cli.settings_fields import written  # noqa: PLC0415
     from vulcan_cli.settings_file import write_new  # noqa: PLC0415
 
     path = settings_path(of_user=of_user)
@@ -120,21 +120,11 @@ def _from_anywhere(repo: str) -> str:
 
 def _rows(settings: Settings) -> Iterator[tuple[str, str, str]]:
     for name, origin in settings.origins.items():
-        yield name, origin.name, _shown(getattr(settings, name))
+        yield name, origin.name, shown(getattr(settings, name)) or _NONE
     secret = find_token()
     yield "token", *(("default", _NONE) if secret is None else (secret.origin, _HIDDEN))
     endpoint = read_endpoint()
     yield "endpoint", "HF_ENDPOINT" if endpoint else "default", endpoint or _PUBLIC_HUB
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(value) or _NONE
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}"
-    return _NONE if value is None or value == "" else " ".join(str(value).splitlines())
 
 
 def _plain(value: object) -> object:
