@@ -71,6 +71,11 @@ class _Incoming(NamedTuple):
     name: str
     parts: dict[Addition, str]
 
+    def recorded(self, file: Addition) -> RecordedFile:
+        """What a commit that takes this file says of it."""
+        part = self.parts[file]
+        return RecordedFile(file.path_in_repo, file.sha256, file.size, part, file.replaces)
+
 
 class DirectoryRepo:
     """A `Repo` in a folder. It has one branch, `main`, and no pull requests.
@@ -400,21 +405,16 @@ class DirectoryRepo:
                 # Cleared away this very moment; it is brought again in the next try.
                 self._ahead = None
                 return Stale()
-            files = tuple(
-                RecordedFile(
-                    each.path_in_repo, each.sha256, each.size, ahead.parts[each], each.replaces
-                )
-                for each in new
-            )
+            files = tuple(ahead.recorded(each) for each in new)
             record = Record(
-                number,
-                commit.parent,
-                commit.message,
-                commit.description,
-                self._clock(),
-                ahead.name,
-                files,
-                gone,
+                number=number,
+                parent=commit.parent,
+                message=commit.message,
+                description=commit.description,
+                time=self._clock(),
+                incoming=ahead.name,
+                files=files,
+                removed=gone,
             )
             outcome = append_record(incoming, commits, record)
             if isinstance(outcome, Stale):
