@@ -113,6 +113,16 @@ def test_sorting_puts_nulls_last_and_keeps_the_order_of_equals(mixed: Catalog) -
     assert runs(ask(mixed, sort=("-extra",))) == "caabbbd"
 
 
+def test_a_list_may_be_written_out_in_a_condition() -> None:
+    first = ask(PEERS)["flux"][0].to_list()
+
+    found = ask(PEERS, where=f"flux = {first} AND tau_im > 0", columns=("flux",))
+
+    assert found["flux"].to_list() == [
+        flux for flux in ask(PEERS)["flux"].to_list() if flux == first
+    ]
+
+
 def test_no_match_is_an_empty_result_of_the_right_types(mixed: Catalog) -> None:
     assert_frame_equal(ask(mixed, h11=parse_integers(["99"])), ask(mixed).clear())
     assert ask(mixed, where="tau_im < 0", columns=("extra",)).schema == {"extra": pl.Int32}

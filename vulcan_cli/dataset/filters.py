@@ -160,9 +160,11 @@ def parse_where(text: str, available: Sequence[str]) -> pl.Expr:
     except pl.exceptions.PolarsError as error:
         what = _syntax(text) or _with_place(text, str(error), first_line=1)
         raise UsageError(f"where {text!r}: {what}{_meant(text)}") from error
-    # To Polars, a word behind a condition is another name for it, and changes nothing.
-    if not condition.meta.eq(condition.meta.undo_aliases()):
-        raise UsageError(f"where {text!r}: {_syntax(text) or 'a condition has no name'}")
+    # To Polars, a word behind a condition is another name for it, and changes nothing. It names
+    # lists that are written out itself.
+    is_named = not condition.meta.eq(condition.meta.undo_aliases())
+    if is_named and (wrong := _syntax(text)):
+        raise UsageError(f"where {text!r}: {wrong}")
     for name in names:
         if name not in available:
             compared = re.search(rf'=\s*"?{re.escape(name)}\b', text)
