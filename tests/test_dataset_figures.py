@@ -66,6 +66,17 @@ def test_superpotentials_whose_squares_no_float_holds_are_drawn() -> None:
     assert [(x, round(y, 3)) for x, y in against] == [(0, -199.301), (0, -323.306), (0, 200.699)]
 
 
+def test_a_superpotential_of_which_a_part_is_no_number_is_not_zero() -> None:
+    figure = made("w0", {"W_re": [0.0, math.nan, 3.0], "W_im": [math.nan, 0.0, 4.0]})
+    assert isinstance(figure.shape, Bars)
+    assert sum(figure.shape.counts) == 1
+    assert figure.notes == (
+        "3 vacua",
+        "W₀ as the solver normalises it, without e^(K/2)",
+        "2 not finite left out",
+    )
+
+
 def test_superpotentials_are_counted_by_size() -> None:
     figure = made("w0", {"W_re": [3.0, 0.0, 30.0, None], "W_im": [4.0, 0.0, 40.0, 1.0]})
     assert isinstance(figure.shape, Bars)

@@ -198,8 +198,9 @@ def _size_of_w(rows: pl.DataFrame) -> pl.Series:
     parts = pl.col("W_re").abs(), pl.col("W_im").abs()
     larger = pl.max_horizontal(parts)
     scaled = larger * ((parts[0] / larger) ** 2 + (parts[1] / larger) ** 2).sqrt()
-    has_none = (larger == 0) | larger.is_infinite()
-    return rows.select(pl.when(has_none).then(larger).otherwise(scaled)).to_series()
+    # Zeros and infinities have no quotient; beside them NaN stays NaN.
+    plain = pl.when((larger == 0) | larger.is_infinite()).then(parts[0] + parts[1])
+    return rows.select(plain.otherwise(scaled)).to_series()
 
 
 def _log10(values: pl.Series) -> tuple[pl.Series, int]:
