@@ -488,12 +488,13 @@ def test_ndjson_that_is_refused(text: str, found: list[Found]) -> None:
 
 def test_ndjson_with_large_integers_keeps_every_digit() -> None:
     """Of those beside floats, all digits that the float has."""
-    text = '{"a": 9007199254740993, "b": 9007199254740992, "c": 123456789012345680000}\n'
-    frame = read(text + '{"a": -1, "b": 1e300, "c": 0.5}\n')
+    text = '{"a": 9007199254740993, "b": 9007199254740992, "c": 123456789012345680000, "d": 0.5}\n'
+    frame = read(text + '{"a": -1, "b": 1e300, "c": 0.5, "d": 1152921504606846976}\n')
     assert frame.to_dict(as_series=False) == {
         "a": [9007199254740993, -1],
         "b": [9007199254740992.0, 1e300],
         "c": [1.2345678901234568e20, 0.5],
+        "d": [0.5, 2.0**60],
     }
 
 

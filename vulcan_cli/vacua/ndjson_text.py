@@ -98,10 +98,16 @@ def _rounded(value: object, dtype: object) -> int | None:
     elif isinstance(value, list) and isinstance(dtype, pl.List):
         inside = [_rounded(each, dtype.inner) for each in value]
     elif type(value) is int and isinstance(dtype, pl.DataType) and dtype.is_float():
-        inside = [value] if Decimal(repr(float(value))) != value else []
+        inside = [] if _is_in_float(value) else [value]
     else:
         inside = []
     return next((found for found in inside if found is not None), None)
+
+
+def _is_in_float(integer: int) -> bool:
+    """Whether a float holds it, or it is written with the digits that the float is written with."""
+    number = float(integer)
+    return integer in (int(number), Decimal(repr(number)))
 
 
 def _refuse_bad_lines(data: bytes, schema: Mapping[str, object]) -> None:
