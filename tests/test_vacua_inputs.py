@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from decimal import Decimal
@@ -471,6 +472,15 @@ def test_ndjson_floats_in_flux_stay_floats() -> None:
         ('{"a": 1, "\\u0061": null}\n', [
             (None, 1, None, "is no JSON object: it has the key 'a' twice"),
         ]),
+        ('{"a": 1, "a": null}\n{"a": 2, "b": 1}\n', [
+            (None, 1, None, "is no JSON object: it has the key 'a' twice"),
+        ]),
+        ('{"a": "x:y", "b": null, "a" : "z"}\n{"a": null, "b": 1}\n', [
+            (None, 1, None, "is no JSON object: it has the key 'a' twice"),
+        ]),
+        ('{"a": {"b": 1}, "c": 1}\n{"a": {"b": null}, "c": 1, "c": null}\n', [
+            (None, 2, None, "is no JSON object: it has the key 'c' twice"),
+        ]),
         ('{"a": {"b": 1}}\n{"a": {"b": 1, "b": 2}}\n', [
             (None, 2, None, "is no JSON object: it has the key 'b' twice"),
         ]),
@@ -496,6 +506,15 @@ def test_ndjson_with_large_integers_keeps_every_digit() -> None:
         "c": [1.2345678901234568e20, 0.5],
         "d": [0.5, 2.0**60],
     }
+
+
+def test_ndjson_that_repeats_no_key_is_read_whatever_its_text_and_nulls_look_like() -> None:
+    rows = [
+        {"a": 1, "b": "x: y", "c": None, "d": {"e": None}},
+        {"a": None, "b": ' "c":null', "c": 2, "d": {"e": 3}},
+        {"a": 3, "b": "12:00", "c": None, "d": None},
+    ]
+    assert read("\n".join(json.dumps(row) for row in rows)).to_dicts() == rows
 
 
 def test_ndjson_with_escapes_is_text() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from io import BytesIO
 from typing import Any
@@ -17,7 +17,9 @@ from vulcan_cli.vacua.unread import first_line, refuse_rows
 
 _BOM = b"\xef\xbb\xbf"
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
-_LONG = re.compile(rb"[-:,\[\s][0-9]{16,}\s*[],}]")
+_SPACE_BEHIND_KEY = re.compile(rb'"\s+:')
+_LONG = re.compile(rb"[-:,\[\s][0-9]{16,}(?=\s*[],}])")
+_LEAST_LONG = 10**15
 _EXACT_IN_FLOAT = 2**53
 _ROUNDED = "must be exact as a 64-bit float, as there are floats beside it"
 _KINDS = {bool: "truth values", int: "numbers", float: "numbers", str: "text", dict: "objects"}
@@ -55,13 +57,46 @@ def _repeats_keys(data: bytes, frame: pl.DataFrame) -> bool:
     # Counting settles it for nearly every file: each key that is written is a cell.
     if data.count(b":") == n_cells:
         return False
-    keys = data.count(b'":')
     nulls = data.count(b'":null') + data.count(b'": null')
-    is_plain = not any(b'"' + space in data for space in (b" ", b"\t", b"\r"))
-    # A null behind a value is no cell either; it shows where no line lacks a key.
-    if is_plain and keys - nulls == n_cells and nulls in (0, frame.width * frame.height - n_cells):
+    has_values_once = data.count(b'":') - nulls == n_cells and not _has_space_behind_keys(data)
+    if has_values_once and nulls == 0:
         return False
-    return not all(map(_is_row, filter(bytes.strip, data.split(b"\n"))))
+    lines = [line for line in data.split(b"\n") if line.strip()]
+    if has_values_once:
+        # A null behind a value is no cell; where no line lacks a key, it is one null too many.
+        if _is_flat_with(nulls, n_cells, frame) and _lack_no_key(lines, frame):
+            return False
+        lines = [line for line in lines if b"null" in line]
+    decoder = json.JSONDecoder(object_pairs_hook=_each_once)
+    return not all(_is_read(line, decoder) for line in lines)
+
+
+def _has_space_behind_keys(data: bytes) -> bool:
+    """Whether a colon may stand elsewhere than right behind a key."""
+    # Most files have no space behind any quote, and that is seen sooner.
+    has_space = any(b'"' + space in data for space in (b" ", b"\t", b"\r"))
+    return has_space and bool(_SPACE_BEHIND_KEY.search(data))
+
+
+def _is_flat_with(nulls: int, n_cells: int, frame: pl.DataFrame) -> bool:
+    """Whether all keys are columns, and so many nulls are what the cells that are none would be."""
+    n_null = sum(column.null_count() for column in frame)
+    return nulls == n_null == frame.width * frame.height - n_cells
+
+
+def _lack_no_key(lines: Iterable[bytes], frame: pl.DataFrame) -> bool:
+    """Whether each line has a key for each cell that is none."""
+    names = [column.name for column in frame if column.null_count()]
+    keys = [json.dumps(name, ensure_ascii=False).encode() + b":" for name in names]
+    return all(key in line for line in lines for key in keys)
+
+
+def _is_read(line: bytes, decoder: json.JSONDecoder) -> bool:
+    try:
+        decoder.decode(line.decode())
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _n_keys(column: pl.Series) -> int:
@@ -78,16 +113,25 @@ def _n_keys(column: pl.Series) -> int:
 
 def _may_round(data: bytes, frame: pl.DataFrame) -> bool:
     """Whether an integer may have lost digits because it stands beside floats."""
-    return max(map(_largest, frame), default=0) >= _EXACT_IN_FLOAT and bool(_LONG.search(data))
+    leaves = [leaf for column in frame for leaf in _leaves(column)]
+    floats = [leaf for leaf in leaves if leaf.dtype.is_float()]
+    if not any((leaf.abs() >= _EXACT_IN_FLOAT).any() for leaf in floats):
+        return False
+    # Beside no float it keeps them; seeds are often that long.
+    integers = [leaf for leaf in leaves if leaf.dtype.is_integer()]
+    kept = sum(((leaf >= _LEAST_LONG) | (leaf <= -_LEAST_LONG)).sum() for leaf in integers)
+    return len(_LONG.findall(data)) != kept
 
 
-def _largest(column: pl.Series) -> float:
-    """The size of the largest float in a column, also inside lists and objects."""
+def _leaves(column: pl.Series) -> Iterator[pl.Series]:
+    """The values of a column, also those inside lists and objects."""
     if isinstance(column.dtype, pl.Struct):
-        return max(map(_largest, column.struct.unnest()), default=0)
-    if isinstance(column.dtype, pl.List):
-        return _largest(column.explode())
-    return float(column.abs().max() or 0) if column.dtype.is_float() else 0  # type: ignore[arg-type]
+        for part in column.struct.unnest():
+            yield from _leaves(part)
+    elif isinstance(column.dtype, pl.List):
+        yield from _leaves(column.explode())
+    else:
+        yield column
 
 
 def _rounded(value: object, dtype: object) -> int | None:
