@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,21 @@ def test_what_is_told_of_rows_is_a_mapping(vulcan: Vulcan) -> None:
 def test_a_repo_may_be_a_path(tmp_path: Path) -> None:
     vulcan = Vulcan(repo=tmp_path / "repo", staging_dir=tmp_path)
     assert vulcan.repo == str(tmp_path / "repo")
+
+
+def test_a_repo_that_is_the_staging_directory_is_refused(tmp_path: Path) -> None:
+    vulcan = Vulcan(repo=tmp_path / "staging", staging_dir=tmp_path / "staging")
+    vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY)
+    before = sorted(tmp_path.rglob("*"))
+
+    for asked in (vulcan.sync, partial(vulcan.sync, dry_run=True), vulcan.query):
+        with pytest.raises(UsageError) as refusal:
+            asked()
+        assert str(refusal.value) == (
+            f"{tmp_path}/staging is the staging directory: a repo is a folder of its own"
+        )
+
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_wrong_geometry_is_told_with_wrong_rows(vulcan: Vulcan) -> None:

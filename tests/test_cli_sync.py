@@ -386,6 +386,49 @@ def test_wrong_usage(tmp_path: Path, spool: Path, words: list[str], sentence: st
     assert tree(spool) == before
 
 
+NOT_APART = {
+    "itself": ("./spool", "spool is the staging directory: a repo is a folder of its own"),
+    "link": ("./link", "link is the staging directory: a repo is a folder of its own"),
+    "file": (
+        "file://{0}/spool",
+        "{0}/spool is the staging directory: a repo is a folder of its own",
+    ),
+    "pending": (
+        "./spool/pending",
+        "the repo spool/pending is in a folder of vulcan's own in spool",
+    ),
+    "deeper": ("./link/synced/x", "the repo link/synced/x is in a folder of vulcan's own in spool"),
+    "above": ("./spool/..", "the staging directory spool is in the repo spool/.."),
+}
+
+
+@pytest.mark.parametrize(("repo", "sentence"), NOT_APART.values(), ids=NOT_APART)
+@pytest.mark.parametrize("words", [["sync"], ["sync", "--dry-run"], ["card", "--push"]])
+@pytest.mark.usefixtures("spool")
+def test_a_repo_that_is_not_apart_from_the_staging_directory(
+    tmp_path: Path, words: list[str], repo: str, sentence: str
+) -> None:
+    (tmp_path / "link").symlink_to("spool")
+    before = tree(tmp_path)
+    there = ("--staging-dir", "spool", "--repo", repo.format(tmp_path))
+    assert run(*words, *there, cwd=tmp_path) == Ran(
+        2,
+        "",
+        f"vulcan: {sentence.format(tmp_path)}\n"
+        f"  safe: nothing was changed\n  next: vulcan {words[0]} --help\n",
+    )
+    assert tree(tmp_path) == before
+
+
+def test_a_repo_in_a_folder_of_the_staging_directory_that_is_not_vulcans(
+    tmp_path: Path, spool: Path
+) -> None:
+    there = ("--staging-dir", "spool", "--repo", "./spool/repo", "--create-repo")
+    assert run("sync", *there, cwd=tmp_path) == Ran(0, summary(5, 0, 1), "")
+    assert len(committed(spool / "repo")) == 5
+    assert names(spool / "synced") == list(IDS)
+
+
 @pytest.mark.usefixtures("spool")
 def test_what_is_not_set_up(tmp_path: Path) -> None:
     where = ("--staging-dir", "spool")

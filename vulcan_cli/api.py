@@ -251,7 +251,8 @@ class Vulcan:
 
         Raises:
             SyncAtWork: Another sync is at work.
-            UsageError: `max_batch` is below 1, or the repo cannot be (a ValueError).
+            UsageError: `max_batch` is below 1, or the repo cannot be, as the staging directory
+                itself (a ValueError).
         """
         from vulcan_cli.hub.repo import MAIN  # noqa: PLC0415
         from vulcan_cli.sync.drain import SyncOptions, rehearse, sync  # noqa: PLC0415
@@ -325,8 +326,10 @@ class Vulcan:
         return StagingArea(self.staging_dir)
 
     def _open(self, repo: str, token: str | None = None) -> Repo:
-        from vulcan_cli.hub.open import Login, open_repo  # noqa: PLC0415
+        from vulcan_cli.hub.open import Login, folder_of, open_repo  # noqa: PLC0415
+        from vulcan_cli.staging.apart import check_apart  # noqa: PLC0415
 
+        check_apart(self._area, folder_of(repo))
         secret = token or self._token
         if secret is None:
             found = settings.find_token()

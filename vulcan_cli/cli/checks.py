@@ -80,7 +80,7 @@ def checks(*, staging_dir: Path | None, repo: list[str] | None, offline: bool) -
     yield from _staging(settings)
     yield from _token(settings)
     for text in settings.repo:
-        yield from _repo(text, offline=offline)
+        yield from _repo(text, settings, offline=offline)
     if not settings.repo:
         cure = "export VULCAN_REPO=owner/name"
         yield Check("repo", "warn", "none is set: enough to stage, not to sync", cure)
@@ -288,8 +288,9 @@ def _token(settings: Settings) -> Iterator[Check]:
         yield Check("token", "ok", f"from {secret.origin}")
 
 
-def _repo(text: str, *, offline: bool) -> Iterator[Check]:
+def _repo(text: str, settings: Settings, *, offline: bool) -> Iterator[Check]:
     """Ask a repo what can be asked without a commit."""
+    from vulcan_cli.cli.repos import check_place  # noqa: PLC0415
     from vulcan_cli.hub.open import (  # noqa: PLC0415
         Login,
         is_directory,
@@ -302,6 +303,7 @@ def _repo(text: str, *, offline: bool) -> Iterator[Check]:
     try:
         # A name that cannot be needs no network to be told.
         key_without_client(text)
+        check_place(text, settings)
         if offline and not is_folder:
             yield Check(name, "ok", "not asked: --offline")
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from vulcan_cli.cli.repos import open_one
+from vulcan_cli.cli.repos import check_place, open_one
 from vulcan_cli.errors import UsageError
 from vulcan_cli.hub.repo import MAIN
 from vulcan_cli.quantities import counted
@@ -68,7 +68,8 @@ class SplitPush(NamedTuple):
         """Open a repo as it was typed; None where there is none.
 
         Raises:
-            UsageError: It is one that shards are synced to, or there is none to do more with.
+            UsageError: It is one that shards are synced to, or not apart from the staging
+                directory, or there is none to do more with.
             NotSetUp: A token or the staging directory is missing.
         """
         from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
@@ -78,6 +79,7 @@ class SplitPush(NamedTuple):
                 raise UsageError("--create-repo and --dry-run go with --push")
             return None
         area = StagingArea(settings.require_staging_dir())
+        check_place(text, settings)
         repo = open_one(text)
         if repo.key in {open_one(each).key for each in settings.repo}:
             raise UsageError(f"{repo.name} is for shards; splits go to a repo of their own")

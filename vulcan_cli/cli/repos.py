@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast, get_args, overload
 
 from vulcan_cli.errors import NotSetUp, UsageError
-from vulcan_cli.hub.open import Login, is_directory, key_without_client, open_repo
+from vulcan_cli.hub.open import Login, folder_of, is_directory, key_without_client, open_repo
 from vulcan_cli.settings import Settings, find_token, read_endpoint
 
 if TYPE_CHECKING:
@@ -27,10 +27,26 @@ def open_configured(
         say: As for `Login`.
 
     Raises:
+        UsageError: One is not apart from the staging directory.
         NotSetUp: No repo is set, or no token where one is needed.
     """
     settings.require_repo()
+    for text in settings.repo:
+        check_place(text, settings)
     return [open_one(text, to_write=to_write, say=say) for text in settings.repo]
+
+
+def check_place(text: str, settings: Settings) -> None:
+    """Make sure that a repo is apart from the staging directory, where one is set.
+
+    Raises:
+        UsageError: It is not, or it is written in no way that repos are.
+    """
+    from vulcan_cli.staging.apart import check_apart  # noqa: PLC0415
+    from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
+
+    if settings.staging_dir is not None:
+        check_apart(StagingArea(settings.staging_dir), folder_of(text))
 
 
 def main_key(settings: Settings) -> str | None:

@@ -31,7 +31,7 @@ from vulcan_cli.cli.options.commits import (
 )
 from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.output import Output
-from vulcan_cli.cli.repos import main_key, open_configured
+from vulcan_cli.cli.repos import check_place, main_key, open_configured
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import NotSetUp, SyncAtWork, TryLater, UsageError
 from vulcan_cli.quantities import counted, parse_duration
@@ -156,6 +156,8 @@ def _rehearse(
     from vulcan_cli.sync.spread import rehearse_all  # noqa: PLC0415
 
     settings.require_repo()
+    for repo in settings.repo:
+        check_place(repo, settings)
     keys = [key_without_client(repo, read_endpoint()) for repo in settings.repo]
     yield rehearse_all(area, keys, options, main=main_key(settings), reserve=reserve)
 
