@@ -344,6 +344,14 @@ def test_a_repo_that_is_the_staging_directory_is_refused(tmp_path: Path) -> None
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_rehearsal_of_a_pull_request_of_a_folder_is_refused(
+    vulcan: Vulcan, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as refusal:
+        vulcan.sync(create_pr=True, dry_run=True)
+    assert str(refusal.value) == f"file://{tmp_path}/repo is a folder, which has no pull requests"
+
+
 def test_a_wrong_geometry_is_told_with_wrong_rows(vulcan: Vulcan) -> None:
     rows = pl.read_parquet(FILE).with_columns(tau_im=pl.lit(-1.0)).head(1)
 

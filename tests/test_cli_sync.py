@@ -429,6 +429,30 @@ def test_a_repo_in_a_folder_of_the_staging_directory_that_is_not_vulcans(
     assert names(spool / "synced") == list(IDS)
 
 
+PROPOSALS = {
+    "folder": (["--repo", "./repo"], "file://{0}/repo is a folder, which has no pull requests"),
+    "branch": (
+        ["--repo", "a/b", "--revision", "dev"],
+        "a pull request goes to main, not to dev",
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "sentence"), PROPOSALS.values(), ids=PROPOSALS)
+def test_a_rehearsal_refuses_the_pull_requests_that_a_sync_refuses(
+    tmp_path: Path, spool: Path, words: list[str], sentence: str
+) -> None:
+    before = tree(spool)
+    asked = ("sync", "--staging-dir", "spool", "--create-pr", "--dry-run", *words)
+    assert run(*asked, cwd=tmp_path) == Ran(
+        2,
+        "",
+        f"vulcan: {sentence.format(tmp_path)}\n"
+        "  safe: nothing was changed\n  next: vulcan sync --help\n",
+    )
+    assert tree(spool) == before
+
+
 @pytest.mark.usefixtures("spool")
 def test_what_is_not_set_up(tmp_path: Path) -> None:
     where = ("--staging-dir", "spool")

@@ -252,8 +252,9 @@ class Vulcan:
         Raises:
             SyncAtWork: Another sync is at work.
             UsageError: `max_batch` is below 1, or the repo cannot be, as the staging directory
-                itself (a ValueError).
+                itself, or takes no pull request where one is asked for (a ValueError).
         """
+        from vulcan_cli.hub.open import check_proposal  # noqa: PLC0415
         from vulcan_cli.hub.repo import MAIN  # noqa: PLC0415
         from vulcan_cli.sync.drain import SyncOptions, rehearse, sync  # noqa: PLC0415
 
@@ -274,6 +275,7 @@ class Vulcan:
             with_peer=target == self.repo,
         )
         if dry_run:
+            check_proposal(target, options.revision, create_pr=create_pr)
             return rehearse(self._area, options, repo_key=opened.key)
         return sync(self._area, opened, options)
 

@@ -114,11 +114,16 @@ class DirectoryRepo:
         """Never."""
         return False
 
+    def check_pull_request(self, *, create_pr: bool) -> None:
+        """Raise UsageError for any pull request."""
+        if create_pr:
+            raise UsageError(f"{self.name} is a folder, which has no pull requests")
+
     def preflight(
         self, *, create: bool = False, create_pr: bool = False, revision: str = MAIN
     ) -> None:
         """See `Repo.preflight`. `create` makes the folder and those above it."""
-        self._refuse_pull_request(wanted=create_pr)
+        self.check_pull_request(create_pr=create_pr)
         if revision != MAIN:
             raise RepoMissing(self.name, revision)
         if create and not self.root.exists():
@@ -156,7 +161,7 @@ class DirectoryRepo:
         self, additions: Sequence[Addition], revision: str = MAIN, *, create_pr: bool = False
     ) -> UploadOutcome:
         """See `Repo.upload`: copies the content, durably, beside where it will stand."""
-        self._refuse_pull_request(wanted=create_pr)
+        self.check_pull_request(create_pr=create_pr)
         refused = refuse_paths(additions)
         if refused is not None:
             return refused
@@ -171,7 +176,7 @@ class DirectoryRepo:
         self, commit: Commit, revision: str = MAIN, *, create_pr: bool = False
     ) -> CommitOutcome:
         """See `Repo.commit`. Never `Later`; `Unknown` only where the disk failed in the act."""
-        self._refuse_pull_request(wanted=create_pr)
+        self.check_pull_request(create_pr=create_pr)
         if not self._is_ahead(commit.additions):
             ready = self.upload(commit.additions, revision)
             if not isinstance(ready, Ready):
@@ -277,10 +282,6 @@ class DirectoryRepo:
                 yield fd, place
         finally:
             os.close(fd)
-
-    def _refuse_pull_request(self, *, wanted: bool) -> None:
-        if wanted:
-            raise UsageError(f"{self.name} is a folder, which has no pull requests")
 
     @contextmanager
     def _edge(self) -> Iterator[None]:

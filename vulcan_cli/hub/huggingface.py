@@ -39,9 +39,10 @@ from vulcan_cli.hub.repo import (
     RemoteFile,
     Snapshot,
     UploadOutcome,
+    check_pull_request,
     hub_key,
 )
-from vulcan_cli.hub.sending import Sender, check_pull_request
+from vulcan_cli.hub.sending import Sender
 
 PROBE = "h12_0/h11_0/bucket_0/run_probe.parquet"
 """A path as shards have it, to ask about and never to write."""

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from vulcan_cli.errors import UsageError
 from vulcan_cli.hub.directory import DirectoryRepo
-from vulcan_cli.hub.repo import PUBLIC_HUB, Repo, hub_key
+from vulcan_cli.hub.repo import PUBLIC_HUB, Repo, check_pull_request, hub_key
 from vulcan_cli.vacua.secrets import scrub
 
 HUB_NAME = re.compile(
@@ -116,6 +116,23 @@ def key_without_client(text: str, endpoint: str | None = None) -> str:
         return DirectoryRepo(folder).key
     _check_hub_name(text)
     return hub_key(text, endpoint or PUBLIC_HUB)
+
+
+def check_proposal(text: str, revision: str, *, create_pr: bool) -> None:
+    """Make sure, asking nobody, that commits can be proposed where they shall be.
+
+    Args:
+        text: The repo as a person writes it.
+        revision: The branch.
+        create_pr: Whether commits shall be pull requests.
+
+    Raises:
+        UsageError: The repo is a folder, or the branch is not the main one.
+    """
+    folder = folder_of(text)
+    if folder is not None:
+        DirectoryRepo(folder).check_pull_request(create_pr=create_pr)
+    check_pull_request(revision, create_pr=create_pr)
 
 
 def _check_hub_name(text: str) -> None:

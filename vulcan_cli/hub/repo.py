@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from vulcan_cli.errors import RateLimited, ServerTrouble, TryLater, Unreachable
+from vulcan_cli.errors import RateLimited, ServerTrouble, TryLater, Unreachable, UsageError
 
 MAIN = "main"
 """The default branch."""
@@ -390,6 +390,12 @@ class Repo(Protocol):
 
         After an `Unknown` with `create_pr`, the one that landed is here: look up its revision.
         """
+
+
+def check_pull_request(revision: str, *, create_pr: bool) -> None:
+    """Raise UsageError for a pull request to another branch than the main one."""
+    if create_pr and revision != MAIN:
+        raise UsageError(f"a pull request goes to {MAIN}, not to {revision}")
 
 
 def key_of(label: str, identity: str) -> str:

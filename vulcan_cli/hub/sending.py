@@ -17,7 +17,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils._http import get_session, hf_raise_for_status
 from huggingface_hub.utils._runtime import is_xet_available
 
-from vulcan_cli.errors import DiskTrouble, UsageError
+from vulcan_cli.errors import DiskTrouble
 from vulcan_cli.hub.answers import Answer, commit_outcome, upload_outcome
 from vulcan_cli.hub.client import Client, cause_of, is_lost
 from vulcan_cli.hub.paths import refuse_paths
@@ -34,6 +34,7 @@ from vulcan_cli.hub.repo import (
     Trouble,
     Unknown,
     UploadOutcome,
+    check_pull_request,
 )
 
 _CARD = "README.md"
@@ -195,12 +196,6 @@ class Sender:
             return Refused(self._client.words(cause), (_CARD,), 400)
         lost = is_lost(cause)
         return Unknown(self._client.words(cause), Trouble.UNREACHABLE if lost else Trouble.SERVER)
-
-
-def check_pull_request(revision: str, *, create_pr: bool) -> None:
-    """Raise UsageError for a pull request to another branch than the main one."""
-    if create_pr and revision != MAIN:
-        raise UsageError(f"a pull request goes to {MAIN}, not to {revision}")
 
 
 def _operations(

@@ -152,12 +152,13 @@ def _code_of(report: SyncReport, *, error_on_remaining: bool) -> int:
 def _rehearse(
     area: StagingArea, settings: Settings, options: SyncOptions, *, reserve: bool
 ) -> Iterator[SyncReport]:
-    from vulcan_cli.hub.open import key_without_client  # noqa: PLC0415
+    from vulcan_cli.hub.open import check_proposal, key_without_client  # noqa: PLC0415
     from vulcan_cli.sync.spread import rehearse_all  # noqa: PLC0415
 
     settings.require_repo()
     for repo in settings.repo:
         check_place(repo, settings)
+        check_proposal(repo, options.revision, create_pr=options.create_pr)
     keys = [key_without_client(repo, read_endpoint()) for repo in settings.repo]
     yield rehearse_all(area, keys, options, main=main_key(settings), reserve=reserve)
 
