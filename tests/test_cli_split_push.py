@@ -238,8 +238,12 @@ def test_p15_shards_and_splits_stand_in_repos_of_their_own(cwd: Path, hub: Local
 def test_p3_what_others_put_in_the_way_is_not_replaced(cwd: Path, hub: LocalHub) -> None:
     hub.create_repo(NAME)
     words = (*SPLIT, "--push", NAME)
-    for path in ("split.json", PARTS["train"]):
-        hub.push(NAME, {path: b"{}"})
+    for path, text in (
+        ("split.json", b"{}"),
+        ("split.json", b"[" * 100_000),
+        (PARTS["train"], b"{}"),
+    ):
+        hub.push(NAME, {path: text})
         ran = run(*words, cwd=cwd, env=env_of(hub))
         assert (ran.code, len(hub.attempts(NAME))) == (3, 0)
         assert f"vulcan: {path} exists with other content in {NAME}" in ran.err.splitlines()

@@ -387,6 +387,16 @@ def test_a_record_that_was_altered_is_not_believed(repo: DirectoryRepo, tmp_path
     assert error.value.path == repo.root / ".vulcan"
 
 
+def test_a_record_that_is_nested_too_deep_is_not_believed(
+    repo: DirectoryRepo, tmp_path: Path
+) -> None:
+    repo.commit(commit_of(repo, addition(tmp_path / "in", "run_a", b"a")))
+    (repo.root / ".vulcan/commits/00000001.json").write_bytes(b"[" * 100_000)
+    with pytest.raises(DiskTrouble) as error:
+        repo.head()
+    assert str(error.value) == f"{repo.root}/.vulcan: it is nested too deep"
+
+
 def test_a_folder_has_no_pull_requests(repo: DirectoryRepo, tmp_path: Path) -> None:
     new = addition(tmp_path / "in", "run_a", b"a")
     with pytest.raises(UsageError):

@@ -15,6 +15,7 @@ import xxhash
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA
 from vulcan_cli.errors import BadShard
 from vulcan_cli.files.folder import Folder
+from vulcan_cli.files.json_text import parse_json
 
 IDENTITY = ("name", "bytes", "mtime_ns", "inode")
 """What makes a file the one whose footer was read. No device: nodes number those differently."""
@@ -103,7 +104,7 @@ class Packed:
             ValueError, TypeError, KeyError, PolarsError: It did not, or its columns were others.
         """
         start = _LENGTH + int.from_bytes(body[:_LENGTH], "big")
-        header = json.loads(bytes(body[_LENGTH:start]))
+        header = parse_json(bytes(body[_LENGTH:start]))
         frames = []
         for size, schema in zip(header["sizes"], (ROWS, BAD, TRIMMED), strict=True):
             frames.append(bytes(body[start : start + size]))

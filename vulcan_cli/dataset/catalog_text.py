@@ -18,6 +18,7 @@ import polars as pl
 from vulcan_cli.dataset import dtypes
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog
 from vulcan_cli.dataset.footers import MEASURED
+from vulcan_cli.files.json_text import parse_json
 from vulcan_cli.vacua.geometry import ABSENT, KEYS, LARGEST_KEY, SHARD_PATH, geometry_id_of
 from vulcan_cli.vacua.held import check_name
 
@@ -75,7 +76,7 @@ def decode(data: bytes) -> tuple[dict[str, Any], Catalog]:
     """
     try:
         line, _, body = _unpack(data).partition(b"\n")
-        header = json.loads(line)
+        header = parse_json(line)
         if not isinstance(header, dict) or header.get("vulcan_catalog") != VERSION:
             raise ValueError("it is of another version, or none")
         schemas = tuple(map(_schema, header.pop("schemas")))

@@ -15,6 +15,7 @@ import polars as pl
 from vulcan_cli.dataset.groups import GroupBy, group_ids
 from vulcan_cli.dataset.splits import Splits
 from vulcan_cli.errors import DiskTrouble, UsageError
+from vulcan_cli.files.json_text import parse_json
 from vulcan_cli.files.paths import replace_durably
 
 _KEYS = {
@@ -65,16 +66,13 @@ def read_frozen(path: Path) -> Splits:
         DiskTrouble: It cannot be read.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes())
     except FileNotFoundError as error:
         raise UsageError(f"{path} is not there; --freeze writes one") from error
     except OSError as error:
         raise DiskTrouble(path, error) from error
     except ValueError as error:
         raise UsageError(f"{path} is no file of frozen splits: {error}") from error
-    except RecursionError:
-        message = f"{path} is no file of frozen splits: it is nested too deep"
-        raise UsageError(message) from None
     _check(document, path)
     try:
         return Splits(

@@ -6,10 +6,10 @@ two writers lay out alike. Whatever looks unusual is left to it.
 
 from __future__ import annotations
 
-import json
 from typing import NamedTuple
 
 from vulcan_cli.errors import TemplateError
+from vulcan_cli.files.json_text import parse_json
 from vulcan_cli.vacua import shard
 from vulcan_cli.vacua.geometry import ABSENT, KEYS, LARGEST_KEY, geometry_id_of, path_in_repo_of
 from vulcan_cli.vacua.run_id import check_run_id
@@ -67,8 +67,8 @@ def quick(metadata: bytes, inside: bytes) -> Said | None:
         agreed = provenance in inside and digest in inside
         if not agreed or not provenance or _value_of(metadata, _SCHEMA_VERSION) != _VERSION:
             return None
-        return _parsed(json.loads(provenance), digest)
-    except (IndexError, ValueError, TypeError, KeyError, RecursionError, TemplateError):
+        return _parsed(parse_json(provenance), digest)
+    except (IndexError, ValueError, TypeError, KeyError, TemplateError):
         return None
 
 

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from vulcan_cli.files.folder import Folder
+from vulcan_cli.files.json_text import parse_json
 from vulcan_cli.hub.repo import NO_COMMIT, Landed, Stale, Trouble, Unknown
 
 HIDDEN = ".vulcan"
@@ -102,7 +103,7 @@ def parse_record(data: bytes) -> Record:
         ValueError: It is not that.
     """
     try:
-        fields: dict[str, Any] = json.loads(data)
+        fields: dict[str, Any] = parse_json(data)
         claimed = fields.pop("id")
         files = tuple(RecordedFile(**file) for file in fields.pop("files"))
         removed = tuple(RemovedFile(**file) for file in fields.pop("removed", ()))

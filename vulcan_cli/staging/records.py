@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
+from vulcan_cli.files.json_text import parse_json
+
 RECORD_LIMIT = 1 << 20
 """Bytes that a sidecar, a journal or a budget may have; more is no record of anyone's."""
 
@@ -24,9 +26,8 @@ def parse_record(data: bytes) -> dict[str, object]:
         RecordError: It is no JSON object, or one too deep or with numbers too long to read.
     """
     try:
-        value = json.loads(data)
-    # RecursionError: a megabyte of opening brackets.
-    except (ValueError, RecursionError) as error:
+        value = parse_json(data)
+    except ValueError as error:
         raise RecordError("not JSON") from error
     if not isinstance(value, dict):
         raise RecordError("not a JSON object")

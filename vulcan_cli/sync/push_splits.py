@@ -7,7 +7,6 @@ are replaced and taken out.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from vulcan_cli.dataset.card import README, About
 from vulcan_cli.dataset.split_card import split_card
 from vulcan_cli.dataset.split_files import DESCRIPTION
 from vulcan_cli.errors import Conflict, DiskTrouble, RepoRefuses, UsageError
+from vulcan_cli.files.json_text import parse_json
 from vulcan_cli.hub.repo import Addition, Removal, Repo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.sync.in_memory import addition
@@ -54,7 +54,7 @@ class Description(NamedTuple):
             ValueError: It is none of ours.
         """
         try:
-            said = json.loads(data)
+            said = parse_json(data)
             parts = [part for split in said["files"].values() for part in split]
             files = {part["name"]: (str(part["sha256"]), int(part["bytes"])) for part in parts}
             strange = [name for name in files if not _PART.fullmatch(name)]

@@ -11,7 +11,6 @@ N_flux = f1 · h2 - f2 · h1: the order and the sign that give the tadpole charg
 
 from __future__ import annotations
 
-import json
 import math
 import zipfile
 import zlib
@@ -23,6 +22,7 @@ import polars as pl
 
 from vulcan_cli.errors import InputRefused, Problem
 from vulcan_cli.extras import require
+from vulcan_cli.files.json_text import parse_json
 from vulcan_cli.vacua.findings import MOST_ROWS_SHOWN
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def config_above(path: Path) -> Mapping[str, Any] | None:
     if len(data) > CONFIG_BYTES:
         raise InputRefused(Problem(f"is longer than {CONFIG_BYTES} bytes", source=str(config)))
     try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(data)
+    except ValueError as error:
         raise InputRefused(Problem(f"is no JSON: {error}", source=str(config))) from error
     if not isinstance(found, dict):
         raise InputRefused(Problem("is no JSON object", source=str(config)))

@@ -13,6 +13,7 @@ import polars as pl
 
 import vulcan_cli
 from vulcan_cli.errors import BadShard, InputRefused, TemplateError
+from vulcan_cli.files.json_text import parse_json
 from vulcan_cli.vacua import arrow_ipc
 from vulcan_cli.vacua.digest import CIRCUMSTANCES, content_digest
 from vulcan_cli.vacua.geometry import KEYS, Geometry
@@ -221,7 +222,7 @@ def footer_of(file: IO[bytes], path: Path) -> Footer:
         raise BadShard(path, f"unreadable as parquet: {_first_line(error)}") from error
     try:
         return parse_footer(_seen_by_arrow(metadata))
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise BadShard(path, f"its footer: {_first_line(error)}") from error
 
 
@@ -233,7 +234,7 @@ def parse_footer(metadata: Mapping[str, str]) -> Footer:
     """
     if PROVENANCE_KEY not in metadata:
         raise ValueError("no provenance in the Arrow schema's metadata")
-    provenance = json.loads(metadata[PROVENANCE_KEY])
+    provenance = parse_json(metadata[PROVENANCE_KEY])
     version = provenance["schema_version"]
     if (
         type(version) is not int
