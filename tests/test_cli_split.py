@@ -220,6 +220,14 @@ def test_a_folder_to_freeze_in_is_looked_for_before_anything_is_written(cwd: Pat
     assert split(cwd, *words).code == 0
 
 
+def test_a_fraction_of_nothing_is_told_without_a_sign(cwd: Path) -> None:
+    signed = split(cwd, "--fractions", "0.8,0.2,-0.0")
+    assert signed == split(cwd, "--fractions", "0.8,0.2,0.0")
+    assert signed.err.splitlines()[3] == (
+        "test: 0 geometries, 0 rows, 0.0% of rows where 0.0% is wanted"
+    )
+
+
 def test_an_empty_split_is_told_with_a_salt_that_fills_it(cwd: Path) -> None:
     ran = split(cwd, "--salt", "4", "--group-by", "polytope")
 

@@ -130,6 +130,10 @@ def test_fractions_may_miss_one_by_a_millionth() -> None:
     assert Splits(("a", "b"), (0.5, 0.5000009)).fractions == (0.5, 0.5000009)
 
 
+def test_a_fraction_of_nothing_has_no_sign() -> None:
+    assert str(Splits(("a", "b"), (1.0, -0.0)).fractions) == "(1.0, 0.0)"
+
+
 def test_an_unknown_split_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"^there is no split 'tran': choose from train, val, tes"):
         Splits().check_name("tran")

@@ -63,7 +63,8 @@ class Splits:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
-        object.__setattr__(self, "fractions", tuple(float(f) for f in self.fractions))
+        # -0.0 is 0.0, and is told so.
+        object.__setattr__(self, "fractions", tuple(float(f) + 0.0 for f in self.fractions))
         _check_names(self.names)
         # A salt of Python may be a number, which is hashed as its digits.
         if not _is_utf8(f"{self.salt}"):
