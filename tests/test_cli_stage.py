@@ -643,6 +643,12 @@ WRONG = {
         ["in", "--solver", "newton"],
         "--solver is written key=value,key=value, not 'newton'",
     ),
+    "solver twice": (["in", "--solver", "name=a,name=b"], "--solver: name is given twice"),
+    "provenance twice": (
+        ["in", "--provenance", "seed=1", "--provenance", "seed=2"],
+        "--provenance: seed is given twice",
+    ),
+    "set twice": (["in", "--set", "date=Y"], "--set: date is given twice"),
     "set": (["in", "--set", "1=2"], "--set is written NAME=VALUE, not '1=2'"),
     "number": (
         ["in", "--max-rows", "0"],

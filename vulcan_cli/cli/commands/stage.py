@@ -33,6 +33,7 @@ from vulcan_cli.cli.options.staging import (
     longest_wait,
     one_geometry,
     pairs,
+    put_once,
 )
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.streaming import NAME, Streaming
@@ -253,12 +254,12 @@ def _geometry(text: str | None) -> tuple[Geometry | None, tuple[Problem, ...]]:
     return geometry, tuple(problem._replace(source="--geometry") for problem in problems)
 
 
-def _values(texts: Sequence[str] | None) -> dict[str, object]:
+def _values(texts: Sequence[str] | None) -> dict[str, str]:
     """Read `NAME=VALUE`, where the value may hold anything."""
-    values: dict[str, object] = {}
+    values: dict[str, str] = {}
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
             raise UsageError(f"--set is written NAME=VALUE, not {text!r}")
-        values[name] = value
+        put_once(values, "--set", name, value)
     return values

@@ -166,18 +166,25 @@ def format_of(text: str) -> Format:
 
 
 def pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:
-    """Read `key=value,key=value`; later ones win.
+    """Read `key=value,key=value`.
 
     Raises:
-        UsageError: It is written otherwise.
+        UsageError: It is written otherwise, or a key comes twice.
     """
     found: dict[str, str] = {}
     for part in (part for text in texts or () for part in text.split(",")):
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
             raise UsageError(f"{option} is written key=value,key=value, not {part!r}")
-        found[key.strip()] = value.strip()
+        put_once(found, option, key.strip(), value.strip())
     return found
+
+
+def put_once(found: dict[str, str], option: str, name: str, value: str) -> None:
+    """Note what an option says of a name; UsageError where it has said something already."""
+    if name in found:
+        raise UsageError(f"{option}: {name} is given twice")
+    found[name] = value
 
 
 def longest_wait(max_age: str) -> float:
