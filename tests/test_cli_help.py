@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from typer.core import TyperOption
 
 from tests.cli_in_process import run
 from tests.cli_support import VULCAN, Ran, clean, on_terminal
@@ -129,6 +130,22 @@ def test_defaults_are_said_as_config_shows_them(tmp_path: Path) -> None:
     defaults = {name: value for name, _, value in rows if name in FIELDS and value != "-"}
     said = {name: field.described.partition("; default: ")[2] for name, field in FIELDS.items()}
     assert {name: text for name, text in said.items() if text} == defaults
+
+
+def test_what_a_sync_takes_unless_told_otherwise_stands_in_its_help() -> None:
+    tree = program()
+    command = tree.get_command(tree.make_context("vulcan", [], resilient_parsing=True), "sync")
+    assert isinstance(command, Command)
+    shown = {
+        option: parameter.help.partition(" [")[0].rpartition("; ")[2]
+        for parameter in command.params
+        if isinstance(parameter, TyperOption) and parameter.help
+        for option in parameter.opts
+    }
+    usual = ("max_batch", "budget", "max_retries", "commit_prefix")
+    assert {name: shown[FIELDS[name].option] for name in usual} == {
+        name: f"{FIELDS[name].default}." for name in usual
+    }
 
 
 def commands_in(text: str) -> list[list[str]]:

@@ -134,7 +134,8 @@ OutputFormat = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="parquet, csv, ndjson, arrow, json, npz, safetensors or table.",
+        help="parquet, csv, ndjson, arrow, json, npz, safetensors or table; by the ending of -o, "
+        "else table on a terminal and parquet elsewhere.",
         autocompletion=one_of(_FORMATS),
         rich_help_panel=OUTPUT,
     ),

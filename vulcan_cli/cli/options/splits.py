@@ -59,7 +59,8 @@ GroupedBy = Annotated[
     typer.Option(
         "--group-by",
         metavar="WHAT",
-        help="geometry, or polytope: all triangulations of one h11, h12, ks_id in one split.",
+        help="geometry, or polytope: all triangulations of one h11, h12, ks_id in one split; "
+        "geometry.",
         autocompletion=one_of(_GROUPS),
         rich_help_panel=SPLIT,
     ),
@@ -131,7 +132,8 @@ FeatureNames = Annotated[
     typer.Option(
         "--features",
         metavar="A,B",
-        help="Columns that make the features; moduli and tau are complex, from _re and _im.",
+        help="Columns that make the features; all but run id, time and geometry. moduli and tau "
+        "are complex, from _re and _im.",
         autocompletion=values_of("column", listed=True),
         rich_help_panel=SPLIT,
     ),

@@ -107,7 +107,7 @@ TemplateText = Annotated[
         "--template",
         metavar="TEMPLATE",
         help="How run ids are made, such as {date}_{project}_seed-{seed?}; ? allows na for no "
-        "value. [VULCAN_TEMPLATE]",
+        "value; vulcan config shows which counts. [VULCAN_TEMPLATE]",
         rich_help_panel=RUN,
     ),
 ]
