@@ -228,6 +228,9 @@ def test_one_script_prints_the_same_with_either_import(
 
 
 FILE = REAL / "model_h12-3_5_batch1.parquet"
+SPEC: Any = FeatureSpec
+"""Without its types, as most programs are."""
+
 GEOMETRY = {"h11": 107, "h12": 3, "ks_id": 5, "triang_id": 0}
 
 
@@ -322,6 +325,63 @@ def test_what_is_told_of_rows_is_a_mapping(vulcan: Vulcan) -> None:
         "solver is a mapping of names to values, not str; "
         "provenance is a mapping of names to values, not list"
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (lambda vulcan: vulcan.query(where=3), "where is a text or a list of texts, not 3"),
+        (lambda vulcan: vulcan.query(is_susy="x"), "is_susy is True or False, not 'x'"),
+        (lambda vulcan: vulcan.query(limit=2.5), "limit is one integer, not 2.5"),
+        (lambda vulcan: vulcan.query(columns=3), "columns is a text or a list of texts, not 3"),
+        (lambda vulcan: vulcan.query(sort=[3]), "each of sort is one text, not 3"),
+        (lambda vulcan: vulcan.sync(max_batch=2.5), "max_batch is one integer, not 2.5"),
+        (lambda vulcan: vulcan.sync(budget="x"), "budget is one integer, not 'x'"),
+        (lambda vulcan: vulcan.sync(commit_prefix=3), "commit_prefix is one text, not 3"),
+        (lambda vulcan: vulcan.reader(cache_size="x"), "cache_size is one integer, not 'x'"),
+        (lambda vulcan: vulcan.ml_view(fractions=3), "fractions is a list of numbers, not 3"),
+        (
+            lambda vulcan: vulcan.ml_view(fractions=["a", "b", "c"]),
+            "each of fractions is one number, not 'a'",
+        ),
+        (lambda vulcan: vulcan.ml_view(splits=[1, 2, 3]), "each of splits is one text, not 1"),
+        (lambda vulcan: vulcan.ml_view(folds=2.5), "folds is one integer, not 2.5"),
+        (lambda vulcan: vulcan.ml_view(frozen=3), "frozen is the path of a file, not 3"),
+        (lambda vulcan: vulcan.ml_view(feature_spec=3), "feature_spec is a FeatureSpec, not 3"),
+        (lambda _: SPEC(features=3), "features is a text or a list of texts, not 3"),
+        (lambda _: SPEC(features=[3]), "each of features is one text, not 3"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_by_its_name(
+    vulcan: Vulcan, asked: Callable[[Any], object], sentence: str
+) -> None:
+    vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY)
+    with pytest.raises(UsageError) as refusal:
+        asked(vulcan)
+    assert str(refusal.value) == sentence
+
+
+def test_an_expression_is_no_condition(vulcan: Vulcan) -> None:
+    condition = pl.col("tau_im") > 2
+    with pytest.raises(UsageError) as refusal:
+        vulcan.query(where=condition)
+    assert str(refusal.value) == f"where is a text or a list of texts, not {condition!r:.80}"
+
+
+def test_a_filter_that_is_none_is_named(vulcan: Vulcan) -> None:
+    with pytest.raises(TypeError) as refusal:
+        vulcan.query(foo=None)
+    assert str(refusal.value) == (
+        "there is no filter 'foo': choose from run_id, geometry_id, h11, h12, ks_id, triang_id, "
+        "conifold_id, cicy_id, solver_name, is_susy, is_isd, where, columns, sort, limit"
+    )
+
+
+def test_a_run_id_is_a_text(vulcan: Vulcan) -> None:
+    with pytest.raises(InputRefused) as refusal:
+        vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY, run_id=5)  # type: ignore[arg-type]
+    assert str(refusal.value) == "run_id is one text, not 5"
+    assert vulcan.list_pending() == []
 
 
 def test_a_repo_may_be_a_path(tmp_path: Path) -> None:

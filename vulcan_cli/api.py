@@ -162,7 +162,8 @@ class Vulcan:
             Conflict: The run id is taken by other rows.
             DiskTrouble: The file system refuses.
         """
-        _check_mappings(
+        _check_told(
+            run_id,
             geometry=geometry,
             solver=solver or {},
             provenance=provenance or {},
@@ -339,13 +340,15 @@ class Vulcan:
         return open_repo(repo, Login(token=secret, endpoint=settings.read_endpoint()))
 
 
-def _check_mappings(**given: object) -> None:
-    """Raise InputRefused for arguments that should be mappings and are none."""
+def _check_told(run_id: object, **given: object) -> None:
+    """Raise InputRefused for a run id that is no text, and arguments that are no mappings."""
     problems = [
         Problem(f"{name} is a mapping of names to values, not {type(value).__name__}")
         for name, value in given.items()
         if not isinstance(value, Mapping)
     ]
+    if run_id is not None and not isinstance(run_id, str):
+        problems.append(Problem(f"run_id is one text, not {run_id!r}"))
     if problems:
         raise InputRefused(*problems)
 

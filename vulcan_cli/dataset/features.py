@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence, Set
 from dataclasses import dataclass
-from typing import NamedTuple, SupportsIndex
+from typing import NamedTuple
 
 import polars as pl
 
+from vulcan_cli.dataset.arguments import integer, texts
 from vulcan_cli.dataset.columns import check_columns
 from vulcan_cli.errors import UsageError
 from vulcan_cli.vacua import arrow_ipc
@@ -48,7 +49,7 @@ class FeatureSpec:
         keep_geometry_id: Keep `geometry_id`, last where `features` do not name it.
 
     Raises:
-        UsageError: The length is no positive integer, or a feature is named twice.
+        UsageError: The length is no positive integer, or a feature is no text or named twice.
     """
 
     features: Sequence[str] | None = None
@@ -57,14 +58,11 @@ class FeatureSpec:
     keep_geometry_id: bool = True
 
     def __post_init__(self) -> None:
-        is_whole = isinstance(self.list_max_len, SupportsIndex)
-        if self.list_max_len is not None and not (is_whole and self.list_max_len is not True):
-            raise UsageError(f"list_max_len is one integer, not {self.list_max_len!r}")
-        if self.list_max_len is not None and self.list_max_len < 1:
+        if self.list_max_len is not None and integer("list_max_len", self.list_max_len) < 1:
             raise UsageError(f"lists need a length of at least 1, not {self.list_max_len}")
         if self.features is None:
             return
-        names = (self.features,) if isinstance(self.features, str) else tuple(self.features)
+        names = texts("features", self.features)
         object.__setattr__(self, "features", names)
         for place, name in enumerate(names):
             if name in names[:place]:

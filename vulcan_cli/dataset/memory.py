@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from vulcan_cli.dataset.arguments import integer
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.errors import BadShard, UsageError
 
@@ -25,9 +26,9 @@ class Memory:
             size: How many shards to keep; 0 keeps none.
 
         Raises:
-            UsageError: It is negative.
+            UsageError: It is negative, or no integer.
         """
-        if size < 0:
+        if integer("cache_size", size) < 0:
             raise UsageError(f"cache_size must be at least 0, not {size}")
         self._size = size
         self._held: OrderedDict[str, tuple[pl.DataFrame, int]] = OrderedDict()

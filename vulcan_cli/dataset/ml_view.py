@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from vulcan_cli.dataset import tensors
+from vulcan_cli.dataset.arguments import instance, integer, numbers, path, texts
 from vulcan_cli.dataset.features import FeatureSpec, ListsCutShort
 from vulcan_cli.dataset.frozen import read_frozen
 from vulcan_cli.dataset.groups import GroupBy
@@ -58,16 +59,19 @@ class VulcanMLView:
             frozen: A file of `vulcan split --freeze`, instead of all of these.
 
         Raises:
-            UsageError: Names and fractions do not fit together, or the file is none.
+            UsageError: Names and fractions do not fit together, the file is none, or an argument is
+                of another kind.
         """
         self.reader = reader
-        self.feature_spec = feature_spec or FeatureSpec()
+        spec = FeatureSpec() if feature_spec is None else feature_spec
+        self.feature_spec = instance("feature_spec", spec, FeatureSpec, "a FeatureSpec")
         if frozen is not None:
-            self._splits = read_frozen(Path(frozen))
+            self._splits = read_frozen(path("frozen", frozen))
         elif folds is not None:
-            self._splits = Splits.folds(folds, salt=salt, group_by=group_by)
+            self._splits = Splits.folds(integer("folds", folds), salt=salt, group_by=group_by)
         else:
-            self._splits = Splits(tuple(splits), tuple(fractions), salt, group_by)
+            names, shares = texts("splits", splits), numbers("fractions", fractions)
+            self._splits = Splits(names, shares, salt, group_by)
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import polars as pl
 
 from vulcan_cli.dataset import DEFAULT_CACHE_SIZE
+from vulcan_cli.dataset.arguments import integer, text, texts, truth
 from vulcan_cli.dataset.catalog import COLUMNS, Catalog
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.memory import Memory
@@ -52,7 +51,7 @@ class VulcanReader:
             revision: What of the repo is read.
 
         Raises:
-            UsageError: `cache_size` is negative (a ValueError).
+            UsageError: `cache_size` is negative or no integer (a ValueError).
         """
         self.revision = revision
         self._source = source
@@ -133,6 +132,7 @@ class VulcanReader:
             more: `conifold_id`, `cicy_id`, and further fields of `Filters`, such as `where`.
 
         Raises:
+            TypeError: There is no such filter.
             UsageError: A value is of another kind, or there is no such column.
         """
         filters = filters_of(
@@ -188,7 +188,8 @@ class VulcanReader:
         """
         rows = self.fetch_shard(path_in_repo)
         # Polars would take a name in `select` for a pattern.
-        return rows[[name for name in dict.fromkeys(_names(columns)) if name in rows.columns]]
+        wanted = dict.fromkeys(texts("columns", columns))
+        return rows[[name for name in wanted if name in rows.columns]]
 
     def clear_cache(self) -> None:
         """Forget the catalog and all shards kept in memory."""
@@ -215,38 +216,44 @@ def filters_of(
     """The filters that keywords of the peer's kind stand for: one value each.
 
     Raises:
-        UsageError: A key is no integer, a name no text.
+        TypeError: There is no such filter.
+        UsageError: A value is of another kind.
     """
-    given: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in asked.items()
-        if value is not None
-    }
-    for name in KEYS:
-        if name in given:
-            value = _one(name, asked[name], int, "integer")
-            given[name] = (range(value, value + 1),)
-    for name in ("run_id", "geometry_id", "solver_name"):
-        if name in given:
-            given[name] = (_one(name, asked[name], str, "text"),)
-    if "sort" in given:
-        given["sort"] = _names(given["sort"])
-    return Filters(columns=None if columns is None else _names(columns), **given)
+    given = {name: value for name, value in asked.items() if value is not None}
+    if columns is not None:
+        given["columns"] = columns
+    for name in asked.keys() - _READERS.keys():
+        raise TypeError(f"there is no filter {name!r}: choose from {', '.join(_READERS)}")
+    return Filters(**{name: _READERS[name](name, value) for name, value in given.items()})
 
 
-def _names(columns: Iterable[str]) -> tuple[str, ...]:
-    """Names of columns; a text is one name, not as many as it has letters."""
-    return (columns,) if isinstance(columns, str) else tuple(columns)
+def _key(name: str, value: object) -> tuple[range, ...]:
+    whole = _one(name, value, integer, int)
+    return (range(whole, whole + 1),)
 
 
-def _one(name: str, value: Any, kind: type[_T], word: str) -> _T:  # noqa: ANN401 (what is checked)
-    """A value of this kind, as NumPy's integers are too."""
-    with suppress(TypeError):
-        value = operator.index(value) if kind is int else value
-    if isinstance(value, kind):
-        return value
-    several = ""
-    if value and isinstance(value, list | tuple) and all(isinstance(each, kind) for each in value):
-        condition = f"{name} IN ({', '.join(map(repr, value))})"
-        several = f": where={condition!r} takes several"
-    raise UsageError(f"{name} is one {word}, not {value!r}{several}")
+def _name(name: str, value: object) -> tuple[str, ...]:
+    return (_one(name, value, text, str),)
+
+
+def _one(name: str, value: object, read: Callable[[str, object], _T], kind: type[_T]) -> _T:
+    """A value; of several the error tells the condition that takes them."""
+    try:
+        return read(name, value)
+    except UsageError as error:
+        several = value if isinstance(value, list | tuple) else ()
+        if not several or not all(isinstance(each, kind) for each in several):
+            raise
+        condition = f"{name} IN ({', '.join(map(repr, several))})"
+        raise UsageError(f"{error}: where={condition!r} takes several") from None
+
+
+_READERS: Mapping[str, Callable[[str, object], Any]] = {
+    **dict.fromkeys(("run_id", "geometry_id"), _name),
+    **dict.fromkeys(KEYS, _key),
+    "solver_name": _name,
+    **dict.fromkeys(("is_susy", "is_isd"), truth),
+    **dict.fromkeys(("where", "columns", "sort"), texts),
+    "limit": integer,
+}
+"""How each filter is read from what a program gives."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vulcan_cli.dataset.arguments import integer, number, text
 from vulcan_cli.errors import UsageError
 from vulcan_cli.hub.repo import MAIN
 
@@ -35,7 +36,8 @@ class SyncOptions:
         with_peer: Whether the peer commits to this repo from here too.
 
     Raises:
-        UsageError: A commit would hold no shard, so a sync would never end.
+        UsageError: A commit would hold no shard, so a sync would never end; or a value is of
+            another kind.
     """
 
     max_batch: int = DEFAULT_MAX_BATCH
@@ -54,5 +56,10 @@ class SyncOptions:
     with_peer: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("max_batch", "budget", "max_retries"):
+            integer(name, getattr(self, name))
+        for name in ("revision", "commit_prefix"):
+            text(name, getattr(self, name))
+        number("window_s", self.window_s)
         if self.max_batch < 1:
             raise UsageError(f"max_batch must be at least 1, not {self.max_batch}")
