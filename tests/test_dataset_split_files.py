@@ -486,3 +486,51 @@ def test_reading_the_rows_of_a_split_is_told(folder: Path) -> None:
     watched = replace(view(folder, None), progress=lambda done, total: told.append((done, total)))
     n_shards = watched.rows("train").collect()["geometry_id"].n_unique()
     assert (told[0], told[-1]) == ((0, n_shards), (n_shards, n_shards))
+
+
+INTERRUPTED = """
+import os, pathlib, signal, sys
+from dataclasses import replace
+from tests.test_dataset_split_files import view, write_splits
+from vulcan_cli.dataset import scan
+
+scan._BATCH_FILES = 1
+folder, out = map(pathlib.Path, sys.argv[1:])
+everything = view(folder, spec=None)
+for shards in range(1, 23, 2):
+
+    def interrupt(done: int, total: int) -> None:
+        if done == shards:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    try:
+        written = write_splits(out / str(shards), replace(everything, progress=interrupt))
+    except KeyboardInterrupt:
+        assert not any(out.iterdir())
+    else:
+        # Polars may miss one that comes while it ends a batch.
+        assert sum(written.description["rows"].values()) == 120_000
+        (out / str(shards)).rename(folder / str(shards))
+print("all rows or nothing", flush=True)
+os._exit(0)
+"""
+
+
+def test_an_interrupt_while_batches_are_read_leaves_all_rows_or_nothing(tmp_path: Path) -> None:
+    """Wherever it comes: Polars may be at work on a batch, on what is made of it, or on neither."""
+    (tmp_path / "synced").mkdir()
+    (tmp_path / "out").mkdir()
+    for number in range(24):
+        put(tmp_path / "synced", vacua(5_000), f"r{number}", h11=3, h12=2, ks_id=number)
+
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, tmp_path / "synced", tmp_path / "out"],
+        cwd=CHECKOUT,
+        env=clean(tmp_path),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "all rows or nothing\n")

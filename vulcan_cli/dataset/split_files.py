@@ -20,6 +20,7 @@ import polars as pl
 
 import vulcan_cli
 from vulcan_cli.dataset import array_files, export
+from vulcan_cli.dataset.batches import in_batches
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.features import take_flags
 from vulcan_cli.dataset.shuffle import files_for, shuffled
@@ -206,7 +207,7 @@ class _Writer(NamedTuple):
 
 def _batches(rows: pl.LazyFrame, flags: list[str], cut: dict[str, int]) -> Iterator[pl.DataFrame]:
     """The rows as they are read; what was cut short is added up in `cut`."""
-    for batch in rows.collect_batches(chunk_size=_BATCH_ROWS, engine="streaming"):
+    for batch in in_batches(rows, _BATCH_ROWS):
         for name, number in take_flags(batch, flags).items():
             cut[name] = cut.get(name, 0) + number
         yield batch
