@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import shutil
@@ -70,6 +71,7 @@ from vulcan_cli.sync import sift
 from vulcan_cli.sync.check import Checked, NotChecked, check_all
 from vulcan_cli.sync.drain import SyncOptions, sync
 from vulcan_cli.sync.report import SyncReport
+from vulcan_cli.sync.verify import verify
 from vulcan_cli.vacua import arrow_secrets, secrets
 from vulcan_cli.vacua.geometry import file_name
 from vulcan_cli.vacua.unpacked import opened
@@ -962,3 +964,17 @@ def test_p16_every_kind_of_secret_has_a_mark_that_is_looked_for_first(secret: st
     assert secrets.looks_secret(secret)
     assert arrow_secrets.has_secret([pa.array(["a", f"see {secret}"])])
     assert not arrow_secrets.has_secret([pa.array(["hf_short", "a bearer of news", "s3://host/x"])])
+
+
+def test_footers_of_shards_that_were_read_do_not_stay_in_memory(area: StagingArea) -> None:
+    """A command looks for garbage so seldom that thousands of them would come together."""
+    for number in range(3):
+        put(area, f"run{number}")
+    gc.collect()
+    gc.disable()
+    try:
+        found = verify(area, now=time.time())
+        footers = [kept for kept in gc.get_objects() if isinstance(kept, pq.FileMetaData)]
+    finally:
+        gc.enable()
+    assert (found.shards, footers) == (3, [])

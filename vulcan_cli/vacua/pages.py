@@ -94,9 +94,13 @@ def unpacked(
     Raises:
         ValueError: The headers are none, or do not agree with the footer.
     """
+    import pyarrow.parquet as pq  # noqa: PLC0415 - what gave the footer has loaded it
+
     walk = _Walk(source, size)
     chunks = chunks_in(footer)
-    above = spans(metadata.schema.to_arrow_schema().remove_metadata().serialize().to_pybytes())
+    # `metadata.schema` and the footer would keep each other, and some 40 kB, in memory.
+    schema = pq.ParquetSchema(metadata)
+    above = spans(schema.to_arrow_schema().remove_metadata().serialize().to_pybytes())
     if len(above) != metadata.num_columns:
         raise ValueError("unreadable as parquet: other columns in its two schemas")
     if chunks and not above:
@@ -105,11 +109,11 @@ def unpacked(
     for place, chunk in enumerate(chunks):
         # By its place: so readers find it, whatever it calls itself.
         group, number = divmod(place, metadata.num_columns)
-        if columns is not None and not _is_of(metadata.schema.column(number).path, columns):
+        if columns is not None and not _is_of(schema.column(number).path, columns):
             continue
         width = _WIDTHS.get(chunk.kind)
         if chunk.kind == _FIXED:
-            width = metadata.schema.column(number).length
+            width = schema.column(number).length
         walk.chunk(chunk, width)
         of_row, of_entry = above[number]
         most = chunk.values * of_entry or metadata.row_group(group).num_rows * of_row
