@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
 import json
+import multiprocessing
 import os
+import pickle
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +25,23 @@ import pytest
 import vulcan_cli
 from tests.hubserver import HubThread, LocalHub
 from tests.peer_support import Peer
-from vulcan_cli import FeatureSpec, StagedShard, SyncReport, Vulcan, VulcanMLView, VulcanReader
-from vulcan_cli.errors import Conflict, InputRefused, NotSetUp, UsageError
+from vulcan_cli import (
+    FeatureSpec,
+    StagedShard,
+    SyncReport,
+    Vulcan,
+    VulcanMLView,
+    VulcanReader,
+    errors,
+)
+from vulcan_cli.errors import (
+    Conflict,
+    InputRefused,
+    NotSetUp,
+    Problem,
+    UsageError,
+    VulcanError,
+)
 
 CHECKOUT = Path(__file__).parents[1]
 REAL = Path(__file__).parent / "data/vacua"
@@ -283,6 +303,78 @@ def test_another_run_of_the_same_name_is_refused(vulcan: Vulcan) -> None:
         vulcan.write(rows[5:], geometry=GEOMETRY, run_id="mine")
 
     assert [shard.n_rows for shard in vulcan.list_pending()] == [5]
+
+
+def write_as(work: tuple[Vulcan, str, int]) -> StagedShard:
+    vulcan, run_id, n_rows = work
+    return vulcan.write(pl.read_parquet(FILE).head(n_rows), geometry=GEOMETRY, run_id=run_id)
+
+
+def test_an_error_of_a_worker_comes_back_to_who_started_it(vulcan: Vulcan) -> None:
+    first = write_as((vulcan, "mine", 5))
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as workers:
+        taken = workers.submit(write_as, (vulcan, "mine", 6)).exception()
+        same = workers.submit(write_as, (vulcan, "mine", 5)).result()
+
+    assert isinstance(taken, Conflict)
+    assert (taken.path_in_repo, taken.where) == (first.path_in_repo, "pending/")
+    assert str(taken) == f"{first.path_in_repo} exists with other content in pending/"
+    assert same == replace(first, status="already-staged")
+
+
+ERRORS: list[VulcanError] = [
+    errors.VulcanError("a fault"),
+    errors.UsageError("no such option"),
+    errors.TemplateError("no such name"),
+    errors.MissingTemplateValue("note"),
+    errors.UnknownColumn("no column"),
+    errors.UnevenLists("uneven", ["flux"], longest=3, file_format="npz"),
+    errors.NotForTerminal("npz"),
+    errors.InputRefused(Problem("is null", "flux", 3), Problem("is empty")),
+    errors.ColumnClash("x", [pl.Int32(), pl.List(pl.String())], ["a", "b"], ["y"]),
+    errors.RowsRefused(Problem("is null"), n_staged=1, n_refused=2, kept=(Path("kept"),)),
+    errors.NothingToDraw("no row"),
+    errors.BadShard(Path("a.parquet"), "no footer"),
+    errors.Conflict("a.parquet", "pending"),
+    errors.NotSetUp("repo", "no repo"),
+    errors.StagingMissing(Path("spool"), Path("spool/pending")),
+    errors.TokenUnfit(Path("token"), "too open", too_open=True),
+    errors.TokenInSettings(Path("vulcan.toml"), "a token"),
+    errors.Denied("not ours", path=Path("spool")),
+    errors.RepoMissing("owner/name", "dev"),
+    errors.RepoRefuses("hidden", hidden_in="owner/name"),
+    errors.TryLater("not now", retry_at=1.5),
+    errors.HomeNotSet(2, ["one"], ["two"]),
+    errors.OutOfThreads(),
+    errors.Unreachable("no answer"),
+    errors.RateLimited("too many", retry_at=2.5),
+    errors.ServerTrouble("a fault of the Hub"),
+    errors.DiskTrouble(Path("spool"), OSError(28, "No space left on device")),
+    errors.SyncAtWork("process 7"),
+    errors.LeaseLost("process 7"),
+]
+
+
+def classes_of_errors(base: type[VulcanError] = VulcanError) -> Iterator[type[VulcanError]]:
+    yield base
+    for kind in base.__subclasses__():
+        yield from classes_of_errors(kind)
+
+
+def test_every_error_is_copied_and_sent_whole() -> None:
+    ways: list[Callable[[VulcanError], VulcanError]] = [
+        lambda error: pickle.loads(pickle.dumps(error)),
+        copy.copy,
+        copy.deepcopy,
+    ]
+    for way in ways:
+        for error in ERRORS:
+            other = way(error)
+            assert type(other) is type(error)
+            assert (str(other), other.args, vars(other)) == (str(error), error.args, vars(error))
+    ours = {kind for kind in classes_of_errors() if kind.__module__ == errors.__name__}
+    assert {type(error) for error in ERRORS} == ours
 
 
 def test_template_values_of_a_call_win_over_those_of_the_instance(tmp_path: Path) -> None:

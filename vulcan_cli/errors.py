@@ -17,6 +17,17 @@ class VulcanError(Exception):
 
     exit_code: ClassVar[int] = 1
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Python would call the class with the message, as if that were all that it takes.
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(kind: type[VulcanError], args: tuple[Any, ...], fields: dict[str, Any]) -> VulcanError:
+    """An error as it was in another process, or before it was copied."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
+
 
 class UsageError(VulcanError, ValueError):
     """What was asked for makes no sense: an option, an argument, a combination."""
