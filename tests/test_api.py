@@ -323,6 +323,72 @@ def test_an_error_of_a_worker_comes_back_to_who_started_it(vulcan: Vulcan) -> No
     assert same == replace(first, status="already-staged")
 
 
+FORKED = """
+import os
+import signal
+import sys
+import polars as pl
+from vulcan_cli import Vulcan, VulcanReader
+
+file, folder, began = sys.argv[1:]
+vulcan = Vulcan(repo=folder + "/repo", staging_dir=folder + "/staging", run_id_template="fixed")
+reader = VulcanReader.from_local(folder + "/staging")
+if began != "nothing":
+    getattr(pl, began)(file)
+
+
+def tell(call):
+    try:
+        print(call(), flush=True)
+    except ValueError as error:
+        print(type(error).__name__, error, sep=": ", flush=True)
+
+
+def work():
+    # Where it waits for ever, it is ended.
+    signal.alarm(30)
+    tell(lambda: vulcan.write(pl.scan_parquet(file), geometry={"h11": 107}).n_rows)
+    tell(lambda: vulcan.sync(create_repo=True).n_committed)
+    tell(lambda: vulcan.query().height)
+    tell(lambda: reader.query().height)
+    print(len(vulcan.list_pending()), flush=True)
+    return 0
+
+
+child = os.fork()
+if child == 0:
+    os._exit(work())
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+LOST_THREADS = (
+    "UsageError: this process was forked after Polars had begun threads, for which it would wait "
+    "for ever: start workers by spawn or forkserver of multiprocessing"
+)
+
+
+@pytest.mark.parametrize(
+    ("began", "printed"),
+    [
+        ("nothing", ["37", "1", "37", "37", "0", "0"]),
+        ("read_parquet", [*[LOST_THREADS] * 4, "0", "0"]),
+        ("read_parquet_schema", [*[LOST_THREADS] * 4, "0", "0"]),
+    ],
+)
+def test_a_worker_that_is_forked_too_late_is_told(
+    began: str, printed: list[str], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, FILE, tmp_path, began],
+        env={"PATH": os.defpath, "HOME": str(tmp_path), "PYTHONPATH": str(CHECKOUT)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == printed
+
+
 ERRORS: list[VulcanError] = [
     errors.VulcanError("a fault"),
     errors.UsageError("no such option"),

@@ -16,6 +16,7 @@ import polars as pl
 from vulcan_cli import settings
 from vulcan_cli.dataset import DEFAULT_CACHE_SIZE
 from vulcan_cli.errors import BadShard, DiskTrouble, InputRefused, NotSetUp, Problem
+from vulcan_cli.forks import check_threads
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
 from vulcan_cli.staging.intake import StagedShard, stage
 from vulcan_cli.vacua.geometry import Geometry, attempted
@@ -161,7 +162,10 @@ class Vulcan:
                 them (a ValueError).
             Conflict: The run id is taken by other rows.
             DiskTrouble: The file system refuses.
+            UsageError: `df` is no frame; or this process was forked after Polars had begun
+                threads, for which it would wait for ever (a ValueError).
         """
+        check_threads()
         _check_told(
             run_id,
             geometry=geometry,
@@ -253,8 +257,10 @@ class Vulcan:
         Raises:
             SyncAtWork: Another sync is at work.
             UsageError: `max_batch` is below 1, or the repo cannot be, as the staging directory
-                itself, or takes no pull request where one is asked for (a ValueError).
+                itself, or takes no pull request where one is asked for; or as `write` (a
+                ValueError).
         """
+        check_threads()
         from vulcan_cli.hub.open import check_proposal  # noqa: PLC0415
         from vulcan_cli.hub.repo import MAIN  # noqa: PLC0415
         from vulcan_cli.sync.drain import SyncOptions, rehearse, sync  # noqa: PLC0415

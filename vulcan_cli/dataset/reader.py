@@ -16,6 +16,7 @@ from vulcan_cli.dataset.memory import Memory
 from vulcan_cli.dataset.query import query
 from vulcan_cli.dataset.sources import Found, Place, locate
 from vulcan_cli.errors import BadShard, UsageError
+from vulcan_cli.forks import check_threads
 from vulcan_cli.hub.open import Login, open_repo
 from vulcan_cli.hub.repo import MAIN
 from vulcan_cli.staging.area import StagingArea
@@ -202,7 +203,13 @@ class VulcanReader:
         return self.shards().bad
 
     def shards(self, *, refresh: bool = False) -> Catalog:
-        """The whole catalog, with schemas and bad files; read at the first call, then kept."""
+        """The whole catalog, with schemas and bad files; read at the first call, then kept.
+
+        Raises:
+            UsageError: This process was forked after Polars had begun threads, for which it would
+                wait for ever (a ValueError).
+        """
+        check_threads()
         if self._catalog is None or refresh:
             self._catalog = self._source().catalog
             self._memory.forget_answers()
