@@ -663,6 +663,32 @@ def test_a_sync_of_batches_without_shards_is_refused(
     assert vulcan.remaining_budget() == 90
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("window_s", float("nan"), "window_s must be a finite number above 0, not nan"),
+        ("window_s", float("inf"), "window_s must be a finite number above 0, not inf"),
+        ("window_s", 0, "window_s must be a finite number above 0, not 0"),
+        ("window_s", -60.0, "window_s must be a finite number above 0, not -60.0"),
+        ("budget", float("nan"), "budget must be an integer, not nan"),
+        ("budget", 1.5, "budget must be an integer, not 1.5"),
+    ],
+)
+def test_a_sync_by_a_budget_that_cannot_be_kept_is_refused(
+    vulcan: Vulcan, name: str, value: float, said: str, *, dry_run: bool
+) -> None:
+    vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY)
+    waiting = vulcan.list_pending()
+    setattr(vulcan, name, value)
+
+    with pytest.raises(UsageError) as refusal:
+        vulcan.sync(dry_run=dry_run, create_repo=True)
+
+    assert str(refusal.value) == said
+    assert vulcan.list_pending() == waiting
+
+
 def test_the_classes_have_the_peers_attributes(vulcan: Vulcan) -> None:
     shard = vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY)
     assert isinstance(shard, StagedShard)

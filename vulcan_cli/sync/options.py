@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from vulcan_cli.dataset.arguments import integer, number, text
@@ -36,8 +37,8 @@ class SyncOptions:
         with_peer: Whether the peer commits to this repo from here too.
 
     Raises:
-        UsageError: A commit would hold no shard, so a sync would never end; or a value is of
-            another kind.
+        UsageError: A commit would hold no shard, so a sync would never end; a value is of another
+            kind; or the window is none that it could keep to.
     """
 
     max_batch: int = DEFAULT_MAX_BATCH
@@ -63,3 +64,6 @@ class SyncOptions:
         number("window_s", self.window_s)
         if self.max_batch < 1:
             raise UsageError(f"max_batch must be at least 1, not {self.max_batch}")
+        # So written, as NaN is not above 0.
+        if not 0 < self.window_s < math.inf:
+            raise UsageError(f"window_s must be a finite number above 0, not {self.window_s}")
