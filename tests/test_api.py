@@ -582,6 +582,33 @@ def test_a_wrong_geometry_is_told_with_wrong_rows(vulcan: Vulcan) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("geometry", "said"),
+    [
+        ({"h11": "hf_" + 24 * "a"}, "h11 must be an integer (found '[hidden]')"),
+        (
+            {"hf_" + 24 * "a": 3},
+            "there is no such key; keys are h11, h12, ks_id, triang_id, conifold_id, cicy_id "
+            "(found '[hidden]')",
+        ),
+    ],
+)
+def test_a_token_in_a_geometry_is_not_told(
+    vulcan: Vulcan, geometry: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InputRefused) as refusal:
+        vulcan.write(pl.read_parquet(FILE), geometry=geometry)
+
+    assert str(refusal.value) == said
+
+
+def test_a_password_in_a_repo_is_not_shown() -> None:
+    vulcan = Vulcan(repo="https://me:secret@huggingface.co/datasets/a/b", staging_dir="/spool")
+
+    shown = "Vulcan(repo='[hidden]huggingface.co/datasets/a/b', staging_dir='/spool')"
+    assert repr(vulcan) == shown
+
+
 def test_the_environment_says_what_arguments_do_not(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

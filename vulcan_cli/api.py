@@ -23,6 +23,7 @@ from vulcan_cli.vacua.geometry import Geometry, attempted
 from vulcan_cli.vacua.inputs import from_frame
 from vulcan_cli.vacua.prepare import Run
 from vulcan_cli.vacua.run_id import DEFAULT_TEMPLATE, Template, render
+from vulcan_cli.vacua.secrets import scrub
 
 if TYPE_CHECKING:
     from vulcan_cli.dataset.features import FeatureSpec
@@ -132,7 +133,7 @@ class Vulcan:
         return cls(repo=found.require_repo(), run_id_template=run_id_template, **values)
 
     def __repr__(self) -> str:
-        return f"Vulcan(repo={self.repo!r}, staging_dir={str(self.staging_dir)!r})"
+        return f"Vulcan(repo={scrub(self.repo)!r}, staging_dir={str(self.staging_dir)!r})"
 
     def write(
         self,

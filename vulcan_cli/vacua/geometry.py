@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Self, SupportsIndex, TypeVar
 
 from vulcan_cli.errors import InputRefused, Problem
+from vulcan_cli.vacua.secrets import scrub
 
 T = TypeVar("T")
 
@@ -77,7 +78,7 @@ class Geometry:
         for key in (key for key in KEYS if keys.get(key) is not None):
             number = _integer(keys[key])
             if number is None:
-                problems.append(Problem(f"{key} must be an integer", value=repr(keys[key])))
+                problems.append(Problem(f"{key} must be an integer", value=_shown(keys[key])))
             elif wrong := _out_of_range(key, number):
                 problems.append(wrong)
             else:
@@ -99,7 +100,7 @@ class Geometry:
             key, equals, value = (piece.strip() for piece in part.partition("="))
             if not equals or not value:
                 message = "a geometry is written key=value,key=value"
-                problems.append(Problem(message, value=repr(part)))
+                problems.append(Problem(message, value=_shown(part)))
             elif key in keys:
                 problems.append(Problem(f"{key} is given twice"))
             else:
@@ -176,7 +177,11 @@ def path_of_file_name(name: str) -> str | None:
 
 def _unknown(key: str) -> Problem:
     mirror = "; CYTools' h21 is h12 here" if key == "h21" else ""
-    return Problem(f"there is no such key; keys are {', '.join(KEYS)}{mirror}", value=repr(key))
+    return Problem(f"there is no such key; keys are {', '.join(KEYS)}{mirror}", value=_shown(key))
+
+
+def _shown(value: object) -> str:
+    return scrub(repr(value))
 
 
 def _out_of_range(key: str, value: int) -> Problem | None:
