@@ -542,9 +542,19 @@ def test_a_run_id_is_a_text(vulcan: Vulcan) -> None:
     assert vulcan.list_pending() == []
 
 
-def test_a_repo_may_be_a_path(tmp_path: Path) -> None:
-    vulcan = Vulcan(repo=tmp_path / "repo", staging_dir=tmp_path)
-    assert vulcan.repo == str(tmp_path / "repo")
+def test_a_repo_may_be_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for repo in (tmp_path / "repo", Path("repo")):
+        vulcan = Vulcan(repo=repo, staging_dir=tmp_path)
+        assert vulcan.repo == str(tmp_path / "repo")
+        assert Vulcan.from_env(repo=repo, staging_dir=tmp_path).repo == vulcan.repo
+    shard = vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY)
+    assert vulcan.sync(repo=Path("other"), create_repo=True).n_committed == 1
+
+    rows = VulcanReader.from_hf(Path("other")).query()
+
+    assert set(rows["run_id"]) == {shard.run_id}
+    assert rows.equals(VulcanReader.from_hf(tmp_path / "other").query())
 
 
 def test_a_repo_that_is_the_staging_directory_is_refused(tmp_path: Path) -> None:

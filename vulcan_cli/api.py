@@ -114,7 +114,7 @@ class Vulcan:
     def from_env(
         cls,
         *,
-        repo: str | None = None,
+        repo: Path | str | None = None,
         run_id_template: Template = DEFAULT_TEMPLATE,
         **more: Any,  # noqa: ANN401 (as for the class)
     ) -> Vulcan:
@@ -123,7 +123,7 @@ class Vulcan:
         Raises:
             NotSetUp: No repo is set, or a setting cannot be (a ValueError).
         """
-        found = settings.load_settings(repo=repo)
+        found = settings.load_settings(repo=_lasting(repo) if isinstance(repo, Path) else repo)
         values: dict[str, Any] = {
             "project": found.project,
             "budget": found.budget,
@@ -163,6 +163,7 @@ class Vulcan:
                 them (a ValueError).
             Conflict: The run id is taken by other rows.
             DiskTrouble: The file system refuses.
+            TemplateError: The run id cannot be (a ValueError).
             UsageError: `df` is no frame; or this process was forked after Polars had begun
                 threads, for which it would wait for ever (a ValueError).
         """
@@ -227,7 +228,7 @@ class Vulcan:
     def sync(
         self,
         *,
-        repo: str | None = None,
+        repo: Path | str | None = None,
         token: str | None = None,
         budget: int | None = None,
         max_batch: int = 500,

@@ -70,14 +70,15 @@ class VulcanReader:
     @classmethod
     def from_hf(
         cls,
-        repo: str,
+        repo: Path | str,
         *,
         revision: str | None = None,
         cache_size: int = DEFAULT_CACHE_SIZE,
         token: str | None = None,
     ) -> VulcanReader:
         """A reader of a repo, on the Hub or a folder."""
-        opened = open_repo(repo, Login(token=token))
+        written = repo if isinstance(repo, str) else str(repo.absolute())
+        opened = open_repo(written, Login(token=token))
         place: Place = "repo"
         return cls(
             source=lambda: locate(None, [opened], place, revision=revision or MAIN),
