@@ -327,6 +327,7 @@ FORKED = """
 import os
 import signal
 import sys
+from pathlib import Path
 import polars as pl
 from vulcan_cli import Vulcan, VulcanReader
 
@@ -335,6 +336,11 @@ vulcan = Vulcan(repo=folder + "/repo", staging_dir=folder + "/staging", run_id_t
 reader = VulcanReader.from_local(folder + "/staging")
 if began != "nothing":
     getattr(pl, began)(file)
+    # A thread has its name a moment after it has begun.
+    while "tokio-rt-worker\\n" not in [
+        (task / "comm").read_text() for task in Path("/proc/self/task").iterdir()
+    ]:
+        pass
 
 
 def tell(call):
