@@ -247,6 +247,38 @@ def test_one_script_prints_the_same_with_either_import(
     assert printed == PRINTED
 
 
+PRIVATE = """
+import sys
+import polars as pl
+from vulcan_cli import Vulcan, VulcanReader
+
+vulcan = Vulcan(repo="alice/private", staging_dir=sys.argv[1])
+vulcan.write(pl.read_parquet(sys.argv[2]), geometry={"h11": 107})
+print(vulcan.sync().n_committed)
+print(vulcan.reader().query().height)
+print(VulcanReader.from_hf("alice/private").query().height)
+print(VulcanReader.from_hf("alice/private", token=sys.argv[3]).query().height)
+"""
+
+
+@pytest.mark.parametrize("variable", ["HF_TOKEN", "VULCAN_TOKEN"])
+def test_a_private_repo_is_read_with_the_token_of_the_environment(
+    variable: str, hub: LocalHub, tmp_path: Path
+) -> None:
+    hub.create_repo("alice/private", private=True)
+    env = dict(hub.client_env(home=tmp_path))
+    token = env.pop("HF_TOKEN")
+    done = subprocess.run(
+        [sys.executable, "-c", PRIVATE, tmp_path / "staging", FILE, token],
+        env={"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT), **env, variable: token},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.stdout, done.stderr) == ("1\n37\n37\n37\n", "")
+
+
 FILE = REAL / "model_h12-3_5_batch1.parquet"
 SPEC: Any = FeatureSpec
 """Without its types, as most programs are."""

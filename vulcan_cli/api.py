@@ -337,15 +337,12 @@ class Vulcan:
         return StagingArea(self.staging_dir)
 
     def _open(self, repo: str, token: str | None = None) -> Repo:
-        from vulcan_cli.hub.open import Login, folder_of, open_repo  # noqa: PLC0415
+        from vulcan_cli.dataset.sources import open_as_set  # noqa: PLC0415
+        from vulcan_cli.hub.open import folder_of  # noqa: PLC0415
         from vulcan_cli.staging.apart import check_apart  # noqa: PLC0415
 
         check_apart(self._area, folder_of(repo))
-        secret = token or self._token
-        if secret is None:
-            found = settings.find_token()
-            secret = None if found is None else found.reveal()
-        return open_repo(repo, Login(token=secret, endpoint=settings.read_endpoint()))
+        return open_as_set(repo, token or self._token)
 
 
 def _check_told(run_id: object, **given: object) -> None:

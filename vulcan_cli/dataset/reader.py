@@ -14,10 +14,9 @@ from vulcan_cli.dataset.catalog import COLUMNS, Catalog
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.memory import Memory
 from vulcan_cli.dataset.query import query
-from vulcan_cli.dataset.sources import Found, Place, locate
+from vulcan_cli.dataset.sources import Found, Place, locate, open_as_set
 from vulcan_cli.errors import BadShard, UsageError
 from vulcan_cli.forks import check_threads
-from vulcan_cli.hub.open import Login, open_repo
 from vulcan_cli.hub.repo import MAIN
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.vacua.geometry import KEYS
@@ -76,9 +75,20 @@ class VulcanReader:
         cache_size: int = DEFAULT_CACHE_SIZE,
         token: str | None = None,
     ) -> VulcanReader:
-        """A reader of a repo, on the Hub or a folder."""
+        """A reader of a repo, on the Hub or a folder.
+
+        Args:
+            repo: The repo, as `owner/name`, `file:///folder` or a path.
+            revision: The branch or commit.
+            cache_size: How many shards to keep in memory; 0 keeps none.
+            token: Instead of what the environment or the login says.
+
+        Raises:
+            UsageError: The repo cannot be, or `cache_size` is negative (a ValueError).
+            TokenUnfit: What should hold the token holds none, or others can read it.
+        """
         written = repo if isinstance(repo, str) else str(repo.absolute())
-        opened = open_repo(written, Login(token=token))
+        opened = open_as_set(written, token)
         place: Place = "repo"
         return cls(
             source=lambda: locate(None, [opened], place, revision=revision or MAIN),

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
+from vulcan_cli import settings
 from vulcan_cli.dataset.catalog import Catalog, Progress, untold
 from vulcan_cli.dataset.local_catalog import Held, read_state
 from vulcan_cli.dataset.repo_catalog import describe, read_repo
@@ -18,6 +19,7 @@ from vulcan_cli.errors import (
     UsageError,
     VulcanError,
 )
+from vulcan_cli.hub.open import Login, is_directory, open_repo
 from vulcan_cli.hub.repo import MAIN, Repo
 from vulcan_cli.quantities import counted
 from vulcan_cli.staging.area import StagingArea
@@ -38,6 +40,19 @@ class Found(NamedTuple):
 
     catalog: Catalog
     description: str
+
+
+def open_as_set(repo: str, token: str | None = None) -> Repo:
+    """Open a repo; one on the Hub with the token, else that of the environment or the login.
+
+    Raises:
+        UsageError: It is written in no way that a repo is.
+        TokenUnfit: What should hold the token holds none, or others can read it.
+    """
+    if token is None and not is_directory(repo):
+        found = settings.find_token()
+        token = None if found is None else found.reveal()
+    return open_repo(repo, Login(token=token, endpoint=settings.read_endpoint()))
 
 
 def locate(
