@@ -24,6 +24,7 @@ VARYING = {
     *("commits", "oldest", "spent_at", "bytes", "repo", "repos", "text", "made", "group"),
     "staging_dir",
     "VULCAN_STAGING_DIR",
+    "stdout",
 }
 """Keys whose values differ from run to run, with the account, or with the parquet writer."""
 
