@@ -16,6 +16,8 @@ import pytest
 from tests.cli_in_process import run
 from tests.cli_shards import KEYS, staged, written
 from tests.cli_support import Ran, clean
+from tests.hubserver import WRITE, LocalHub
+from tests.sync_support import NAME
 from tests.vacua_support import rows
 from vulcan_cli.scheduling import timers
 from vulcan_cli.scheduling.job import job_of
@@ -95,6 +97,33 @@ def test_a_line_of_cron_syncs_from_anywhere(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert len(list((folder / "spool/synced").glob("*.parquet"))) == 1
     assert "VULCAN_MAX_RETRIES=1 " in command
+
+
+@pytest.mark.parametrize(
+    ("variables", "login"),
+    [
+        ({"XDG_CACHE_HOME": "{}/cache"}, "cache/huggingface/token"),
+        ({"XDG_CACHE_HOME": "~/cache"}, "cache/huggingface/token"),
+        ({"HF_HOME": "~/hub"}, "hub/token"),
+        ({"HF_TOKEN_PATH": "~/login"}, "login"),
+    ],
+)
+def test_a_line_of_cron_finds_the_login_of_this_shell(
+    variables: dict[str, str], login: str, hub: LocalHub, tmp_path: Path
+) -> None:
+    staged(tmp_path, "r")
+    (tmp_path / login).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / login).write_text(WRITE)
+    here = {name: text.format(tmp_path) for name, text in variables.items()}
+    words = ("--staging-dir", "spool", "--repo", NAME)
+    ran = run("schedule", "cron", *words, cwd=tmp_path, env={**here, "HF_ENDPOINT": hub.url})
+    assert (ran.code, ran.err) == (0, "")
+    command = ran.out.splitlines()[-1].removeprefix("*/15 * * * * ")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = execute(f"cd {elsewhere} && {command}", tmp_path, HF_HUB_DISABLE_XET="1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert len(list((tmp_path / "spool/synced").glob("*.parquet"))) == 1
 
 
 def test_slurms_scrontab_runs_the_same_line_and_warns_of_its_nodes(tmp_path: Path) -> None:

@@ -80,12 +80,12 @@ def _logged_in(environ: Mapping[str, str]) -> Secret | None:
 
 def _login_file(environ: Mapping[str, str]) -> Path:
     """Where the Hub's client keeps the token of `hf auth login` (huggingface_hub 2, constants)."""
-    return _at_home(environ, environ.get("HF_TOKEN_PATH") or _hf_home(environ) / "token")
+    return at_home(environ, environ.get("HF_TOKEN_PATH") or _hf_home(environ) / "token")
 
 
 def xet_cache(environ: Mapping[str, str]) -> Path:
     """Where the Hub's client keeps pieces of content (huggingface_hub 2, constants)."""
-    return _at_home(environ, environ.get("HF_XET_CACHE") or _hf_home(environ) / "xet")
+    return at_home(environ, environ.get("HF_XET_CACHE") or _hf_home(environ) / "xet")
 
 
 def _hf_home(environ: Mapping[str, str]) -> Path:
@@ -93,7 +93,8 @@ def _hf_home(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("HF_HOME") or cache / "huggingface")
 
 
-def _at_home(environ: Mapping[str, str], text: str | Path) -> Path:
+def at_home(environ: Mapping[str, str], text: str | Path) -> Path:
+    """A path with a leading `~` as the home of the environment, as the Hub's client reads it."""
     path = Path(text)
     return _home(environ) / path.relative_to("~") if path.parts[:1] == ("~",) else path
 

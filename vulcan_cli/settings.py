@@ -260,9 +260,15 @@ def carried(
         if settings.origins[name].kind != "default" and not isinstance(value, Secret):
             variables[FIELDS[name].variable] = _from_anywhere(value)
     if "repo" in names:
-        paths = {name: str(Path(environ[name]).absolute()) for name in _PATHS if environ.get(name)}
+        paths = {name: Path(environ[name]) for name in _PATHS if environ.get(name)}
+        paths |= {
+            name: credentials.at_home(environ, environ[name])
+            for name in _HUB_PATHS
+            if environ.get(name)
+        }
         endpoint = read_endpoint(environ)
-        variables |= paths | ({} if endpoint is None else {"HF_ENDPOINT": endpoint})
+        variables |= {name: str(path.absolute()) for name, path in paths.items()}
+        variables |= {} if endpoint is None else {"HF_ENDPOINT": endpoint}
     return variables
 
 
@@ -298,7 +304,10 @@ def _from_anywhere(value: object) -> str:
     return os.path.abspath(text) if is_relative else text  # noqa: PTH100 (drops the ..)
 
 
-_PATHS = ("VULCAN_TOKEN_FILE", "HF_HOME", "HF_TOKEN_PATH", "XDG_CONFIG_HOME")
+_PATHS = ("VULCAN_TOKEN_FILE", "XDG_CONFIG_HOME")
+
+_HUB_PATHS = ("HF_HOME", "HF_TOKEN_PATH", "XDG_CACHE_HOME")
+"""Where `hf auth login` may have put its token; the Hub's client takes a ~ in them for the home."""
 
 
 COMPLETION_VARIABLE = "_VULCAN_COMPLETE"
