@@ -300,6 +300,19 @@ def test_p10_a_rate_limit_is_told_once_and_kept_by_the_next_run(
     ]
 
 
+@pytest.mark.usefixtures("staged")
+def test_p9_time_that_is_up_hides_no_trouble(hub: LocalHub, tmp_path: Path) -> None:
+    env = environment(hub, WRITE)
+    words = ("sync", "--staging-dir", "staging", "--repo", NAME, "--max-duration", "1s")
+    hub.add_faults(Fault("drop", "/revision/", times=None))
+    assert vulcan(*words, home=tmp_path, env=env) == Ran(
+        5,
+        NOTHING,
+        f"vulcan: {NAME} cannot be reached: Server disconnected without sending a response.\n"
+        f"{SAFE}  next: vulcan {' '.join(words)}\n",
+    )
+
+
 def test_p9_a_timeout_of_the_storage_blames_no_shard(
     hub: LocalHub, staged: dict[str, str], tmp_path: Path
 ) -> None:

@@ -269,6 +269,9 @@ def test_a_run_that_is_asked_to_stop_stops_waiting(area: StagingArea, place: Pla
     )
     assert counts(report) == {"committed": 1, "remaining": 1, "commits": 1}
     assert fake.slept == 101
+    # A budget that is used up is no trouble, whatever ended the wait.
+    report.out_of_time()
+    assert (report.exit_code, report.stopped, report.errors) == (0, None, [])
 
 
 def test_progress_is_told_before_each_batch(area: StagingArea, place: Place) -> None:

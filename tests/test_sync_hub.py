@@ -302,6 +302,13 @@ def test_a_run_that_is_asked_to_stop_waits_no_longer_for_a_repo_that_takes_no_mo
     report = sync(area, repo, SyncOptions(), clock=fake.clock, stopping=lambda: fake.slept >= 10)
     assert (report.n_remaining, report.exit_code, report.stopped) == (1, 0, None)
     assert (requested(hub), fake.slept) == (1, 10)
+    told = fake.moment + 110
+    assert isinstance(report.waited_for, RateLimited)
+    assert (report.waited_for.retry_at, report.next_slot_at) == (told, told)
+    # Where its time was up, that is trouble, and no success.
+    report.out_of_time()
+    assert (report.exit_code, report.stopped) == (5, report.waited_for)
+    assert report.errors == [str(report.waited_for)]
 
 
 def test_p10_the_wait_for_a_rate_limit_is_never_longer_than_the_window(

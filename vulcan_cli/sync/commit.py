@@ -33,7 +33,15 @@ class NoSlotError(Exception):
 
 
 class StopAskedError(Exception):
-    """The run was asked to end, and nothing is in flight."""
+    """The run was asked to end, and nothing is in flight.
+
+    Attributes:
+        waited_for: The trouble whose end it still waited for, if any.
+    """
+
+    def __init__(self, waited_for: TryLater | None = None) -> None:
+        super().__init__()
+        self.waited_for = waited_for
 
 
 class Committer:

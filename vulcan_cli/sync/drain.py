@@ -119,9 +119,6 @@ def sync(
         try:
             drain.run(progress)
         except VulcanError as error:
-            if isinstance(error, TryLater) and error.retry_at is not None:
-                # As the next run will have it, too.
-                error.retry_at = min(error.retry_at, clock.now() + options.window_s)
             report.stopped = error
             report.errors.append(str(error))
         listed = area.scan("pending").entries
@@ -131,8 +128,11 @@ def sync(
     report.n_remaining = len(left)
     report.n_in_review = len(left & drain.in_review)
     report.next_slot_at = drain.budget.next_slot_at()
-    if isinstance(report.stopped, TryLater) and report.stopped.retry_at is not None:
-        report.next_slot_at = max(report.next_slot_at or 0.0, report.stopped.retry_at)
+    later = report.stopped or report.waited_for
+    if isinstance(later, TryLater) and later.retry_at is not None:
+        # As the next run will have it, too.
+        later.retry_at = min(later.retry_at, clock.now() + options.window_s)
+        report.next_slot_at = max(report.next_slot_at or 0.0, later.retry_at)
     return report
 
 
@@ -229,7 +229,7 @@ class _Drain:
     def run(self, progress: Callable[[SyncReport, int], None]) -> None:
         """Recover, tidy, and commit batch after batch."""
         try:
-            with contextlib.suppress(StopAskedError, NoSlotError):
+            with contextlib.suppress(NoSlotError):
                 self._begin()
                 while self._work:
                     self._report.n_slots = self.budget.remaining()
@@ -237,6 +237,8 @@ class _Drain:
                     progress(self._report, len(self._work))
                     self._waiting.for_slots(1)
                     self._one(self._work.take())
+        except StopAskedError as asked:
+            self._report.waited_for = asked.waited_for
         finally:
             self._sieve.close()
         self._fail(self._committer.to_blame(at_the_end=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vulcan_cli.errors import VulcanError
+from vulcan_cli.errors import TryLater, VulcanError
 
 _WORST_FIRST = (1, 6, 4, 5, 3, 7, 2, 0)
 """Which exit status counts where several apply."""
@@ -31,6 +31,8 @@ class SyncReport:
         pull_request: Number of the pull request that this run made or added to, if any.
         next_slot_at: When the next commit is possible, unix seconds; None where it is now.
         stopped: What ended the run early; None where nothing did.
+        waited_for: The trouble whose end it waited for when it was asked to end; None where there
+            was none.
         n_bytes: Bytes of the shards that the repo has confirmed in this run.
         n_slots: Slots of the commit budget that were free before the batch at hand.
     """
@@ -49,8 +51,15 @@ class SyncReport:
     pull_request: int | None = None
     next_slot_at: float | None = None
     stopped: VulcanError | None = None
+    waited_for: TryLater | None = None
     n_bytes: int = field(default=0, compare=False)
     n_slots: int = field(default=0, compare=False)
+
+    def out_of_time(self) -> None:
+        """Let trouble count that lasted until the time of the run was up."""
+        if self.stopped is None and self.waited_for is not None:
+            self.stopped = self.waited_for
+            self.errors.append(str(self.waited_for))
 
     @property
     def exit_code(self) -> int:
@@ -69,6 +78,7 @@ def together(reports: Sequence[SyncReport]) -> SyncReport:
         return reports[0]
     slots = [report.next_slot_at for report in reports if report.next_slot_at is not None]
     stopped = [report.stopped for report in reports if report.stopped is not None]
+    waited_for = [report.waited_for for report in reports if report.waited_for is not None]
     return SyncReport(
         n_committed=sum(report.n_committed for report in reports),
         n_failed=sum(report.n_failed for report in reports),
@@ -84,4 +94,5 @@ def together(reports: Sequence[SyncReport]) -> SyncReport:
         n_bytes=sum(report.n_bytes for report in reports),
         next_slot_at=min(slots) if len(slots) == len(reports) else None,
         stopped=min(stopped, key=lambda error: _WORST_FIRST.index(error.exit_code), default=None),
+        waited_for=next(iter(waited_for), None),
     )

@@ -54,6 +54,7 @@ class Waiting:
             StopAskedError: The run was asked to end.
         """
         waited = False
+        closed = None
         while not self._stopping():
             budget = self._budget()
             # Asked first: what opens between the two questions is free.
@@ -69,7 +70,7 @@ class Waiting:
             waited = self._patience.wait_until(moment)
             if closed is not None and not waited and not self._stopping():
                 raise closed
-        raise StopAskedError
+        raise StopAskedError(closed)
 
     def for_an_answer(self, ask: Callable[[], None]) -> None:
         """Ask until there is an answer, or patience ends.
@@ -101,7 +102,7 @@ class Waiting:
                 raise later
         except TryLater:
             if self._stopping():
-                raise StopAskedError from later
+                raise StopAskedError(later) from later
             raise
 
     def count(self, trouble: TryLater) -> None:

@@ -183,11 +183,12 @@ def _rounds(
     repos = health.guard(lambda: open_configured(settings, say=out.say))
     clock = Clock()
     deadline = None if max_duration is None else clock.now() + parse_duration(max_duration)
-    stopping = until(deadline, clock, _asked_by_sigterm())
+    asked = _asked_by_sigterm()
+    stopping = until(deadline, clock, asked)
 
     def run() -> SyncReport:
         with out.progress("shards", area.counts("pending").shards) as advance:
-            return sync_all(
+            report = sync_all(
                 area,
                 repos,
                 options,
@@ -195,6 +196,9 @@ def _rounds(
                 stopping=stopping,
                 progress=_counter(advance, clock),
             )
+        if not asked():
+            report.out_of_time()
+        return report
 
     return rounds(
         lambda: health.watch(run, code_of),
