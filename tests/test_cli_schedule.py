@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -214,6 +215,30 @@ def test_no_secret_is_written_down(tmp_path: Path) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert f"VULCAN_TOKEN_FILE={secret_file} " in ran.out
     assert token not in ran.out
+
+
+def test_a_timer_goes_the_way_of_this_shell_to_the_network(tmp_path: Path) -> None:
+    ways = {
+        "HTTPS_PROXY": "http://proxy:3128",
+        "no_proxy": "localhost,.cluster",
+        "SSL_CERT_FILE": f"{tmp_path}/site.pem",
+        "HF_HUB_DISABLE_XET": "1",
+    }
+    secret = {"https_proxy": "http://me:word@proxy:3128", "all_proxy": "me:word@proxy:3128"}
+    words = ("schedule", "cron", "--staging-dir", "spool", "--repo", "a/b")
+    given = {**ways, **secret, "SSL_CERT_FILE": "site.pem"}
+    ran = run(*words, cwd=tmp_path, env=given)
+    assert (ran.code, ran.err) == (
+        0,
+        "".join(
+            f"vulcan: {name} is not written down, as it may hold a password: "
+            "set it where the timer runs\n"
+            for name in secret
+        ),
+    )
+    _, *variables, _, _, quiet = shlex.split(ran.out.splitlines()[-1])[5:]
+    here = {"VULCAN_STAGING_DIR": f"{tmp_path}/spool", "VULCAN_REPO": "a/b"}
+    assert (dict(each.split("=", 1) for each in variables), quiet) == (here | ways, "--quiet")
 
 
 @pytest.mark.parametrize(

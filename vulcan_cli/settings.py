@@ -268,8 +268,17 @@ def carried(
         }
         endpoint = read_endpoint(environ)
         variables |= {name: str(path.absolute()) for name, path in paths.items()}
+        variables |= {name: environ[name] for name in _WAYS if environ.get(name)}
+        for name in proxies_held_back(environ):
+            del variables[name]
         variables |= {} if endpoint is None else {"HF_ENDPOINT": endpoint}
     return variables
+
+
+def proxies_held_back(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Variables whose proxy may hold a password, and so must not be written down."""
+    environ = os.environ if environ is None else environ
+    return [name for name in _PROXIES if "@" in environ.get(name, "")]
 
 
 def holds_token(environ: Mapping[str, str] | None = None) -> str | None:
@@ -304,7 +313,15 @@ def _from_anywhere(value: object) -> str:
     return os.path.abspath(text) if is_relative else text  # noqa: PTH100 (drops the ..)
 
 
-_PATHS = ("VULCAN_TOKEN_FILE", "XDG_CONFIG_HOME")
+_PATHS = ("VULCAN_TOKEN_FILE", "XDG_CONFIG_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+_PROXIES = (
+    *("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"),
+    *("ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"),
+)
+
+_WAYS = (*_PROXIES, "HF_HUB_DISABLE_XET")
+"""How the Hub is reached from here, beside certificates, as its client takes it."""
 
 _HUB_PATHS = ("HF_HOME", "HF_TOKEN_PATH", "XDG_CACHE_HOME")
 """Where `hf auth login` may have put its token; the Hub's client takes a ~ in them for the home."""

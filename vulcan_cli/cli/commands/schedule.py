@@ -20,6 +20,7 @@ from vulcan_cli.settings import (
     carried,
     holds_token,
     load_settings,
+    proxies_held_back,
     read_shell,
     settings_path,
 )
@@ -81,9 +82,10 @@ def schedule(
 ) -> None:
     """Print a timer that runs sync with the settings that count here.
 
-    Paths in it are absolute, and every setting that is not the default stands in it, so that it
-    works from anywhere on this machine. No secret does: a token comes from `hf auth login`, or from
-    the file that VULCAN_TOKEN_FILE names, and a healthcheck_url from ~/.config/vulcan/vulcan.toml.
+    Paths in it are absolute, and every setting that is not the default stands in it, with the
+    proxies and certificates of this shell, so that it works from anywhere on this machine. No
+    secret does: a token comes from `hf auth login`, or from the file that VULCAN_TOKEN_FILE names,
+    and a healthcheck_url from ~/.config/vulcan/vulcan.toml.
     """
     from vulcan_cli.scheduling import timers  # noqa: PLC0415
 
@@ -148,6 +150,10 @@ def _tell_secrets(settings: Settings, out: Output) -> None:
         out.warn(
             f"the token in {variable} is not written down: put it into a file of mode 0600 and "
             "export VULCAN_TOKEN_FILE, or run hf auth login"
+        )
+    for name in proxies_held_back():
+        out.warn(
+            f"{name} is not written down, as it may hold a password: set it where the timer runs"
         )
     found_anywhere = str(settings_path(of_user=True))
     for name in _NOT_CARRIED:
