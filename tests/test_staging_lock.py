@@ -189,6 +189,24 @@ def test_p11_a_garbage_lease_is_taken_after_all_our_patience(area: StagingArea, 
     assert not has_lease(area)
 
 
+def test_p11_elsewhere_one_that_ends_while_it_is_watched_is_followed_without_a_word(
+    area: StagingArea, elsewhere: Owner
+) -> None:
+    holder = start("hold", area.root, 60, 600)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    leave(area, elsewhere)
+
+    def give_back(_: float) -> None:
+        if has_lease(area):
+            lease(area).unlink()
+        else:
+            holder.communicate("\n\n")
+
+    with lock(area, Watch(give_back)) as held:
+        assert (held.warning, holder.returncode) == (None, 0)
+
+
 def test_p11_a_holder_beats_in_its_lease(area: StagingArea) -> None:
     beats = SyncLock(area, beat_s=0.01)
     with beats:

@@ -101,7 +101,7 @@ class SyncLock:
             with disk_trouble(folder.path):
                 locked = self._lock(folder)
                 self._take(folder)
-                if not locked:
+                if not locked and not self._is_given_back():
                     self.warning = f"{LOCK_NAME} is still held, though its holder's lease ended"
         except BaseException:
             self._close()
@@ -151,6 +151,18 @@ class SyncLock:
         """Take the POSIX lock; False where another process has it. No locks here count as taken."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         self._lock_fd = os.open(LOCK_NAME, flags, 0o644, dir_fd=folder.fd)
+        return self._try_lock()
+
+    def _is_given_back(self) -> bool:
+        """Try the lock again: who ends gives back its lease first, and the lock a moment later."""
+        since = self._monotonic()
+        while not self._try_lock():
+            if self._monotonic() - since >= _POLL_S:
+                return False
+            self._sleep(_BLINK_S)
+        return True
+
+    def _try_lock(self) -> bool:
         try:
             fcntl.lockf(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
