@@ -157,6 +157,9 @@ def test_units_of_systemd_are_written_out_and_verified(tmp_path: Path) -> None:
     assert f'Environment="VULCAN_STAGING_DIR={tmp_path}/the \\"100%%\\" $spool"' in service
     timer = (tmp_path / "units/vulcan-sync.timer").read_text().splitlines()
     assert timer[-5:-2] == ["OnUnitInactiveSec=420s", "RandomizedDelaySec=30s", ""]
+    odd = run(*words, "--every", "90s", cwd=tmp_path).out.splitlines()
+    assert "Description=Commit staged shards every 90s" in odd
+    assert "OnUnitInactiveSec=90s" in odd
     printed = run(*words, "--every", "7m", cwd=tmp_path).out
     for name in ("vulcan-sync.service", "vulcan-sync.timer"):
         assert f"\n# ~/.config/systemd/user/{name}\n{(tmp_path / 'units' / name).read_text()}" in (
@@ -248,6 +251,8 @@ def test_a_timer_goes_the_way_of_this_shell_to_the_network(tmp_path: Path) -> No
         (["cron", "--every", "30s"], "--every is at least 1m: a sync takes a slot of the commit "
          "budget"),
         (["cron", "--every", "7m"], "cron knows no 7m: minutes that divide 60, hours that divide "
+         "24, and 1d; systemd takes any"),
+        (["cron", "--every", "90s"], "cron knows no 90s: minutes that divide 60, hours that divide "
          "24, and 1d; systemd takes any"),
         (["cron", "--out-dir", "x"], "--out-dir goes with vulcan schedule systemd"),
         (["cron", "--staging-dir", "two\nlines"], "a timer is made of lines: VULCAN_STAGING_DIR "

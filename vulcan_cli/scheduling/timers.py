@@ -117,7 +117,7 @@ def systemd(run: Run) -> dict[str, str]:
     )
     timer = (
         "[Unit]\n"
-        f"Description=Commit staged shards every {format_duration(run.every_s)}\n\n"
+        f"Description=Commit staged shards every {_interval(run.every_s)}\n\n"
         "[Timer]\n"
         "OnActiveSec=10s\n"
         f"OnUnitInactiveSec={run.every_s:g}s\n"
@@ -161,9 +161,15 @@ def _when(every_s: float) -> str:
     if every_s == DAY:
         return "0 0 * * *"
     raise UsageError(
-        f"cron knows no {format_duration(every_s)}: minutes that divide 60, hours that divide 24, "
+        f"cron knows no {_interval(every_s)}: minutes that divide 60, hours that divide 24, "
         "and 1d; systemd takes any"
     )
+
+
+def _interval(every_s: float) -> str:
+    """An interval as people write it, without rounding."""
+    text = format_duration(every_s)
+    return text if parse_duration(text) == every_s else f"{every_s:g}s"
 
 
 def _systemd(text: str, *, dollar: bool = True) -> str:
