@@ -151,6 +151,13 @@ def test_offline_the_same_question_has_its_answer(
         constants.HF_HUB_OFFLINE = False
 
 
+def test_a_hub_that_knows_no_ranges_is_read_all_the_same(hub: LocalHub, tmp_path: Path) -> None:
+    hub.add_faults(Fault("other_range", "/resolve/", "GET", times=None))
+    found, statuses = Reading(hub, tmp_path).ask(columns=("tau_im",))
+    assert found.equals(ROWS.select("tau_im"))
+    assert statuses == [200] * 2 * 5
+
+
 def test_what_breaks_on_the_way_is_for_later_and_leaves_nothing_half(
     reading: Reading, hub: LocalHub, tmp_path: Path
 ) -> None:

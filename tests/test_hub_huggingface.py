@@ -32,6 +32,7 @@ from vulcan_cli.hub.repo import (
     Addition,
     Landed,
     Later,
+    Part,
     PullRequest,
     PullRequestStatus,
     Ready,
@@ -521,6 +522,36 @@ def test_a_download_that_breaks_is_taken_up_again(hub: LocalHub, tmp_path: Path)
     assert sha256(repo.fetch(large.path_in_repo).read_bytes()) == large.sha256
 
 
+@pytest.mark.parametrize("answered", ["", "bytes=100-"])
+def test_a_download_is_taken_up_where_it_broke_whatever_part_comes(
+    hub: LocalHub, tmp_path: Path, answered: str
+) -> None:
+    repo = open_hub(hub)
+    large = addition(tmp_path / "in", "run_large", os.urandom(200_000))
+    repo.commit(commit_of(repo, large))
+    hub.add_faults(
+        Fault("truncate_download", "/resolve/", "GET", keep=50_000),
+        Fault("other_range", "/resolve/", "GET", headers={"Range": answered}),
+    )
+    assert sha256(repo.fetch(large.path_in_repo).read_bytes()) == large.sha256
+
+
+def test_a_download_is_not_taken_up_where_it_did_not_break(hub: LocalHub, tmp_path: Path) -> None:
+    repo = open_hub(hub)
+    large = addition(tmp_path / "in", "run_large", os.urandom(200_000))
+    repo.commit(commit_of(repo, large))
+    hub.add_faults(
+        Fault("truncate_download", "/resolve/", "GET", keep=50_000),
+        Fault("other_range", "/resolve/", "GET", headers={"Range": "bytes=190000-"}),
+    )
+    with pytest.raises(ServerTrouble) as error:
+        repo.fetch(large.path_in_repo)
+    assert str(error.value) == (
+        f"{NAME} gives no answer that makes sense: another part of a file came than was asked for"
+    )
+    assert sha256(repo.fetch(large.path_in_repo).read_bytes()) == large.sha256
+
+
 def test_a_fetched_file_is_there_without_the_hub(hub: LocalHub, new: Addition) -> None:
     repo = open_hub(hub)
     commit_id = repo.commit(commit_of(repo, new))
@@ -583,6 +614,41 @@ def test_a_part_of_a_file_moves_no_more_than_that(hub: LocalHub, tmp_path: Path)
     part = repo.read(large.path_in_repo, head, start=-8, length=8)
     assert (part.data, part.size) == (large.local.read_bytes()[-8:], 200_000)
     assert since(hub, before) == [("GET", "run_large.parquet", 206)]
+
+
+@pytest.mark.parametrize("answered", ["", "bytes=1000-", "bytes=1000-99999", "bytes=4000-4999"])
+@pytest.mark.parametrize("asked", [4000, -196_000])
+def test_a_part_is_cut_out_of_an_answer_that_holds_more(
+    hub: LocalHub, tmp_path: Path, answered: str, asked: int
+) -> None:
+    repo = open_hub(hub)
+    large = addition(tmp_path / "in", "run_large", os.urandom(200_000))
+    repo.commit(commit_of(repo, large))
+    hub.add_faults(Fault("other_range", "/resolve/", "GET", headers={"Range": answered}))
+    part = repo.read(large.path_in_repo, repo.head(), start=asked, length=1000)
+    assert part == Part(large.local.read_bytes()[4000:5000], 200_000)
+
+
+@pytest.mark.parametrize(
+    ("answered", "reason"),
+    [
+        ("bytes=5000-5999", "another part of a file came than was asked for"),
+        ("bytes=4000-4500", "a part of a file came short"),
+        ("bytes=0-999", "a part of a file came short"),
+    ],
+)
+@pytest.mark.parametrize("asked", [4000, -196_000])
+def test_another_part_than_was_asked_for_is_not_taken_for_it(
+    hub: LocalHub, tmp_path: Path, answered: str, reason: str, asked: int
+) -> None:
+    repo = open_hub(hub)
+    large = addition(tmp_path / "in", "run_large", os.urandom(200_000))
+    repo.commit(commit_of(repo, large))
+    head = repo.head()
+    hub.add_faults(Fault("other_range", "/resolve/", "GET", headers={"Range": answered}))
+    with pytest.raises(ServerTrouble) as error:
+        repo.read(large.path_in_repo, head, start=asked, length=1000)
+    assert str(error.value) == f"{NAME} gives no answer that makes sense: {reason}"
 
 
 def test_offline_reads_what_is_here_and_says_what_is_not(

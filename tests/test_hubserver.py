@@ -704,6 +704,20 @@ def test_download_whole_cut_and_of_an_old_revision(
     assert Path(download(hub, "a.parquet", tmp_path)).read_bytes() == b"new"
 
 
+def test_a_range_that_is_answered_with_another(hub: HubThread) -> None:
+    hub.push(REPO, {"a.parquet": b"0123456789"})
+    hub.add_faults(
+        Fault("other_range", "/resolve/"), Fault("other_range", headers={"Range": "bytes=7-"})
+    )
+    address = f"/datasets/{REPO}/resolve/main/a.parquet"
+    answers = [raw(hub, "GET", address, Range="bytes=1-2") for _ in range(3)]
+    assert [(status, body) for status, _, body in answers] == [
+        (200, b"0123456789"),
+        (206, b"789"),
+        (206, b"12"),
+    ]
+
+
 def test_headers_of_resolve(hub: HubThread) -> None:
     head = hub.push(REPO, {"d/a.parquet": b"0123456789", "n.txt": b"text"})
     status, headers, body = raw(hub, "HEAD", f"/datasets/{REPO}/resolve/main/d/a.parquet")

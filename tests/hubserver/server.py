@@ -269,3 +269,5 @@ def _bend(request: Request, fault: Fault) -> None:
         request.keep_upload = fault.keep
     elif fault.action == "spoil_upload":
         request.spoil_upload = True
+    elif fault.action == "other_range":
+        request.headers = {**request.headers, "range": fault.headers.get("Range", "")}

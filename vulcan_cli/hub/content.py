@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from vulcan_cli.hub.repo import MAIN, Part
 
 MOST_RESUMPTIONS = 5
 """How often a download that breaks is taken up again."""
+
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-[0-9]+/([0-9]+)", re.ASCII)
 
 
 class Content:
@@ -59,13 +62,13 @@ class Content:
             return self._downloads.keep(path, commit, content, sha256)
 
     def read(self, path: str, revision: str, *, start: int, length: int) -> Part:
-        """See `Repo.read`; by an HTTP range."""
+        """See `Repo.read`; by an HTTP range, cut out of what comes where that is more."""
         span = f"{start}-{start + length - 1}" if start >= 0 else f"{start}"
         with self._client.asking(revision, path), self._open(path, revision, span) as response:
-            size = response.headers.get("content-range", "").rpartition("/")[2]
-            if not size.isdecimal():
-                raise ValueError("a part of a file came without the size of the whole")
-            return Part(b"".join(self._told(response.iter_bytes()))[:length], int(size))
+            size = _place_of(response)[1]
+            first = start if start >= 0 else max(0, size + start)
+            length = max(0, min(length, size - first))
+            return Part(_beginning(self._told(_content_from(response, first)), length), size)
 
     def sha256_of(self, path: str, revision: str) -> str:
         """Read a file that the Hub keeps in git itself (10 MB at most), without a SHA-256."""
@@ -92,25 +95,24 @@ class Content:
         url = self._file_url(path, revision)
         with http_stream_backoff("GET", url, headers=headers) as response:
             hf_raise_for_status(response)
-            if span is not None and response.status_code != 206:
-                raise ValueError("a part of a file was asked for, and something else came")
             yield response
 
     def _whole(self, path: str, commit: str, first: httpx2.Response) -> Iterator[bytes]:
         """The content of a file, taken up again where the connection breaks."""
         received = 0
         with ExitStack() as stack:
-            response = first
+            content = first.iter_bytes()
             for last in (*[False] * MOST_RESUMPTIONS, True):
                 try:
-                    for data in response.iter_bytes():
+                    for data in content:
                         received += len(data)
                         yield data
                 except httpx2.TransportError as error:
                     if last:
                         raise self._client.lost(error) from None
                     stack.close()
-                    response = stack.enter_context(self._open(path, commit, f"{received}-"))
+                    again = stack.enter_context(self._open(path, commit, f"{received}-"))
+                    content = _content_from(again, received)
                 else:
                     return
 
@@ -120,6 +122,42 @@ class Content:
             yield from content
         except httpx2.TransportError as error:
             raise self._client.lost(error) from None
+
+
+def _place_of(response: httpx2.Response) -> tuple[int, int]:
+    """Which byte of a file an answer begins with, and how many the file has.
+
+    A server may send all of a file, or a larger part, where a part was asked for.
+    """
+    if response.status_code == 200 and "content-encoding" not in response.headers:
+        begin, size = "0", response.headers.get("content-length", "")
+    else:
+        match = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
+        begin, size = match.groups() if match else ("", "")
+    if not begin or not size.isdecimal():
+        raise ValueError("a part of a file came without its place or the size of the whole")
+    return int(begin), int(size)
+
+
+def _content_from(response: httpx2.Response, first: int) -> Iterator[bytes]:
+    """What an answer holds of a file, from this byte on."""
+    skip = first - _place_of(response)[0]
+    if skip < 0:
+        raise ValueError("another part of a file came than was asked for")
+    for data in response.iter_bytes():
+        yield data[skip:]
+        skip = max(0, skip - len(data))
+
+
+def _beginning(content: Iterator[bytes], length: int) -> bytes:
+    """So many bytes, and no more asked for than hold them."""
+    found = bytearray()
+    while len(found) < length:
+        data = next(content, None)
+        if data is None:
+            raise ValueError("a part of a file came short")
+        found += data
+    return bytes(found[:length])
 
 
 def _first(response: httpx2.Response, name: str) -> str:
