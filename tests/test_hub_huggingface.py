@@ -651,6 +651,36 @@ def test_another_part_than_was_asked_for_is_not_taken_for_it(
     assert str(error.value) == f"{NAME} gives no answer that makes sense: {reason}"
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda repo, path: repo.fetch(path),
+        lambda repo, path: repo.read(path, "main", start=-4, length=4),
+    ],
+    ids=["fetch", "read"],
+)
+def test_storage_that_refuses_content_says_nothing_of_the_token_or_the_file(
+    hub: LocalHub,
+    new: Addition,
+    tmp_path: Path,
+    ask: Callable[[HubRepo, str], object],
+    status: int,
+) -> None:
+    repo = open_hub(hub)
+    repo.commit(commit_of(repo, new))
+    with HubThread(tmp_path / "storage") as storage:
+        storage.add_faults(Fault("status", status=status, body="Request has expired"))
+        there = {"Location": f"{storage.url}/signed"}
+        hub.add_faults(Fault("status", "/resolve/", "GET", status=302, headers=there))
+        with pytest.raises(ServerTrouble) as error:
+            ask(repo, new.path_in_repo)
+    assert str(error.value) == (
+        f"{NAME} has trouble of its own: storage: Request has expired (HTTP {status})"
+    )
+    ask(repo, new.path_in_repo)
+
+
 def test_offline_reads_what_is_here_and_says_what_is_not(
     hub: LocalHub, new: Addition, tmp_path: Path
 ) -> None:

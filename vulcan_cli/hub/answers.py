@@ -46,7 +46,7 @@ class Answer(NamedTuple):
         words: All that the server said, on one line, secrets removed; empty where it said nothing.
         code: `X-Error-Code`, or empty.
         headers: All headers, names in lower case.
-        is_storage: It came from where content is put, not from the Hub's API.
+        is_storage: It came from where content is kept, not from the Hub's API.
     """
 
     status: int
@@ -113,6 +113,9 @@ def error_of(answer: Answer, repo: str, revision: str, now: float) -> VulcanErro
     status = answer.status
     if answer.code == "RevisionNotFound":
         return RepoMissing(repo, revision)
+    later = later_of(answer, now)
+    if later is not None:
+        return later.error(repo)
     if answer.code == "RepoNotFound" or status == 404:
         return RepoMissing(repo)
     if status == 401 and answer.words != BAD_CREDENTIALS and not answer.code:
@@ -120,9 +123,6 @@ def error_of(answer: Answer, repo: str, revision: str, now: float) -> VulcanErro
         return Denied(f"{repo} needs a token that may see it: {answer.reason}")
     if status in {401, 403} or answer.code in {"GatedRepo", "DisabledRepo"}:
         return Denied(f"{repo} does not let this token: {answer.reason}")
-    later = later_of(answer, now)
-    if later is not None:
-        return later.error(repo)
     return RepoRefuses(f"{repo} refuses: {answer.reason}")
 
 
@@ -136,7 +136,7 @@ def later_of(answer: Answer, now: float) -> Later | None:
     if status >= 500 or status in {408, 409, 423, 425}:
         return Later(answer.reason, Trouble.SERVER, moment, status)
     if answer.is_storage and status in {400, 401, 403, 404}:
-        # An address to put content to is good for some time only; the Hub gives a new one. S3 calls
+        # An address of content is good for some time only; the Hub gives a new one. S3 calls
         # content that did not come in time a bad request.
         return Later(f"storage: {answer.reason}", Trouble.SERVER, moment, status)
     return None

@@ -33,6 +33,8 @@ LONGEST_SLEEP_S = 60.0
 """What the client may sleep by itself before it asks again."""
 
 _CONNECT_S = 15.0
+# The Hub's own; no other server says it.
+_CODE = "x-error-code"
 _MISUNDERSTOOD = (ValueError, KeyError, TypeError)
 
 
@@ -106,9 +108,9 @@ class Client:
         return Answer(
             response.status_code,
             _once(plain(error.server_message or "", self._token)),
-            headers.get("x-error-code", ""),
+            headers.get(_CODE, ""),
             headers,
-            is_storage=response.request.method == "PUT",
+            is_storage=response.request.method == "PUT" or _is_from_elsewhere(response),
         )
 
     def refusal(self, answer: Answer, revision: str) -> BaseException:
@@ -130,7 +132,8 @@ class Client:
     def _error(self, error: BaseException, revision: str, path: str | None) -> BaseException:
         answer = self.answer(error)
         if answer is not None:
-            if path is not None and answer.status == 404 and answer.code in {"EntryNotFound", ""}:
+            is_absent = answer.status == 404 and answer.code in {"EntryNotFound", ""}
+            if path is not None and is_absent and not answer.is_storage:
                 return FileNotFoundError(errno.ENOENT, f"not in {self.repo_id}", path)
             return self.refusal(answer, revision)
         if is_lost(error):
@@ -156,6 +159,13 @@ def is_lost(error: BaseException) -> bool:
     """Whether the connection failed; Xet says so with Python's own `ConnectionError`."""
     lost = (httpx2.RequestError, ConnectionError, TimeoutError, LocalEntryNotFoundError)
     return isinstance(error, lost) and not isinstance(error, HfHubHTTPError)
+
+
+def _is_from_elsewhere(response: httpx2.Response) -> bool:
+    """Whether the Hub sent us on for a file to another server, and that one answered."""
+    asked = next((each.url for each in response.history), response.url)
+    is_elsewhere = asked.netloc != response.url.netloc and _CODE not in response.headers
+    return is_elsewhere and "/resolve/" in asked.path
 
 
 def _once(words: str) -> str:
