@@ -651,6 +651,41 @@ def test_another_part_than_was_asked_for_is_not_taken_for_it(
     assert str(error.value) == f"{NAME} gives no answer that makes sense: {reason}"
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda repo: repo.fetch("absent.parquet"),
+        lambda repo: repo.read("absent.parquet", "main", start=-4, length=4),
+    ],
+    ids=["fetch", "read"],
+)
+def test_a_refusal_that_breaks_off_is_a_lost_connection(
+    hub: LocalHub, ask: Callable[[HubRepo], object]
+) -> None:
+    hub.add_faults(Fault("truncate_download", "/resolve/", "GET", keep=3))
+    with pytest.raises(Unreachable):
+        ask(open_hub(hub))
+    with pytest.raises(FileNotFoundError):
+        ask(open_hub(hub))
+
+
+def test_a_download_that_cannot_be_taken_up_is_a_lost_connection(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    repo = open_hub(hub)
+    large = addition(tmp_path / "in", "run_large", os.urandom(200_000))
+    repo.commit(commit_of(repo, large))
+    absent = {"Location": f"{hub.url}/datasets/{NAME}/resolve/main/absent.parquet"}
+    hub.add_faults(
+        Fault("truncate_download", "/resolve/", "GET", keep=50_000),
+        Fault("status", "/resolve/", "GET", status=302, headers=absent),
+        Fault("truncate_download", "/resolve/", "GET", keep=3),
+    )
+    with pytest.raises(Unreachable):
+        repo.fetch(large.path_in_repo)
+    assert sha256(repo.fetch(large.path_in_repo).read_bytes()) == large.sha256
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 @pytest.mark.parametrize(
     "ask",

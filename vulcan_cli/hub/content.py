@@ -68,7 +68,7 @@ class Content:
             size = _place_of(response)[1]
             first = start if start >= 0 else max(0, size + start)
             length = max(0, min(length, size - first))
-            return Part(_beginning(self._told(_content_from(response, first)), length), size)
+            return Part(_beginning(_content_from(response, first), length), size)
 
     def sha256_of(self, path: str, revision: str) -> str:
         """Read a file that the Hub keeps in git itself (10 MB at most), without a SHA-256."""
@@ -94,8 +94,12 @@ class Content:
             headers["range"] = f"bytes={span}"
         url = self._file_url(path, revision)
         with http_stream_backoff("GET", url, headers=headers) as response:
-            hf_raise_for_status(response)
-            yield response
+            try:
+                hf_raise_for_status(response)
+                yield response
+            except httpx2.TransportError as error:
+                # The client would swallow its own, and fail over that.
+                raise self._client.lost(error) from None
 
     def _whole(self, path: str, commit: str, first: httpx2.Response) -> Iterator[bytes]:
         """The content of a file, taken up again where the connection breaks."""
@@ -107,21 +111,14 @@ class Content:
                     for data in content:
                         received += len(data)
                         yield data
-                except httpx2.TransportError as error:
+                except httpx2.TransportError:
                     if last:
-                        raise self._client.lost(error) from None
+                        raise
                     stack.close()
                     again = stack.enter_context(self._open(path, commit, f"{received}-"))
                     content = _content_from(again, received)
                 else:
                     return
-
-    def _told(self, content: Iterator[bytes]) -> Iterator[bytes]:
-        """Content; where the connection breaks, our own error: the client would swallow its own."""
-        try:
-            yield from content
-        except httpx2.TransportError as error:
-            raise self._client.lost(error) from None
 
 
 def _place_of(response: httpx2.Response) -> tuple[int, int]:
