@@ -71,6 +71,29 @@ tell("unset", str(Vulcan(repo="alice/vacua").staging_dir))
 nowhere = Vulcan(repo="alice/vacua", staging_dir="nowhere", token=GIVEN["token"])
 tell("nowhere", [len(VulcanReader.from_local("nowhere").query()), nowhere.sync().n_commits])
 
+mixed = Vulcan(repo="alice/vacua", staging_dir="mixed")
+needed = ["flux", "moduli_re", "moduli_im", "tau_re", "tau_im", "tadpole_charge"]
+mixed.write(a[needed].head(2).assign(mine=1), geometry=keys, run_id="a")
+mixed.write(a[needed].head(2), geometry=keys, run_id="b", solver={"name": "newton"})
+os.rename("mixed/pending", "mixed/synced")
+tell("order", list(VulcanReader.from_local("mixed").query().columns)[-2:])
+reader = VulcanReader.from_hf("alice/vacua", revision="main", token=GIVEN["token"])
+tell("revision", reader.revision)
+tell("nothing", list(reader.query(run_id="none").columns))
+tell("float", len(reader.query(h11=272.0)) == len(reader.query(h11=272)) > 0)
+by_name = VulcanReader.from_local("mixed").query(solver_name="another")
+tell("solver", by_name["run_id"].tolist())
+spec = FeatureSpec()
+spec.list_fill = 7
+tell("spec", spec.list_fill)
+refused = {"absent": "hf_write", "vacua": "hf_old"}
+for name, token in refused.items():
+    try:
+        VulcanReader.from_hf(f"alice/{name}", token=token).query()
+    except Exception as error:
+        tell(f"error_{name}", type(error).__name__)
+tell("functions", [name for name in GIVEN["functions"] if callable(getattr(peer, name, None))])
+
 def parameters(owner):
     found = {}
     for name, member in inspect.getmembers(owner):
@@ -102,17 +125,41 @@ def refused_by_ours(folder: Path) -> list[str]:
     """What ours raises where the peer answers."""
     odd = pl.read_parquet(FILE).head(2).with_columns(flux=pl.Series([[1], [1, 2]]))
     vulcan = vulcan_cli.Vulcan(repo="alice/vacua", staging_dir=folder / "none", token=WRITE)
+    a_float: dict[str, Any] = {"h11": 3.0}
     asked: list[Callable[[], object]] = [
         vulcan_cli.VulcanReader.from_local(folder / "other").query,
         lambda: vulcan.write(odd, geometry={"h11": 3, "h21": 2}),
         vulcan.sync,
+        lambda: vulcan_cli.VulcanReader.from_local(folder / "mixed").query(**a_float),
+        lambda: setattr(vulcan_cli.FeatureSpec(), "list_fill", 7),
+        vulcan_cli.VulcanReader.from_hf("alice/absent", token=WRITE).query,
+        vulcan_cli.VulcanReader.from_hf("alice/vacua", token="hf_old").query,
     ]
     raised = []
     for ask in asked:
-        with pytest.raises(VulcanError) as refusal:
+        with pytest.raises((VulcanError, AttributeError)) as refusal:
             ask()
         raised.append(refusal.typename)
     return raised
+
+
+FUNCTIONS = (
+    *("assign_split", "list_pending", "remaining_budget", "render_run_id"),
+    *("resolve_staging_dir", "sync_pending", "write_shard"),
+)
+"""Functions of the peer that the page names, beside those of its verifiers."""
+
+
+def answers_of_ours(folder: Path) -> list[Any]:
+    """Order and names of columns, rows by a solver's name, and a revision, from ours."""
+    mixed = vulcan_cli.VulcanReader.from_local(folder / "mixed")
+    reader = vulcan_cli.VulcanReader.from_hf("alice/vacua", revision="main", token=WRITE)
+    return [
+        mixed.query().columns[-2:],
+        mixed.query(solver_name="another").height,
+        reader.query(run_id="none").columns == reader.query().columns,
+        reader.revision,
+    ]
 
 
 def test_what_differs_is_as_the_page_says(
@@ -122,9 +169,12 @@ def test_what_differs_is_as_the_page_says(
         hub.create_repo("alice/vacua")
         staging = tmp_path / "staging"
         given = {"file": FILE, "keys": KEYS, "staging": staging, "token": WRITE, "cwd": tmp_path}
+        given["functions"] = FUNCTIONS
         told = peer.ask(SCRIPT, tmp_path / "told", hub=hub, **given)
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         rendered, rest = ours(staging)
+        answers = answers_of_ours(tmp_path)
+        refused = refused_by_ours(tmp_path)
 
     default = r"\d{4}-\d\d-\d\d-\d{6}_x_h11-272_h12-2_ks-1_triang-na_seed-na"
     assert re.fullmatch(default, told.value("run_id"))
@@ -140,7 +190,17 @@ def test_what_differs_is_as_the_page_says(
     assert told.value("odd") == 2
     assert told.value("unset") == str(Path.cwd() / ".stringforge_cache/vulcan_staging")
     assert told.value("nowhere") == [0, 0]
-    assert refused_by_ours(tmp_path) == ["ColumnClash", "InputRefused", "StagingMissing"]
+    assert refused == [
+        *("ColumnClash", "InputRefused", "StagingMissing"),
+        *("UsageError", "FrozenInstanceError", "RepoMissing", "Denied"),
+    ]
+    assert (told.value("order"), told.value("solver")) == (["mine", "solver_name"], ["a", "a"])
+    assert (told.value("nothing"), told.value("revision")) == ([], "main")
+    assert answers == [["solver_name", "mine"], 0, True, "main"]
+    assert (told.value("float"), told.value("spec")) == (True, 7)
+    assert told.value("error_absent") == "RepositoryNotFoundError"
+    assert told.value("error_vacua") == "HfHubHTTPError"
+    assert tuple(told.value("functions")) == FUNCTIONS
     assert methods_that_differ(told.value("methods")) == METHODS
 
 
@@ -168,4 +228,6 @@ def methods_that_differ(theirs: dict[str, dict[str, list[str]]]) -> dict[str, se
 
 
 def test_the_page_names_all_that_is_not_there() -> None:
-    assert [name for name in ("freeze_snapshot",) if f"`{name}`" not in PAGE] == []
+    absent = [name for name in FUNCTIONS if not hasattr(vulcan_cli, name)]
+    named = [name for name in absent if f"`{name}`" in PAGE or f"`{name}()`" in PAGE]
+    assert (named, "`freeze_snapshot`" in PAGE) == ([*FUNCTIONS], True)
