@@ -163,6 +163,8 @@ NOBODY = "Invalid username or password."
         (answer(404, "", "RevisionNotFound"), RepoMissing, "a/b has no branch or commit dev"),
         (answer(429, LIMIT), RateLimited, f"a/b takes no more for now: {LIMIT} (HTTP 429)"),
         (answer(502), ServerTrouble, "a/b has trouble of its own: HTTP 502"),
+        # A download broke off behind its last byte, and the rest was asked for.
+        (answer(416), ServerTrouble, "a/b has trouble of its own: HTTP 416"),
         (answer(402, "pay"), RepoRefuses, "a/b refuses: pay"),
     ],
 )

@@ -133,7 +133,7 @@ def later_of(answer: Answer, now: float) -> Later | None:
     if status == 429:
         limit = commits_per_hour(answer)
         return Later(answer.reason, Trouble.RATE_LIMIT, moment, status, limit)
-    if status >= 500 or status in {408, 409, 423, 425}:
+    if status >= 500 or status in {408, 409, 416, 423, 425}:
         return Later(answer.reason, Trouble.SERVER, moment, status)
     if answer.is_storage and status in {400, 401, 403, 404}:
         # An address of content is good for some time only; the Hub gives a new one. S3 calls
