@@ -552,6 +552,23 @@ def test_a_download_is_not_taken_up_where_it_did_not_break(hub: LocalHub, tmp_pa
     assert sha256(repo.fetch(large.path_in_repo).read_bytes()) == large.sha256
 
 
+@pytest.mark.parametrize("name", ["README.md", "run_a"])
+def test_a_file_whose_end_nobody_tells_is_held_to_its_size(
+    hub: LocalHub, tmp_path: Path, name: str
+) -> None:
+    repo = open_hub(hub)
+    card = addition(tmp_path / "in", name, b"# Words of people\n")
+    hub.push(NAME, {card.path_in_repo: b"# Words of people\n"})
+    hub.add_faults(
+        Fault("cut_unsaid", "/resolve/", "GET", keep=7),
+        Fault("cut_unsaid", "/resolve/", "GET", keep=18),
+    )
+    with pytest.raises(ServerTrouble) as error:
+        repo.fetch(card.path_in_repo)
+    assert str(error.value) == f"{NAME} gives no answer that makes sense: a file came short"
+    assert repo.fetch(card.path_in_repo).read_bytes() == b"# Words of people\n"
+
+
 def test_a_fetched_file_is_there_without_the_hub(hub: LocalHub, new: Addition) -> None:
     repo = open_hub(hub)
     commit_id = repo.commit(commit_of(repo, new))

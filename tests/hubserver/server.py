@@ -169,6 +169,8 @@ class Handler(BaseHTTPRequestHandler):
                 self._hold(request, fault)
             case "truncate_download":
                 self._cut(request, fault)
+            case "cut_unsaid":
+                self._cut_unsaid(request, fault)
             case _:
                 _bend(request, fault)
                 self._answer(request, fault, self._dispatch(request))
@@ -199,6 +201,16 @@ class Handler(BaseHTTPRequestHandler):
         cut = Response(whole.status, whole.body[: fault.keep], whole.headers, len(whole.body))
         self._answer(request, fault, cut)
         self._drop(fault.mode)
+
+    def _cut_unsaid(self, request: Request, fault: Fault) -> None:
+        """Send the beginning of the body, and let the end of the connection be its end."""
+        whole = self._dispatch(request)
+        self._log(request, fault, whole.status, fault.keep)
+        self.send_response(whole.status)
+        for name, text in {**whole.headers, "Connection": "close"}.items():
+            self.send_header(name, text)
+        self.end_headers()
+        self.wfile.write(whole.body[: fault.keep])
 
     def _answer(self, request: Request, fault: Fault, response: Response) -> None:
         self._log(request, fault, response.status, len(response.body))

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx2
 from huggingface_hub import constants
+from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils._http import get_session, hf_raise_for_status, http_stream_backoff
 
 from vulcan_cli.hub.client import Client
@@ -22,6 +23,8 @@ from vulcan_cli.hub.repo import MAIN, Part
 MOST_RESUMPTIONS = 5
 """How often a download that breaks is taken up again."""
 
+# One of them tells where content ends; without, a connection that breaks looks like the end.
+_LENGTHS = frozenset({"content-length", "transfer-encoding"})
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-[0-9]+/([0-9]+)", re.ASCII)
 
 
@@ -59,6 +62,8 @@ class Content:
                 raise ValueError("the commit that a file is of is missing")
             self._downloads.remember(revision, commit)
             content = self._whole(path, commit, response)
+            if sha256 is None and not _LENGTHS & response.headers.keys():
+                content = self._of_size(path, commit, content)
             return self._downloads.keep(path, commit, content, sha256)
 
     def read(self, path: str, revision: str, *, start: int, length: int) -> Part:
@@ -119,6 +124,18 @@ class Content:
                     content = _content_from(again, received)
                 else:
                     return
+
+    def _of_size(self, path: str, commit: str, content: Iterator[bytes]) -> Iterator[bytes]:
+        """Content that comes without a length, held to the size that the repo lists."""
+        received = 0
+        for data in content:
+            received += len(data)
+            yield data
+        listed = self._client.api.get_paths_info(
+            self._client.repo_id, [path], revision=commit, repo_type="dataset"
+        )
+        if [received] != [each.size for each in listed if isinstance(each, RepoFile)]:
+            raise ValueError("a file came short")
 
 
 def _place_of(response: httpx2.Response) -> tuple[int, int]:
