@@ -1,4 +1,5 @@
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -197,6 +198,43 @@ def test_counting_may_begin_anew_and_ends_where_data_comes(tmp_path: Path) -> No
     assert code == 0
     assert seen.count("3/3") >= 2
     assert seen.endswith("data\nmore\n")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
+@pytest.mark.parametrize(
+    ("begin", "steps"),
+    [
+        ("out.progress('shards', 2) as advance", "advance(1); time.sleep(1.1); advance(1)"),
+        ("out.counting('shards') as tell", "tell(0, 2); time.sleep(1.1); tell(1, 2)"),
+    ],
+)
+def test_who_is_stopped_gives_the_terminal_back(
+    begin: str, steps: str, number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    body = (
+        "import os, sys, time\n"
+        "from vulcan_cli import __main__\n"
+        "from vulcan_cli.cli import app\n"
+        "from vulcan_cli.cli.output import Output\n"
+        "def run(words):\n"
+        "    out = Output()\n"
+        f"    with {begin}:\n"
+        f"        {steps}\n"
+        f"        os.kill(os.getpid(), {number.value})\n"
+        "        time.sleep(60)\n"
+        "app._run = run\n"
+        "sys.exit(__main__.main([]))\n"
+    )
+    env = clean(tmp_path, TERM="xterm", COLUMNS="80", NO_COLOR="1")
+    ended, seen = on_terminal([sys.executable, "-c", body], env, tmp_path)
+    # The cursor comes back and the bar goes.
+    assert (ended, seen[seen.rindex("\x1b[?25h") :]) == (
+        code,
+        "\x1b[?25h\r\x1b[1A\x1b[2K"
+        "vulcan: interrupted\n"
+        "  safe: what was done so far stands; the same command goes on from there\n"
+        "  next: vulcan status\n",
+    )
 
 
 def test_what_is_soon_done_shows_no_progress(tmp_path: Path) -> None:

@@ -20,16 +20,20 @@ def sigterm_interrupts() -> Iterator[None]:
 
     Batch systems send it when a job's time is over. Python calls handlers between instructions of
     its own, and Polars may be at work for minutes: so a thread waits, and sends what Polars heeds.
+    Where somebody else handles SIGTERM already, or it is ignored, that stays.
     """
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
     numbers, woken = os.pipe()
     os.set_blocking(woken, False)
-    handler = signal.signal(signal.SIGTERM, _left_to_the_thread)
+    signal.signal(signal.SIGTERM, _left_to_the_thread)
     before = signal.set_wakeup_fd(woken)
     Thread(target=_pass_on, args=(numbers,), daemon=True).start()
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.set_wakeup_fd(before)
         os.close(woken)
 

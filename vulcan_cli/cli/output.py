@@ -23,6 +23,7 @@ from vulcan_cli.cli.explain import Explanation
 from vulcan_cli.cli.progress import Bar, Counter
 from vulcan_cli.cli.text import aligned, cut, fields, json_text, printable
 from vulcan_cli.errors import DiskTrouble
+from vulcan_cli.interrupts import sigterm_interrupts
 from vulcan_cli.settings import Display, read_display
 from vulcan_cli.vacua.secrets import scrub
 
@@ -297,14 +298,8 @@ class Output:
         Yields:
             What to call with the number of things just done, and a note to show, if there is one.
         """
-        if self.quiet or not self._display.motion or not _is_terminal(self._stderr):
-            yield lambda *_: None
-            return
-        bar = self._bar = Bar(printable(what), total, self._display)
-        try:
-            yield bar.advance
-        finally:
-            bar.stop()
+        with self._ending_as_by_ctrl_c(), self._bar_of(what, total) as advance:
+            yield advance
 
     @contextmanager
     def counting(self, what: str) -> Iterator[Callable[[int, int], None]]:
@@ -313,13 +308,35 @@ class Output:
         Yields:
             What to call with how many things are done, and of how many; 0 begins anew.
         """
-        with contextlib.ExitStack() as bars:
+        with self._ending_as_by_ctrl_c(), contextlib.ExitStack() as bars:
 
             def begin(total: int) -> Callable[..., None]:
                 bars.close()
-                return bars.enter_context(self.progress(what, total))
+                return bars.enter_context(self._bar_of(what, total))
 
             yield Counter(begin).tell
+
+    @property
+    def _shows_progress(self) -> bool:
+        return not self.quiet and self._display.motion and _is_terminal(self._stderr)
+
+    @contextmanager
+    def _ending_as_by_ctrl_c(self) -> Iterator[None]:
+        """Let SIGTERM take bars away, too: it would leave a terminal without its cursor."""
+        with sigterm_interrupts() if self._shows_progress else contextlib.nullcontext():
+            yield
+
+    @contextmanager
+    def _bar_of(self, what: str, total: int) -> Iterator[Callable[..., None]]:
+        """As `progress`, from any thread."""
+        if not self._shows_progress:
+            yield lambda *_: None
+            return
+        bar = self._bar = Bar(printable(what), total, self._display)
+        try:
+            yield bar.advance
+        finally:
+            bar.stop()
 
     def finish(self) -> None:
         """Hand over what is still held back; call it last.
