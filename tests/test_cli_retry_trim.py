@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from tests.cli_in_process import run
 from tests.cli_shards import shard, staged, tree
-from tests.cli_support import Ran, vulcan
+from tests.cli_support import VULCAN, Ran, clean, vulcan
 from tests.staging_tools import fill
 from tests.vacua_support import GEOMETRY, rows
 from vulcan_cli.quantities import format_size
@@ -250,6 +251,29 @@ def test_by_bytes_the_oldest_go_first(tmp_path: Path, published: Path) -> None:
     both = ("trim-synced", *SPOOL, *REPO, "--keep-bytes", "0", "--older-than", "900d", "-q")
     assert run(*both, cwd=tmp_path) == Ran(0, f"{path('z')}\tdeleted\n", "")
     assert left(published) == []
+
+
+def test_each_shard_is_told_when_it_is_deleted(tmp_path: Path, published: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*VULCAN, "trim-synced", *SPOOL, *REPO, "--keep-bytes", "0"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=clean(tmp_path),
+            cwd=tmp_path,
+            check=False,
+            timeout=120,
+        )
+    assert (done.returncode, done.stderr) == (
+        6,
+        "vulcan: standard output: No space left on device\n"
+        "  safe: what was already staged or confirmed stays so; nothing half-written counts\n"
+        "  next: df -h . && df -i .\n"
+        "  next: vulcan status --staging-dir spool\n",
+    )
+    # What could not be told of any more is still there.
+    assert left(published) == ["y", "z"]
 
 
 def test_what_the_repo_does_not_confirm_stays(tmp_path: Path, published: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from vulcan_cli.dataset.local_catalog import keep
@@ -53,6 +53,7 @@ def trim_synced(
     revision: str = MAIN,
     dry_run: bool = False,
     freed: int = 0,
+    tell: Callable[[Trimmed], None] = lambda _: None,
 ) -> tuple[Trimmed, ...]:
     """Delete shards that are old, or too many, and that the repo confirms.
 
@@ -66,20 +67,21 @@ def trim_synced(
         revision: The branch that must hold it.
         dry_run: Only tell what is due; the repo is not asked.
         freed: Bytes of `synced/` that count as gone, because a rehearsal left them there.
+        tell: Called with each shard at once: an error or Ctrl-C may end the run after it.
 
     Raises:
         UsageError: Neither limit is given.
         SyncAtWork: A sync holds the lock.
         LeaseLost: The lock was taken from us meanwhile; what was deleted before that is confirmed.
-        TryLater, Denied, RepoMissing: The repo does not confirm anything; nothing was deleted. One
-            that never confirmed a shard is asked whether it is there.
+        TryLater, Denied, RepoMissing: The repo confirms nothing more; what was deleted before that
+            is confirmed. One that never confirmed a shard is asked whether it is there.
     """
     if older_than_s is None and keep_bytes is None:
         raise UsageError("say what is due: how old, or how many bytes to keep")
     limits = _Limits(now, older_than_s, keep_bytes)
     if dry_run:
         due = _due(area, _confirmed(area, repo), limits, freed)
-        return tuple(Trimmed(_path(each), each.size, "due") for each in due)
+        return _told((Trimmed(_path(each), each.size, "due") for each in due), tell)
     with SyncLock(area) as lock:
         confirmed = _confirmed(area, repo)
         if not confirmed:
@@ -88,7 +90,7 @@ def trim_synced(
         due = _due(area, confirmed, limits, freed)
         trimmed: list[Trimmed] = []
         for batch in batches(due, LOOK_UP_LIMIT):
-            trimmed += _trim(area, repo, batch, revision, lock.check)
+            trimmed += _told(_trim(area, repo, batch, revision, lock.check), tell)
         keep(area)
     return tuple(trimmed)
 
@@ -157,15 +159,22 @@ def _trim(
     batch: Sequence[_Candidate],
     revision: str,
     still_ours: Callable[[], None],
-) -> list[Trimmed]:
+) -> Iterator[Trimmed]:
     remote = repo.look_up([_path(each) for each in batch], revision)
-    trimmed = []
     for each in batch:
         still_ours()
         there = remote.get(_path(each))
         outcome = _remove(area, each.entry.name, None if there is None else there.sha256)
-        trimmed.append(Trimmed(_path(each), each.size, outcome))
-    return trimmed
+        yield Trimmed(_path(each), each.size, outcome)
+
+
+def _told(shards: Iterable[Trimmed], tell: Callable[[Trimmed], None]) -> tuple[Trimmed, ...]:
+    """All of them, each told as soon as it is there."""
+    told = []
+    for shard in shards:
+        tell(shard)
+        told.append(shard)
+    return tuple(told)
 
 
 def _remove(area: StagingArea, name: str, sha256: str | None) -> str:

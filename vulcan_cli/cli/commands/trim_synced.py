@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -68,8 +69,8 @@ def trim_synced(
             keep_bytes=size,
             dry_run=dry_run,
             freed=freed if dry_run else 0,
+            tell=partial(_tell, out),
         )
-        _tell(out, done)
         trimmed += done
         freed += sum(shard.size for shard in done if shard.outcome in ("deleted", "due"))
     kept = trim.kept_for_others(
@@ -80,7 +81,8 @@ def trim_synced(
         keep_bytes=size,
         freed=freed if dry_run else 0,
     )
-    _tell(out, kept)
+    for shard in kept:
+        _tell(out, shard)
     _warn(out, [shard.outcome for shard in trimmed])
     word = "would free" if dry_run else "freed"
     out.say(f"{word} {format_size(freed)}{_of_others(len(kept))}")
@@ -88,15 +90,13 @@ def trim_synced(
         raise typer.Exit(_DISK)
 
 
-def _tell(out: Output, shards: Sequence[Trimmed]) -> None:
-    """A line for each shard; told repo by repo, as the next one may not answer."""
-    for shard in shards:
-        if out.as_json:
-            out.json(
-                {"path_in_repo": shard.path_in_repo, "bytes": shard.size, "outcome": shard.outcome}
-            )
-        else:
-            out.line(f"{shard.path_in_repo}\t{shard.outcome}")
+def _tell(out: Output, shard: Trimmed) -> None:
+    if out.as_json:
+        out.json(
+            {"path_in_repo": shard.path_in_repo, "bytes": shard.size, "outcome": shard.outcome}
+        )
+    else:
+        out.line(f"{shard.path_in_repo}\t{shard.outcome}")
 
 
 def _of_others(n_kept: int) -> str:
