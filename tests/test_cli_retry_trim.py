@@ -16,7 +16,7 @@ from tests.staging_tools import fill
 from tests.vacua_support import GEOMETRY, rows
 from vulcan_cli.quantities import format_size
 from vulcan_cli.staging.area import StagingArea
-from vulcan_cli.staging.aside import set_aside, write_reason
+from vulcan_cli.staging.aside import read_reason, set_aside, write_reason
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moving, move
 
@@ -40,6 +40,32 @@ def spool(tmp_path: Path) -> Path:
         if run_id == "a1":
             write_reason(area, name, REASON)
     return tmp_path / "spool"
+
+
+FULL = Ran(
+    6,
+    "",
+    "vulcan: standard output: No space left on device\n"
+    "  safe: what was already staged or confirmed stays so; nothing half-written counts\n"
+    "  next: df -h . && df -i .\n"
+    "  next: vulcan status --staging-dir spool\n",
+)
+"""What a command says whose stdout takes nothing."""
+
+
+def to_a_full_disk(*words: str, home: Path) -> Ran:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*VULCAN, *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=clean(home),
+            cwd=home,
+            check=False,
+            timeout=120,
+        )
+    return Ran(done.returncode, "", done.stderr)
 
 
 def path(run_id: str) -> str:
@@ -116,6 +142,21 @@ def test_what_waits_is_never_replaced(tmp_path: Path, spool: Path) -> None:
         f"vulcan: {path('a1')} stays in failed/: pending/ holds other content under its name\n",
     )
     assert [tree(folder) for folder in folders] == before
+
+
+def test_a_reason_is_on_record_until_it_was_told(tmp_path: Path, spool: Path) -> None:
+    assert to_a_full_disk("retry-failed", *SPOOL, home=tmp_path) == FULL
+    assert read_reason(StagingArea(spool), shard(Path(), "", "a1").name) == REASON
+
+
+def test_each_rejected_shard_is_told_when_it_is_back(tmp_path: Path, spool: Path) -> None:
+    area = StagingArea(spool)
+    set_aside(area, pair("a1")[0], into="rejected", why="is bad", state="failed")
+    set_aside(area, pair("a2")[0], into="rejected", why="is bad")
+    words = ("retry-failed", "--from-rejected", *SPOOL)
+    assert to_a_full_disk(*words, home=tmp_path) == FULL
+    assert names(spool / "pending") == pair("a1")
+    assert run(*words, cwd=tmp_path) == Ran(0, f"{path('a2')}\tis bad\n", "")
 
 
 def test_what_was_rejected_comes_back_as_it_is(tmp_path: Path, spool: Path) -> None:
@@ -254,24 +295,8 @@ def test_by_bytes_the_oldest_go_first(tmp_path: Path, published: Path) -> None:
 
 
 def test_each_shard_is_told_when_it_is_deleted(tmp_path: Path, published: Path) -> None:
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [*VULCAN, "trim-synced", *SPOOL, *REPO, "--keep-bytes", "0"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=clean(tmp_path),
-            cwd=tmp_path,
-            check=False,
-            timeout=120,
-        )
-    assert (done.returncode, done.stderr) == (
-        6,
-        "vulcan: standard output: No space left on device\n"
-        "  safe: what was already staged or confirmed stays so; nothing half-written counts\n"
-        "  next: df -h . && df -i .\n"
-        "  next: vulcan status --staging-dir spool\n",
-    )
+    words = ("trim-synced", *SPOOL, *REPO, "--keep-bytes", "0")
+    assert to_a_full_disk(*words, home=tmp_path) == FULL
     # What could not be told of any more is still there.
     assert left(published) == ["y", "z"]
 

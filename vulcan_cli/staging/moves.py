@@ -108,9 +108,19 @@ def move(
 
 
 def retry(
-    area: StagingArea, names: Iterable[str], *, check: Callable[[], None] = lambda: None
+    area: StagingArea,
+    names: Iterable[str],
+    *,
+    check: Callable[[], None] = lambda: None,
+    tell: Callable[[Moved], None] = lambda _: None,
 ) -> tuple[Moved, ...]:
     """Move shards from `failed/` back to `pending/`, and forget why they failed.
+
+    Args:
+        area: The staging directory.
+        names: Which.
+        check: As for `move`.
+        tell: Called with each when all are moved, before its reason is forgotten.
 
     Raises:
         NotSetUp: A state folder is missing or a link.
@@ -118,6 +128,7 @@ def retry(
     """
     results = move(area, map(Moving, names), "failed", "pending", check=check)
     for result in results:
+        tell(result)
         if result.outcome == "moved":
             forget_reason(area, result.name)
     return results

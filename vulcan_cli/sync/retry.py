@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -18,11 +18,15 @@ from vulcan_cli.files.open_files import open_regular
 from vulcan_cli.staging.area import PRIVATE, SIDECAR_SUFFIX, StagingArea, disk_trouble
 from vulcan_cli.staging.aside import Aside, Heap, entries_aside, forget_aside, read_reason
 from vulcan_cli.staging.lock import SyncLock
-from vulcan_cli.staging.moves import Outcome, restore, retry
+from vulcan_cli.staging.moves import Moved, Outcome, restore, retry
 from vulcan_cli.staging.publish import publish
+from vulcan_cli.sync.plan import batches
 from vulcan_cli.sync.rename import renamed
 from vulcan_cli.vacua.geometry import SHARD_PATH, path_of_file_name
 from vulcan_cli.vacua.shard import digest_of_rows
+
+# So many move before both folders are made durable and somebody is told.
+_AT_ONCE = 100
 
 
 class Retried(NamedTuple):
@@ -44,7 +48,11 @@ class Retried(NamedTuple):
 
 
 def retry_failed(
-    area: StagingArea, patterns: Sequence[str] = (), *, dry_run: bool = False
+    area: StagingArea,
+    patterns: Sequence[str] = (),
+    *,
+    dry_run: bool = False,
+    tell: Callable[[Retried], None] = lambda _: None,
 ) -> tuple[Retried, ...]:
     """Move failed shards back to `pending/`.
 
@@ -52,6 +60,7 @@ def retry_failed(
         area: The staging directory.
         patterns: Run ids, or shell patterns of them; none for all shards.
         dry_run: Only tell which.
+        tell: Called with each when it is moved: an error or Ctrl-C may end the run after it.
 
     Raises:
         SyncAtWork: A sync holds the lock.
@@ -65,14 +74,30 @@ def retry_failed(
         if entry.has_parquet and _matches(entry.path_in_repo, patterns)
     ]
     if dry_run or not chosen:
-        return tuple(chosen)
+        return _all_told(chosen, tell)
+    retried: list[Retried] = []
     with SyncLock(area) as lock:
-        moved = retry(area, [shard.name for shard in chosen], check=lock.check)
+        for batch in batches(chosen, _AT_ONCE):
+            retried += _retry(area, batch, lock.check, tell)
         keep(area)
-    return tuple(
-        Retried(shard.name, shard.path_in_repo, shard.reason, result.outcome)
-        for shard, result in zip(chosen, moved, strict=True)
-    )
+    return tuple(retried)
+
+
+def _retry(
+    area: StagingArea,
+    batch: Sequence[Retried],
+    check: Callable[[], None],
+    tell: Callable[[Retried], None],
+) -> list[Retried]:
+    chosen = {shard.name: shard for shard in batch}
+    retried = []
+
+    def done(moved: Moved) -> None:
+        retried.append(chosen[moved.name]._replace(outcome=moved.outcome))
+        tell(retried[-1])
+
+    retry(area, chosen, check=check, tell=done)
+    return retried
 
 
 def retry_aside(
@@ -81,6 +106,7 @@ def retry_aside(
     *,
     heap: Heap,
     dry_run: bool = False,
+    tell: Callable[[Retried], None] = lambda _: None,
 ) -> tuple[Retried, ...]:
     """Bring what was set aside back to `pending/`.
 
@@ -91,6 +117,8 @@ def retry_aside(
         patterns: Run ids, or shell patterns of them; none for all entries.
         heap: `rejected` or `conflicts`.
         dry_run: Only tell which.
+        tell: As for `retry_failed`.
+        tell: Called with each when it is moved: an error or Ctrl-C may end the run after it.
 
     Raises:
         SyncAtWork: A sync holds the lock.
@@ -108,9 +136,9 @@ def retry_aside(
         key=lambda aside: (aside.name, aside.time, aside.id),
     )
     if dry_run or not chosen:
-        return tuple(_told(aside, None) for aside in chosen)
+        return _all_told((_told(aside, None) for aside in chosen), tell)
     with SyncLock(area) as lock:
-        retried = tuple(_bring_back(area, lock.check, chosen))
+        retried = _all_told(_bring_back(area, lock.check, chosen), tell)
         keep(area)
     return retried
 
@@ -160,6 +188,15 @@ def _under_a_new_name(area: StagingArea, aside: Aside) -> Retried:
         folder.remove(aside.id)
     forget_aside(area, aside)
     return _told(aside, "moved")._replace(new_path=shard.path_in_repo)
+
+
+def _all_told(shards: Iterable[Retried], tell: Callable[[Retried], None]) -> tuple[Retried, ...]:
+    """All of them, each told as soon as it is there."""
+    told = []
+    for shard in shards:
+        tell(shard)
+        told.append(shard)
+    return tuple(told)
 
 
 def _told(aside: Aside, outcome: Outcome | None) -> Retried:

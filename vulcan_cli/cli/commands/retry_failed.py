@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,6 +16,7 @@ from vulcan_cli.errors import UsageError
 from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
+    from vulcan_cli.staging.aside import Heap
     from vulcan_cli.sync.retry import Retried
 
 EXAMPLES = (
@@ -52,24 +54,19 @@ def retry_failed(
     settings = load_settings(staging_dir=staging_dir, repo=repo)
     out.notices(settings.notices)
     area = StagingArea(settings.require_staging_dir())
-    if from_rejected:
-        place = "rejected/"
-        retried = retry.retry_aside(area, run_ids or (), heap="rejected", dry_run=dry_run)
-    elif from_conflicts:
-        place = "conflicts/"
-        retried = retry.retry_aside(area, run_ids or (), heap="conflicts", dry_run=dry_run)
+    heap: Heap | None = "rejected" if from_rejected else "conflicts" if from_conflicts else None
+    tell = partial(_tell, out, f"{heap or 'failed'}/")
+    if heap is None:
+        retried = retry.retry_failed(area, run_ids or (), dry_run=dry_run, tell=tell)
     else:
-        place = "failed/"
-        retried = retry.retry_failed(area, run_ids or (), dry_run=dry_run)
-    for shard in retried:
-        _tell(out, shard, place)
+        retried = retry.retry_aside(area, run_ids or (), heap=heap, dry_run=dry_run, tell=tell)
     if not retried:
         out.say("nothing to retry")
     if any(shard.outcome in ("exists", "stays") for shard in retried):
         raise typer.Exit(_DATA)
 
 
-def _tell(out: Output, shard: Retried, place: str) -> None:
+def _tell(out: Output, place: str, shard: Retried) -> None:
     path = shard.path_in_repo or shard.name
     if out.as_json:
         out.json(
