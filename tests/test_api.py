@@ -746,8 +746,8 @@ def test_a_sync_of_batches_without_shards_is_refused(
         ("window_s", float("inf"), "window_s must be a finite number above 0, not inf"),
         ("window_s", 0, "window_s must be a finite number above 0, not 0"),
         ("window_s", -60.0, "window_s must be a finite number above 0, not -60.0"),
-        ("budget", float("nan"), "budget must be an integer, not nan"),
-        ("budget", 1.5, "budget must be an integer, not 1.5"),
+        ("budget", float("nan"), "budget is one integer, not nan"),
+        ("budget", 1.5, "budget is one integer, not 1.5"),
     ],
 )
 def test_a_sync_by_a_budget_that_cannot_be_kept_is_refused(
