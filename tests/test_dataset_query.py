@@ -258,6 +258,11 @@ def test_any_mix_is_what_polars_makes_of_all_rows(
             "elements of lists count from 1: for flux [ 0 ] write flux[1]",
         ),
         ('"flux"[00] = 5', 'elements of lists count from 1: for "flux"[00] write "flux"[1]'),
+        (
+            "tau_im > 2 OR UNNEST(flux) = 1",
+            "where 'tau_im > 2 OR UNNEST(flux) = 1': unnest makes several rows of one, "
+            "at character 15; for any element write array_contains(flux, x)",
+        ),
     ],
 )
 def test_a_condition_that_is_none_is_refused_with_its_place(where: str, sentence: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
@@ -37,7 +37,9 @@ _ELEMENT_ZERO = re.compile(r"""((?:\w|"[^"]*")+)\s*\[\s*0+\s*\]""")
 _MOST_ROWS = 2**32 - 1
 
 # What Polars calls aggregates and windows; a count of rows is a word alone.
-_OF_ALL_ROWS = {"Agg", "Over", "Quantile", "Correlation"}
+_OF_ALL_ROWS = {"Agg", "Over", "Quantile", "Correlation", "Len"}
+# What makes several rows of one; Polars gives a condition that does so to other rows.
+_OF_SEVERAL_ROWS = {"Explode"}
 # Beside these stand a person's own words, which may be any.
 _OWN_WORDS = {"Column", "FieldByName", "Literal"}
 
@@ -105,7 +107,7 @@ class Filters:
     @property
     def looks_around(self) -> bool:
         """Whether a row matches or not by what other rows hold, as with `tau_im = max(tau_im)`."""
-        return any(_looks_around(pl.sql_expr(text)) for text in self.conditions)
+        return any(_has_part(pl.sql_expr(text), _OF_ALL_ROWS) for text in self.conditions)
 
     def on_shards(self) -> pl.Expr:
         """The condition on rows of the catalog."""
@@ -152,7 +154,8 @@ def parse_where(text: str, available: Sequence[str]) -> pl.Expr:
     """Read a condition in Polars SQL.
 
     Raises:
-        UsageError: It cannot be parsed (says where), or names no column (says the nearest).
+        UsageError: It cannot be parsed (says where), names no column (says the nearest), or is not
+            on one row.
     """
     try:
         condition = pl.sql_expr(text)
@@ -170,20 +173,24 @@ def parse_where(text: str, available: Sequence[str]) -> pl.Expr:
             compared = re.search(rf'=\s*"?{re.escape(name)}\b', text)
             hint = f"text stands in single quotes, {name!r}" if compared else ""
             raise UnknownColumn(unknown_column(name, available, place=at(text, name), hint=hint))
+    if _has_part(condition, _OF_SEVERAL_ROWS):
+        what = f"unnest makes several rows of one{at(text, 'unnest')}"
+        raise UsageError(f"where {text!r}: {what}; for any element write array_contains(flux, x)")
     check_elements(text)
     return condition
 
 
-def _looks_around(condition: pl.Expr) -> bool:
+def _has_part(condition: pl.Expr, kinds: Set[str]) -> bool:
+    """Whether a part of a condition is of one of these kinds, as Polars calls them."""
     parts = [json.loads(condition.meta.serialize(format="json"))]
     for part in parts:
         if isinstance(part, dict):
-            if part.keys() & _OF_ALL_ROWS:
+            if part.keys() & kinds:
                 return True
             parts += [inside for key, inside in part.items() if key not in _OWN_WORDS]
         elif isinstance(part, list):
             parts += part
-        elif part == "Len":
+        elif part in kinds:
             return True
     return False
 
