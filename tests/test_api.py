@@ -764,6 +764,23 @@ def test_a_sync_by_a_budget_that_cannot_be_kept_is_refused(
     assert vulcan.list_pending() == waiting
 
 
+def test_a_sync_takes_numbers_of_numpy(vulcan: Vulcan) -> None:
+    numpy = pytest.importorskip("numpy")
+    vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY)
+    vulcan.window_s = numpy.float32(60)
+
+    report = vulcan.sync(
+        budget=numpy.int64(7),
+        max_batch=numpy.int32(2),
+        max_retries=numpy.int8(1),
+        create_repo=True,
+    )
+
+    assert (report.n_committed, report.n_remaining, report.errors) == (1, 0, [])
+    stamps = json.loads((vulcan.staging_dir / "_commit_budget.json").read_text())
+    assert (stamps["budget"], stamps["window_s"]) == (7, 60.0)
+
+
 def test_the_classes_have_the_peers_attributes(vulcan: Vulcan) -> None:
     shard = vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY)
     assert isinstance(shard, StagedShard)

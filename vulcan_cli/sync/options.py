@@ -57,13 +57,15 @@ class SyncOptions:
     with_peer: bool = True
 
     def __post_init__(self) -> None:
+        # Kept as Python's own: those of NumPy have no place in the records of a budget.
         for name in ("max_batch", "budget", "max_retries"):
-            integer(name, getattr(self, name))
+            object.__setattr__(self, name, integer(name, getattr(self, name)))
+        window_s = number("window_s", self.window_s)
         for name in ("revision", "commit_prefix"):
             text(name, getattr(self, name))
-        number("window_s", self.window_s)
         if self.max_batch < 1:
             raise UsageError(f"max_batch must be at least 1, not {self.max_batch}")
         # So written, as NaN is not above 0.
-        if not 0 < self.window_s < math.inf:
+        if not 0 < window_s < math.inf:
             raise UsageError(f"window_s must be a finite number above 0, not {self.window_s}")
+        object.__setattr__(self, "window_s", window_s)
