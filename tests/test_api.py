@@ -427,6 +427,52 @@ def test_a_worker_that_is_forked_too_late_is_told(
     assert done.stdout.splitlines() == printed
 
 
+ASKED_BEFORE = """
+import os
+import signal
+import sys
+from vulcan_cli import VulcanReader
+
+reader = VulcanReader.from_local(sys.argv[1])
+(path,) = reader.catalog()["path_in_repo"]
+asked = (
+    lambda: reader.query(is_susy=True, columns=["run_id", "tau_im"]),
+    lambda: reader.fetch_shard(path),
+    lambda: reader.read_columns(path, ["tau_im"]),
+)
+shapes = [call().shape for call in asked]
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    print(shapes, [call().shape for call in asked] == shapes, flush=True)
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_worker_that_is_forked_has_what_was_asked_before(vulcan: Vulcan) -> None:
+    rows = pl.read_parquet(FILE)
+    vulcan.write(rows, geometry=GEOMETRY)
+    vulcan.sync(create_repo=True)
+
+    done = subprocess.run(
+        [
+            *(sys.executable, "-W", "ignore::DeprecationWarning"),
+            *("-c", ASKED_BEFORE, vulcan.staging_dir),
+        ],
+        env={"PATH": os.defpath, "HOME": str(vulcan.staging_dir), "PYTHONPATH": str(CHECKOUT)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    n_susy = rows["is_susy"].sum()
+    width = len(vulcan.query().columns)
+    shapes = [(n_susy, 2), (37, width), (37, 1)]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [f"{shapes} True", "0"]
+
+
 ERRORS: list[VulcanError] = [
     errors.VulcanError("a fault"),
     errors.UsageError("no such option"),

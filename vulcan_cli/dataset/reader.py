@@ -160,9 +160,10 @@ class VulcanReader:
             columns=columns,
             **more,
         )
-        catalog = self.shards()
+        # What is kept needs no threads, so a process may be forked after it was asked.
         answer = self._memory.recall(filters)
         if answer is None:
+            catalog = self.shards()
             found = query(catalog, filters, memory=self._memory)
             answer = found.rows.collect(engine="streaming")
             if found.bad == catalog.bad:
