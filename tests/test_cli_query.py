@@ -334,6 +334,17 @@ def test_a_dash_is_stdout(there: Path, words: tuple[str, ...]) -> None:
     assert tree(there) == before
 
 
+def test_a_file_may_be_called_a_dash(there: Path, tmp_path: Path) -> None:
+    words = ("query", "--staging-dir", there / "spool", "--format", "csv", "--columns", "h12")
+    piped = run(*words, "--limit", "2", cwd=tmp_path)
+    assert (piped.code, piped.out.splitlines()) == (0, ["h12", "2", "2"])
+
+    ran = run(*words, "--limit", "2", "-o", "./-", cwd=tmp_path)
+
+    assert (ran.code, ran.out) == (0, "")
+    assert (tmp_path / "-").read_bytes().decode() == piped.out
+
+
 @pytest.mark.parametrize("form", ["parquet", "csv", "ndjson", "json", "arrow", "npz"])
 def test_what_fails_before_the_first_row_writes_nothing(there: Path, form: str) -> None:
     statement = "SELECT flux + 'a' AS x FROM vacua"

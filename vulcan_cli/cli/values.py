@@ -97,7 +97,9 @@ def _path(text: str) -> Path:
     # Path("") would be the working directory, which nobody means who types a variable not set.
     if not text:
         raise ValueError("the name of a file or folder is empty")
-    return Path(text)
+    path = Path(text)
+    # A path drops the ./ by which a file is called what alone is standard input or output.
+    return path.absolute() if text != "-" == str(path) else path
 
 
 def _flag(text: str) -> bool:
