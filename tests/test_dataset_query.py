@@ -641,6 +641,15 @@ def test_sql_that_is_none_is_refused(statement: str, sentence: str) -> None:
             "WITH t AS (SELECT tau_im AS h11 FROM vacua) SELECT h12 FROM t",
             "'h12', at character 52: did you mean h11? columns are h11",
         ),
+        (
+            'SELECT "say ""x\\y""" FROM vacua',
+            "'say \"x\\\\y\"', at character 8: columns are {}",
+        ),
+        (
+            'SELECT "e\u0301\n2" FROM (SELECT h11 AS "e\u0301\t""1" FROM vacua) t',
+            "'e\u0301\\n2', at line 1, character 8: columns are e\u0301\t\"1",
+        ),
+        ('SELECT "" FROM vacua', "'', at character 8: columns are {}"),
     ],
 )
 def test_sql_that_names_no_column_is_told_the_nearest(statement: str, said: str) -> None:

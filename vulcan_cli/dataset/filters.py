@@ -19,10 +19,12 @@ from vulcan_cli.vacua.geometry import KEYS
 _RANGE = re.compile(r"(-?\d{1,18})(?:\.\.(-?\d{1,18}))?", re.ASCII)
 
 _MISSING = re.compile(
-    r"""unable to find column "(?P<name>.*?)"(?:; valid columns: \[(?P<valid>.*)\])?"""
+    r"""unable to find column "(?P<name>(?:[^"\\]|\\.)*)"(?:; valid columns: \[(?P<valid>.*)\])?"""
     r"""|no column named '(?P<named>.*?)' found in table"""
 )
 _VALID = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_ESCAPE = re.compile(r"\\(?:u\{([0-9a-f]+)\}|(.))")
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 # What Polars' words are about.
 _ABOUT = re.compile(r"""['"`]([^'"`(]+)""")
 _SECOND_STATEMENT = "one (and only one) statement"
@@ -225,14 +227,25 @@ def refused_sql(statement: str, error: Exception, available: Sequence[str]) -> U
     """What to raise for a statement: what is wrong with it, in one sentence."""
     missing = _MISSING.search(str(error))
     if missing:
-        name = missing["name"] or missing["named"]
+        escaped = missing["name"]
+        name = missing["named"] if escaped is None else _unescaped(escaped)
         # A statement inside another one has columns of its own.
-        valid = available if missing["valid"] is None else _VALID.findall(missing["valid"])
+        listed = missing["valid"]
+        valid = available if listed is None else [*map(_unescaped, _VALID.findall(listed))]
         if name not in valid:
             return UnknownColumn(unknown_column(name, valid, place=at(statement, name)))
     table = "; the table is vacua" if _NO_TABLE.search(str(error)) else ""
     what = _with_place(statement, str(error), first_line=1)
     return UsageError(f"sql: {what}{table or _meant(statement)}")
+
+
+def _unescaped(name: str) -> str:
+    """A name as it is, from how Polars spells it between quotes."""
+    return _ESCAPE.sub(lambda found: _letter(found[1], found[2]), name)
+
+
+def _letter(code: str | None, letter: str) -> str:
+    return _ESCAPED.get(letter, letter) if code is None else chr(int(code, 16))
 
 
 def sort_columns(sort: Iterable[str]) -> dict[str, bool]:
