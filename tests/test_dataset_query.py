@@ -621,12 +621,33 @@ def test_sql_reads_the_table_of_vacua() -> None:
             "SELECT flux[0] FROM vacua",
             "elements of lists count from 1: for flux[0] write flux[1]",
         ),
+        (
+            "SELECT h11 AS x, h12 AS x FROM vacua",
+            "sql: projections contained duplicate output name 'x', at character 15",
+        ),
+        *(
+            (
+                f"SELECT h11 FROM vacua {clause} UNNEST(flux) = 1",
+                "sql: unnest makes several rows of one, at character "
+                f"{24 + len(clause)}; for any element write array_contains(flux, x)",
+            )
+            for clause in ("WHERE tau_im > 2 OR", "ORDER BY")
+        ),
     ],
 )
 def test_sql_that_is_none_is_refused(statement: str, sentence: str) -> None:
     with pytest.raises(UsageError) as refused:
         run_sql(query(PEERS, Filters()).rows, statement)
     assert str(refused.value) == sentence
+
+
+def test_sql_may_choose_among_the_rows_that_unnest_makes() -> None:
+    unnested = "SELECT UNNEST(flux) AS n, '.explode(' AS t FROM vacua"
+    statement = f"SELECT n FROM ({unnested}) WHERE n > 5 AND t = '.explode(' ORDER BY n"
+
+    found = run_sql(query(PEERS, Filters()).rows, statement).collect()
+
+    assert found["n"].to_list() == sorted(n for flux in WHOLE["flux"] for n in flux if n > 5)
 
 
 @pytest.mark.parametrize(

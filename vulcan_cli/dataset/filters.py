@@ -35,6 +35,9 @@ _MEANT = {"&&": "AND", "||": "OR", "**": "pow(x, 2)", "^": "pow(x, 2)"}
 _TEXT_IN_SQL = re.compile(r"'(?:[^']|'')*'")
 _ELEMENT_ZERO = re.compile(r"""((?:\w|"[^"]*")+)\s*\[\s*0+\s*\]""")
 
+_TEXT_IN_PLAN = re.compile(r'"(?:[^"\\]|\\.)*"')
+_UNNEST_IN_PLAN = re.compile(r"^ *(?:FILTER|SORT BY) .*\.explode\(", re.MULTILINE)
+
 # Polars counts the rows of a result in 32 bits.
 _MOST_ROWS = 2**32 - 1
 
@@ -176,8 +179,7 @@ def parse_where(text: str, available: Sequence[str]) -> pl.Expr:
             hint = f"text stands in single quotes, {name!r}" if compared else ""
             raise UnknownColumn(unknown_column(name, available, place=at(text, name), hint=hint))
     if _has_part(condition, _OF_SEVERAL_ROWS):
-        what = f"unnest makes several rows of one{at(text, 'unnest')}"
-        raise UsageError(f"where {text!r}: {what}; for any element write array_contains(flux, x)")
+        raise UsageError(f"where {text!r}: {_of_several_rows(text)}")
     check_elements(text)
     return condition
 
@@ -206,6 +208,19 @@ def check_elements(sql: str) -> None:
     found = _ELEMENT_ZERO.search(_TEXT_IN_SQL.sub("''", sql))
     if found is not None:
         raise UsageError(f"elements of lists count from 1: for {found[0]} write {found[1]}[1]")
+
+
+def check_unnest(statement: str, result: pl.LazyFrame) -> None:
+    """Make sure that no rows are chosen or sorted by what makes several of one.
+
+    Raises:
+        UsageError: They are: to Polars what comes of it belongs to other rows.
+    """
+    if "unnest" not in statement.lower():
+        return
+    plan = _TEXT_IN_PLAN.sub("", result.explain(optimized=False))
+    if _UNNEST_IN_PLAN.search(plan):
+        raise UsageError(f"sql: {_of_several_rows(statement)}")
 
 
 def checked_where(text: str, schema: pl.Schema) -> pl.Expr:
@@ -268,6 +283,11 @@ def _range(text: str) -> range:
     return range(low, high + 1)
 
 
+def _of_several_rows(text: str) -> str:
+    what = f"unnest makes several rows of one{at(text, 'unnest')}"
+    return f"{what}; for any element write array_contains(flux, x)"
+
+
 def _syntax(text: str) -> str | None:
     """What is wrong with a condition, and where: only for a whole statement the place is told."""
     try:
@@ -287,7 +307,8 @@ def _with_place(text: str, said: str, *, first_line: int) -> str:
     """Polars' words with the place in the text, which begins in their `first_line`."""
     found = _PLACE.search(said)
     if found is None:
-        what = said.splitlines()[0]
+        # The place belongs to its first sentence; others give advice for Python.
+        what = re.split(r"\. (?=[A-Z])", said.splitlines()[0])[0]
         words = [";"] if what.startswith(_SECOND_STATEMENT) else _ABOUT.findall(what)
         return what + next(filter(None, (at(text, word) for word in words)), "")
     what = f"{found[1][0].lower()}{found[1][1:]}".replace("found: EOF", "found its end")

@@ -15,6 +15,7 @@ from vulcan_cli.dataset.columns import check_columns, unite
 from vulcan_cli.dataset.filters import (
     Filters,
     check_elements,
+    check_unnest,
     checked_where,
     refused_sql,
     sort_columns,
@@ -182,7 +183,8 @@ def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
     """Run a statement in Polars SQL over the table `vacua`; elements of lists count from 1.
 
     Raises:
-        UsageError: It cannot be parsed, names no column, or would change something.
+        UsageError: It cannot be parsed, names no column, would change something, or chooses rows
+            by what makes several of one.
     """
     word = _FIRST_WORD.match(statement)
     if word is not None and word[1].lower() in _CHANGES:
@@ -194,6 +196,7 @@ def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
         available = [name for name in rows.collect_schema() if name != _CHEAPEST]
         raise refused_sql(statement, error, available) from error
     check_elements(statement)
+    check_unnest(statement, result)
     return result
 
 
