@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from vulcan_cli.dataset.arguments import integer, texts
+from vulcan_cli.arguments import integer, texts
 from vulcan_cli.dataset.columns import check_columns
 from vulcan_cli.errors import UsageError
 from vulcan_cli.vacua import arrow_ipc

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from vulcan_cli.dataset.arguments import integer
+from vulcan_cli.arguments import integer
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.errors import BadShard, UsageError
 

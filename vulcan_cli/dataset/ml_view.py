@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from vulcan_cli.arguments import instance, integer, numbers, path, texts
 from vulcan_cli.dataset import tensors
-from vulcan_cli.dataset.arguments import instance, integer, numbers, path, texts
 from vulcan_cli.dataset.features import FeatureSpec, ListsCutShort
 from vulcan_cli.dataset.frozen import read_frozen
 from vulcan_cli.dataset.groups import GroupBy

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from vulcan_cli.arguments import integer, text, texts, truth
 from vulcan_cli.dataset import DEFAULT_CACHE_SIZE
-from vulcan_cli.dataset.arguments import integer, text, texts, truth
 from vulcan_cli.dataset.catalog import COLUMNS, Catalog
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.memory import Memory

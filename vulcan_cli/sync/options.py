@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vulcan_cli.dataset.arguments import integer, number, text
+from vulcan_cli.arguments import integer, number, text
 from vulcan_cli.errors import UsageError
 from vulcan_cli.hub.repo import MAIN
 
