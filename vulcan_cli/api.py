@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from vulcan_cli import settings
+from vulcan_cli import arguments, settings
 from vulcan_cli.dataset import DEFAULT_CACHE_SIZE
 from vulcan_cli.errors import BadShard, DiskTrouble, InputRefused, NotSetUp, Problem
 from vulcan_cli.forks import check_threads
@@ -91,6 +91,7 @@ class Vulcan:
 
         Raises:
             NotSetUp: The repo is empty, or no staging directory is set anywhere (a ValueError).
+            UsageError: The repo is neither a text nor a Path (a ValueError).
         """
         if not repo:
             raise NotSetUp("repo", "Vulcan needs a repo, such as owner/name")
@@ -123,7 +124,7 @@ class Vulcan:
         Raises:
             NotSetUp: No repo is set, or a setting cannot be (a ValueError).
         """
-        found = settings.load_settings(repo=_lasting(repo) if isinstance(repo, Path) else repo)
+        found = settings.load_settings(repo=None if repo is None else arguments.repo(repo))
         values: dict[str, Any] = {
             "project": found.project,
             "budget": found.budget,
@@ -360,14 +361,13 @@ def _check_told(run_id: object, **given: object) -> None:
 
 def _lasting(repo: Path | str) -> str:
     """A repo as it is written, but for a relative path, which the program may walk away from."""
-    if isinstance(repo, Path):
-        return str(repo.absolute())
-    if not repo.startswith("."):
-        return repo
+    written = arguments.repo(repo)
+    if not written.startswith("."):
+        return written
     from vulcan_cli.hub.open import folder_of  # noqa: PLC0415
 
-    folder = folder_of(repo)
-    return repo if folder is None else str(folder.absolute())
+    folder = folder_of(written)
+    return written if folder is None else str(folder.absolute())
 
 
 def _pending(area: StagingArea, name: str, path_in_repo: str, parquet: Path) -> StagedShard:

@@ -75,6 +75,13 @@ def path(name: str, value: object) -> Path:
     return Path(value)
 
 
+def repo(value: object) -> str:
+    """A repo as a person writes it; a Path counts from where the program is now."""
+    if isinstance(value, Path):
+        return str(value.absolute())
+    return instance("repo", value, str, "a text or a Path")
+
+
 def instance(name: str, value: object, kind: type[_T], what: str) -> _T:
     """What is of this kind."""
     if not isinstance(value, kind):

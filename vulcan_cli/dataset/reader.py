@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from vulcan_cli import arguments
 from vulcan_cli.arguments import integer, text, texts, truth
 from vulcan_cli.dataset import DEFAULT_CACHE_SIZE
 from vulcan_cli.dataset.catalog import COLUMNS, Catalog
@@ -87,8 +88,7 @@ class VulcanReader:
             UsageError: The repo cannot be, or `cache_size` is negative (a ValueError).
             TokenUnfit: What should hold the token holds none, or others can read it.
         """
-        written = repo if isinstance(repo, str) else str(repo.absolute())
-        opened = open_as_set(written, token)
+        opened = open_as_set(arguments.repo(repo), token)
         place: Place = "repo"
         return cls(
             source=lambda: locate(None, [opened], place, revision=revision or MAIN),
