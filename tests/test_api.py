@@ -632,9 +632,9 @@ def test_a_run_id_is_a_text(vulcan: Vulcan) -> None:
 
 def test_a_repo_may_be_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    for repo in (tmp_path / "repo", Path("repo")):
+    for repo in (tmp_path / "with,comma", tmp_path / "repo", Path("repo")):
         vulcan = Vulcan(repo=repo, staging_dir=tmp_path)
-        assert vulcan.repo == str(tmp_path / "repo")
+        assert vulcan.repo == str(tmp_path / repo.name)
         assert Vulcan.from_env(repo=repo, staging_dir=tmp_path).repo == vulcan.repo
     shard = vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY)
     assert vulcan.sync(repo=Path("other"), create_repo=True).n_committed == 1

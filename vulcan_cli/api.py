@@ -124,7 +124,9 @@ class Vulcan:
         Raises:
             NotSetUp: No repo is set, or a setting cannot be (a ValueError).
         """
-        found = settings.load_settings(repo=None if repo is None else arguments.repo(repo))
+        written = None if repo is None else arguments.repo(repo)
+        # In a text a comma parts repos, in the name of a folder it is a letter.
+        found = settings.load_settings(repo=[written] if isinstance(repo, Path) else written)
         values: dict[str, Any] = {
             "project": found.project,
             "budget": found.budget,
