@@ -144,7 +144,7 @@ def test_what_a_sync_takes_unless_told_otherwise_stands_in_its_help() -> None:
     }
     usual = ("max_batch", "budget", "max_retries", "commit_prefix")
     assert {name: shown[FIELDS[name].option] for name in usual} == {
-        name: f"{FIELDS[name].default}." for name in usual
+        name: f"{FIELDS[name].default} by default." for name in usual
     }
 
 

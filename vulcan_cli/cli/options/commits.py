@@ -60,7 +60,7 @@ CommitPrefix = Annotated[
     typer.Option(
         "--commit-prefix",
         metavar="TEXT",
-        help="What commit messages begin with; vulcan: forge. [VULCAN_COMMIT_PREFIX]",
+        help="What commit messages begin with; vulcan: forge by default. [VULCAN_COMMIT_PREFIX]",
         rich_help_panel=COMMITS,
     ),
 ]

@@ -60,7 +60,7 @@ GroupedBy = Annotated[
         "--group-by",
         metavar="WHAT",
         help="geometry, or polytope: all triangulations of one h11, h12, ks_id in one split; "
-        "geometry.",
+        "geometry by default.",
         autocompletion=one_of(_GROUPS),
         rich_help_panel=SPLIT,
     ),
