@@ -26,6 +26,8 @@ from tests.hub_support import (
 )
 from vulcan_cli.errors import DiskTrouble, RepoMissing, UsageError
 from vulcan_cli.files.folder import Folder
+from vulcan_cli.files.json_text import parse_json
+from vulcan_cli.hub import commit_log
 from vulcan_cli.hub.commit_log import Record, RecordedFile, parse_record
 from vulcan_cli.hub.directory import DirectoryRepo
 from vulcan_cli.hub.incoming import tidy
@@ -581,6 +583,34 @@ def test_who_may_only_read_does_not_see_what_is_taken_out(
     assert [file.path for file in repo.files()] == ["part/b"]
     with pytest.raises(FileNotFoundError):
         repo.fetch("part/a")
+
+
+def test_a_commit_is_read_once_for_all_of_its_files(
+    repo: DirectoryRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [addition(tmp_path / "in", f"part/{name}", name.encode()) for name in "abc"]
+    first = repo.commit(commit_of(repo, *files))
+    assert isinstance(first, Landed)
+    assert isinstance(repo.commit(commit_of(repo, addition(tmp_path / "in", "d", b"d"))), Landed)
+    parsed: list[bytes] = []
+
+    def parse(data: bytes) -> object:
+        parsed.append(data)
+        return parse_json(data)
+
+    monkeypatch.setattr(commit_log, "parse_json", parse)
+    parse_record.cache_clear()
+
+    for file in files:
+        repo.fetch(file.path_in_repo)
+    newest = (repo.root / ".vulcan/commits/00000002.json").read_bytes()
+    assert parsed == [newest]
+
+    repo.fetch(files[0].path_in_repo, first.commit_id)
+    parsed.clear()
+    for file in files:
+        repo.fetch(file.path_in_repo, first.commit_id)
+    assert parsed == []
 
 
 def test_records_of_an_older_version_keep_their_ids() -> None:

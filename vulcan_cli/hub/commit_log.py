@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from vulcan_cli.files.folder import Folder
@@ -72,7 +73,7 @@ class Record(NamedTuple):
     @property
     def id(self) -> str:
         """40 hex digits that follow from all of the record, its parent included."""
-        return hashlib.sha1(self._text().encode(), usedforsecurity=False).hexdigest()
+        return _id_of(self)
 
     @property
     def file_name(self) -> str:
@@ -81,9 +82,10 @@ class Record(NamedTuple):
 
     def as_bytes(self) -> bytes:
         """The content of its file; the id stands first, for people who look."""
-        return f'{{"id": "{self.id}", {self._text()[1:]}\n'.encode()
+        return f'{{"id": "{self.id}", {self.text()[1:]}\n'.encode()
 
-    def _text(self) -> str:
+    def text(self) -> str:
+        """The record as JSON, without its id."""
         fields = self._asdict()
         fields["files"] = [file._asdict() for file in self.files]
         fields["removed"] = [file._asdict() for file in self.removed]
@@ -96,6 +98,13 @@ class Record(NamedTuple):
         return json.dumps(fields, ensure_ascii=False)
 
 
+# The newest record is asked for with every file that is read, and has thousands of them.
+@lru_cache(maxsize=1)
+def _id_of(record: Record) -> str:
+    return hashlib.sha1(record.text().encode(), usedforsecurity=False).hexdigest()
+
+
+@lru_cache(maxsize=1)
 def parse_record(data: bytes) -> Record:
     """Read what `as_bytes` wrote.
 

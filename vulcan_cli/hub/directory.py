@@ -77,6 +77,14 @@ class _Incoming(NamedTuple):
         return RecordedFile(file.path_in_repo, file.sha256, file.size, part, file.replaces)
 
 
+class _Older(NamedTuple):
+    """What was there at an older commit, as it is known while the newest is this one."""
+
+    newest: str
+    revision: str
+    paths: set[str]
+
+
 class DirectoryRepo:
     """A `Repo` in a folder. It has one branch, `main`, and no pull requests.
 
@@ -97,6 +105,7 @@ class DirectoryRepo:
         self._clock = clock
         self._new_name = new_name
         self._ahead: _Incoming | None = None
+        self._older: _Older | None = None
 
     @property
     def name(self) -> str:
@@ -321,13 +330,17 @@ class DirectoryRepo:
 
     def _paths_at(self, root: Folder, revision: str) -> set[str] | None:
         """What was there at an older commit; None for the newest, which is what stands there."""
-        if revision in {MAIN, self._head_of(root, MAIN)}:
+        newest = self._head_of(root, MAIN)
+        if revision in {MAIN, newest}:
             return None
-        with ours_to_read(root, "commits") as commits:
-            last = None if commits is None else number_of(commits, revision)
-            if commits is None or last is None:
-                raise RepoMissing(self.name, revision)
-            return paths_left_of(commits, last)
+        older = self._older
+        if older is None or (older.newest, older.revision) != (newest, revision):
+            with ours_to_read(root, "commits") as commits:
+                last = None if commits is None else number_of(commits, revision)
+                if commits is None or last is None:
+                    raise RepoMissing(self.name, revision)
+                older = self._older = _Older(newest, revision, paths_left_of(commits, last))
+        return older.paths
 
     def _carry_out(self, root: Folder) -> dict[str, tuple[str, ...]]:
         """Give the files of the newest commit their places, where that is still to do.
