@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.dataset_support import STAGING, put, vacua
-from vulcan_cli import FeatureSpec, VulcanMLView, VulcanReader
+from vulcan_cli import FeatureSpec, Vulcan, VulcanMLView, VulcanReader
+from vulcan_cli.dataset import away, footers
 from vulcan_cli.dataset.memory import MOST_BYTES, Memory
 from vulcan_cli.errors import UsageError
+from vulcan_cli.vacua.held import held_schema
 
 QUERIES: list[dict[str, Any]] = [
     {},
@@ -67,6 +69,27 @@ def test_memory_holds_a_column_whose_name_is_empty(staging: Path) -> None:
     assert found.equals(forgetful.query(h11=2))
     assert found[""].to_list() == [7, 8, None, None, None]
     assert keeping.fetch_run("nameless")[""].to_list() == [7, 8]
+
+
+def test_a_schema_is_parsed_once_for_all_shards_of_a_repo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vulcan = Vulcan(repo=tmp_path / "repo", staging_dir=tmp_path / "staging")
+    for ks_id in range(3):
+        keys = {"h11": 3, "h12": 2, "ks_id": ks_id}
+        vulcan.write(vacua(2), geometry=keys, tadpole_charge=9)
+    assert vulcan.sync(create_repo=True).n_committed == 3
+    parsed: list[bytes] = []
+
+    def parse(tail: bytes) -> pl.Schema:
+        parsed.append(tail)
+        return held_schema(tail)
+
+    monkeypatch.setattr(away, "AT_ONCE", 1)
+    monkeypatch.setattr(footers, "held_schema", parse)
+
+    assert VulcanReader.from_hf(tmp_path / "repo").query().height == 6
+    assert len(parsed) == 1
 
 
 def test_a_reader_keeps_no_fewer_shards_than_none(staging: Path) -> None:

@@ -5,6 +5,7 @@ What was brought once stays on this machine, so that it is asked for once.
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -69,30 +70,31 @@ class Away:
             VulcanError: The repo cannot be read, or no longer has one of them.
         """
         rows = [_Row(*row) for row in shards.select(_Row._fields).iter_rows()]
+        readers = _Readers()
         try:
             if len(rows) < 2:
-                return [self._bring(row, wanted) for row in rows]
+                return [self._bring(row, wanted, readers) for row in rows]
             with ThreadPoolExecutor(AT_ONCE) as pool:
-                return list(pool.map(lambda row: self._bring(row, wanted), rows))
+                return list(pool.map(lambda row: self._bring(row, wanted, readers), rows))
         finally:
             self._sound.keep()
 
-    def _bring(self, row: _Row, wanted: Wanted | None) -> Path | BadShard:
+    def _bring(self, row: _Row, wanted: Wanted | None, readers: _Readers) -> Path | BadShard:
         path = row.path_in_repo
         try:
             part = None if wanted is None else self._part_of(row, wanted)
-            return self._whole(row) if part is None else part
+            return self._whole(row, readers.footers) if part is None else part
         except BadShard as error:
             return BadShard(Path(path), error.reason)
         except FileNotFoundError as error:
             why = "is not on this machine" if self.is_cached else "is gone since it was listed"
             raise TryLater(f"{path} of {self.repo.name} {why}") from error
 
-    def _whole(self, row: _Row) -> Path:
+    def _whole(self, row: _Row, footers: FooterReader) -> Path:
         # What stands in a folder is the truth there, whoever put it.
         wanted = row.sha256 if self.repo.is_remote else None
         file = self.repo.fetch(row.path_in_repo, self.commit, sha256=wanted)
-        _check(FooterReader().read(file), row)
+        _check(footers.read(file), row)
         if self.repo.is_remote:
             self._sound.check(file, row.sha256)
         else:
@@ -118,6 +120,13 @@ class Away:
         if part is not None:
             self._sound.check(part, f"{row.sha256}/{part.name}", wanted.columns)
         return part
+
+
+class _Readers(threading.local):
+    """A reader of footers for each thread: it knows again the schemas that it has seen."""
+
+    def __init__(self) -> None:
+        self.footers = FooterReader()
 
 
 class _Row(NamedTuple):
