@@ -380,13 +380,26 @@ def test_debris_goes_after_a_day_and_not_before(repo: DirectoryRepo, tmp_path: P
     assert sorted(visible(repo.root).values()) == [b"0", b"1", b"2"]
 
 
-def test_a_record_that_was_altered_is_not_believed(repo: DirectoryRepo, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("written", "altered", "reason"),
+    [
+        (b'"one"', b'"two"', "a commit record was altered"),
+        # To Python the same number, and in a record another text.
+        (b'"size": 1', b'"size": 1.0', "a commit record was altered"),
+        (b'"one"', b'["one"]', "not a commit record: unhashable type: 'list'"),
+    ],
+)
+def test_a_record_that_was_altered_is_not_believed(
+    repo: DirectoryRepo, tmp_path: Path, written: bytes, altered: bytes, reason: str
+) -> None:
     repo.commit(commit_of(repo, addition(tmp_path / "in", "run_a", b"a")))
+    repo.head()
     record = repo.root / ".vulcan/commits/00000001.json"
-    record.write_bytes(record.read_bytes().replace(b'"one"', b'"two"'))
+    assert record.read_bytes().count(written) == 1
+    record.write_bytes(record.read_bytes().replace(written, altered))
     with pytest.raises(DiskTrouble) as error:
         repo.head()
-    assert error.value.path == repo.root / ".vulcan"
+    assert str(error.value) == f"{repo.root}/.vulcan: {reason}"
 
 
 def test_a_record_that_is_nested_too_deep_is_not_believed(

@@ -98,10 +98,12 @@ class Record(NamedTuple):
         return json.dumps(fields, ensure_ascii=False)
 
 
-# The newest record is asked for with every file that is read, and has thousands of them.
-@lru_cache(maxsize=1)
-def _id_of(record: Record) -> str:
+def _hash_of(record: Record) -> str:
     return hashlib.sha1(record.text().encode(), usedforsecurity=False).hexdigest()
+
+
+# The newest record is asked for with every file that is read, and has thousands of them.
+_id_of = lru_cache(maxsize=1)(_hash_of)
 
 
 @lru_cache(maxsize=1)
@@ -117,9 +119,12 @@ def parse_record(data: bytes) -> Record:
         files = tuple(RecordedFile(**file) for file in fields.pop("files"))
         removed = tuple(RemovedFile(**file) for file in fields.pop("removed", ()))
         record = Record(**fields, files=files, removed=removed)
+        # Raises TypeError for a list or an object in the place of a text or a number.
+        hash(record)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a commit record: {error}") from error
-    if record.id != claimed:
+    # Not the remembered id: what equals in Python, as 1 and 1.0, is another text in a record.
+    if _hash_of(record) != claimed:
         raise ValueError("a commit record was altered")
     return record
 
