@@ -552,9 +552,10 @@ def test_a_download_is_not_taken_up_where_it_did_not_break(hub: LocalHub, tmp_pa
     assert sha256(repo.fetch(large.path_in_repo).read_bytes()) == large.sha256
 
 
+@pytest.mark.parametrize("is_known", [False, True])
 @pytest.mark.parametrize("name", ["README.md", "run_a"])
 def test_a_file_whose_end_nobody_tells_is_held_to_its_size(
-    hub: LocalHub, tmp_path: Path, name: str
+    hub: LocalHub, tmp_path: Path, name: str, *, is_known: bool
 ) -> None:
     repo = open_hub(hub)
     card = addition(tmp_path / "in", name, b"# Words of people\n")
@@ -563,10 +564,41 @@ def test_a_file_whose_end_nobody_tells_is_held_to_its_size(
         Fault("cut_unsaid", "/resolve/", "GET", keep=7),
         Fault("cut_unsaid", "/resolve/", "GET", keep=18),
     )
+    wanted = card.sha256 if is_known else None
+    with pytest.raises(ServerTrouble) as error:
+        repo.fetch(card.path_in_repo, sha256=wanted)
+    assert str(error.value) == f"{NAME} gives no answer that makes sense: a file came short"
+    assert repo.fetch(card.path_in_repo, sha256=wanted).read_bytes() == b"# Words of people\n"
+
+
+@pytest.mark.parametrize("answered", ["bytes=7-9", "bytes=0-9"])
+def test_a_download_that_is_taken_up_in_part_is_held_to_its_size(
+    hub: LocalHub, tmp_path: Path, answered: str
+) -> None:
+    repo = open_hub(hub)
+    card = addition(tmp_path / "in", "README.md", b"# Words of people\n")
+    hub.push(NAME, {card.path_in_repo: b"# Words of people\n"})
+    hub.add_faults(
+        Fault("truncate_download", "/resolve/", "GET", keep=7),
+        Fault("other_range", "/resolve/", "GET", headers={"Range": answered}),
+    )
     with pytest.raises(ServerTrouble) as error:
         repo.fetch(card.path_in_repo)
     assert str(error.value) == f"{NAME} gives no answer that makes sense: a file came short"
     assert repo.fetch(card.path_in_repo).read_bytes() == b"# Words of people\n"
+
+
+def test_a_file_in_git_that_comes_short_is_not_taken_for_another(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    repo = open_hub(hub)
+    card = addition(tmp_path / "in", "README.md", b"# Words of people\n")
+    hub.push(NAME, {card.path_in_repo: b"# Words of people\n"})
+    hub.add_faults(Fault("cut_unsaid", "/resolve/", "GET", keep=7))
+    with pytest.raises(ServerTrouble) as error:
+        repo.look_up([card.path_in_repo])
+    assert str(error.value) == f"{NAME} gives no answer that makes sense: a file came short"
+    assert contents(repo, card.path_in_repo) == {card.path_in_repo: card.sha256}
 
 
 def test_a_fetched_file_is_there_without_the_hub(hub: LocalHub, new: Addition) -> None:

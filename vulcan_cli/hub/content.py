@@ -62,8 +62,8 @@ class Content:
                 raise ValueError("the commit that a file is of is missing")
             self._downloads.remember(revision, commit)
             content = self._whole(path, commit, response)
-            if sha256 is None and not _LENGTHS & response.headers.keys():
-                content = self._of_size(path, commit, content)
+            if not _LENGTHS & response.headers.keys():
+                content = _of_size(self._listed_size(path, commit), content)
             return self._downloads.keep(path, commit, content, sha256)
 
     def read(self, path: str, revision: str, *, start: int, length: int) -> Part:
@@ -75,14 +75,18 @@ class Content:
             length = max(0, min(length, size - first))
             return Part(_beginning(_content_from(response, first), length), size)
 
-    def sha256_of(self, path: str, revision: str) -> str:
-        """Read a file that the Hub keeps in git itself (10 MB at most), without a SHA-256."""
+    def sha256_of(self, path: str, revision: str, size: int) -> str:
+        """Read a file that the Hub keeps in git itself (10 MB at most), without a SHA-256.
+
+        Raises:
+            ValueError: It came with another size than this.
+        """
         digest = hashlib.sha256()
         with get_session().stream(
             "GET", self._file_url(path, revision), headers=self._client.headers()
         ) as response:
             hf_raise_for_status(response)
-            for data in response.iter_bytes():
+            for data in _of_size(size, response.iter_bytes()):
                 digest.update(data)
         return digest.hexdigest()
 
@@ -108,7 +112,7 @@ class Content:
 
     def _whole(self, path: str, commit: str, first: httpx2.Response) -> Iterator[bytes]:
         """The content of a file, taken up again where the connection breaks."""
-        received = 0
+        received, size = 0, None
         with ExitStack() as stack:
             content = first.iter_bytes()
             for last in (*[False] * MOST_RESUMPTIONS, True):
@@ -121,21 +125,36 @@ class Content:
                         raise
                     stack.close()
                     again = stack.enter_context(self._open(path, commit, f"{received}-"))
-                    content = _content_from(again, received)
+                    content, size = _content_from(again, received), _place_of(again)[1]
                 else:
+                    # A part of it may end before the file does.
+                    if size is not None:
+                        _check_size(received, size)
                     return
 
-    def _of_size(self, path: str, commit: str, content: Iterator[bytes]) -> Iterator[bytes]:
-        """Content that comes without a length, held to the size that the repo lists."""
-        received = 0
-        for data in content:
-            received += len(data)
-            yield data
+    def _listed_size(self, path: str, commit: str) -> int:
+        """The size of a file as the repo lists it."""
         listed = self._client.api.get_paths_info(
             self._client.repo_id, [path], revision=commit, repo_type="dataset"
         )
-        if [received] != [each.size for each in listed if isinstance(each, RepoFile)]:
-            raise ValueError("a file came short")
+        for each in listed:
+            if isinstance(each, RepoFile):
+                return each.size
+        raise ValueError("a file came that is not listed")
+
+
+def _of_size(size: int, content: Iterator[bytes]) -> Iterator[bytes]:
+    """Content, held to its size at its end."""
+    received = 0
+    for data in content:
+        received += len(data)
+        yield data
+    _check_size(received, size)
+
+
+def _check_size(received: int, size: int) -> None:
+    if received != size:
+        raise ValueError("a file came short")
 
 
 def _place_of(response: httpx2.Response) -> tuple[int, int]:

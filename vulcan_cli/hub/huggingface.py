@@ -168,9 +168,8 @@ class HubRepo:
                         found[info.path] = _remote_file(info)
             for path, file in found.items():
                 if file.sha256 is None:
-                    found[path] = RemoteFile(
-                        path, file.size, self._content.sha256_of(path, revision)
-                    )
+                    sha256 = self._content.sha256_of(path, revision, file.size)
+                    found[path] = RemoteFile(path, file.size, sha256)
         return found
 
     def check_card(self, text: str) -> str | None:
