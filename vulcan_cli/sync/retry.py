@@ -118,7 +118,6 @@ def retry_aside(
         heap: `rejected` or `conflicts`.
         dry_run: Only tell which.
         tell: As for `retry_failed`.
-        tell: Called with each when it is moved: an error or Ctrl-C may end the run after it.
 
     Raises:
         SyncAtWork: A sync holds the lock.
