@@ -641,6 +641,31 @@ def test_sql_that_is_none_is_refused(statement: str, sentence: str) -> None:
     assert str(refused.value) == sentence
 
 
+@pytest.mark.parametrize(
+    ("condition", "place"),
+    [
+        *(
+            (condition, f"character {34 + len(condition)}")
+            for condition in (
+                "run_id <> 'a\"b'",
+                "run_id NOT LIKE '%\"%'",
+                "run_id <> 'a\\'",
+                "/* it's */ run_id <> 'it''s \"'",
+            )
+        ),
+        ("run_id <> 'a\nb'", "line 2, character 8"),
+    ],
+)
+def test_no_text_hides_that_sql_chooses_by_unnest(condition: str, place: str) -> None:
+    statement = f"SELECT h11 FROM vacua WHERE {condition} AND UNNEST(flux) = 1"
+    with pytest.raises(UsageError) as refused:
+        run_sql(query(PEERS, Filters()).rows, statement)
+    assert str(refused.value) == (
+        f"sql: unnest makes several rows of one, at {place}; "
+        "for any element write array_contains(flux, x)"
+    )
+
+
 def test_sql_may_choose_among_the_rows_that_unnest_makes() -> None:
     unnested = "SELECT UNNEST(flux) AS n, '.explode(' AS t FROM vacua"
     statement = f"SELECT n FROM ({unnested}) WHERE n > 5 AND t = '.explode(' ORDER BY n"

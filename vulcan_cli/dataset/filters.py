@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
@@ -12,7 +12,7 @@ from operator import and_, or_
 import polars as pl
 
 from vulcan_cli.dataset.columns import unknown_column
-from vulcan_cli.dataset.places import at, at_line
+from vulcan_cli.dataset.places import at, at_line, plain_texts
 from vulcan_cli.errors import UnknownColumn, UsageError
 from vulcan_cli.vacua.geometry import KEYS
 
@@ -210,15 +210,19 @@ def check_elements(sql: str) -> None:
         raise UsageError(f"elements of lists count from 1: for {found[0]} write {found[1]}[1]")
 
 
-def check_unnest(statement: str, result: pl.LazyFrame) -> None:
+def check_unnest(statement: str, run: Callable[[str], pl.LazyFrame]) -> None:
     """Make sure that no rows are chosen or sorted by what makes several of one.
+
+    Args:
+        statement: A statement that can be run.
+        run: Gives the result of such a statement.
 
     Raises:
         UsageError: They are: to Polars what comes of it belongs to other rows.
     """
     if "unnest" not in statement.lower():
         return
-    plan = _TEXT_IN_PLAN.sub("", result.explain(optimized=False))
+    plan = _TEXT_IN_PLAN.sub("", run(plain_texts(statement)).explain(optimized=False))
     if _UNNEST_IN_PLAN.search(plan):
         raise UsageError(f"sql: {_of_several_rows(statement)}")
 

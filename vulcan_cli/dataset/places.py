@@ -1,4 +1,4 @@
-"""Where in a text of SQL something stands, in words that end a sentence."""
+"""Where in a text of SQL something stands, in words that end a sentence; and its own texts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ _TOKEN = re.compile(
     r"""'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/|"(?:[^"]|"")*"|`[^`]*`|\w+|\S""", re.DOTALL
 )
 _QUOTES = '"`'
+# What Polars writes into a plan as it is, where it means another thing.
+_MISLEADING = re.compile(r'["\\\n]')
 
 
 def at(text: str, word: str) -> str:
@@ -25,6 +27,13 @@ def at(text: str, word: str) -> str:
 def at_line(text: str, line: int, column: int) -> str:
     """`, at character 7`, with the line where there are several."""
     return ", at " + (f"line {line}, " if "\n" in text else "") + f"character {column}"
+
+
+def plain_texts(sql: str) -> str:
+    """The same statement with another letter for each in its texts that a plan does not escape."""
+    return _TOKEN.sub(
+        lambda token: _MISLEADING.sub("x", token[0]) if token[0][0] == "'" else token[0], sql
+    )
 
 
 def _names(text: str) -> list[tuple[int, str]]:

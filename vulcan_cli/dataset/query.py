@@ -189,14 +189,15 @@ def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
     word = _FIRST_WORD.match(statement)
     if word is not None and word[1].lower() in _CHANGES:
         raise UsageError(f"sql: {word[1]} is refused: shards are only read, as by SELECT")
+    context = pl.SQLContext({"vacua": rows}, register_globals=False)
     try:
-        result = pl.SQLContext({"vacua": rows}, register_globals=False).execute(statement)
+        result = context.execute(statement)
         result.collect_schema()
     except pl.exceptions.PolarsError as error:
         available = [name for name in rows.collect_schema() if name != _CHEAPEST]
         raise refused_sql(statement, error, available) from error
     check_elements(statement)
-    check_unnest(statement, result)
+    check_unnest(statement, context.execute)
     return result
 
 
