@@ -33,7 +33,7 @@ from vulcan_cli.staging.aside import (
     set_aside,
     write_reason,
 )
-from vulcan_cli.staging.moves import Moving, Sent, move, remove_confirmed, restore, retry
+from vulcan_cli.staging.moves import Moved, Moving, Sent, move, remove_confirmed, restore, retry
 from vulcan_cli.staging.tidy import tidy
 from vulcan_cli.vacua.geometry import path_of_file_name
 
@@ -244,6 +244,27 @@ def test_p13_retry_moves_any_number_and_forgets_why(area: StagingArea) -> None:
     assert len(names(area.pending)) == 600
     assert names(area.failed) == []
     assert read_reason(area, name_of("r7")) is None
+
+
+def test_p11_a_retry_that_lost_its_lease_has_told_of_all_that_it_moved(area: StagingArea) -> None:
+    for one in "abc":
+        stage(area, one)
+        move(area, [Moving(name_of(one))], "pending", "failed")
+        write_reason(area, name_of(one), "the Hub said no")
+    checks = iter([None, None, LeaseLost("another")])
+    told: list[Moved] = []
+
+    def check() -> None:
+        error = next(checks)
+        if error is not None:
+            raise error
+
+    with pytest.raises(LeaseLost):
+        retry(area, map(name_of, "abc"), check=check, tell=told.append)
+    assert told == [Moved(name_of("a"), "moved"), Moved(name_of("b"), "moved")]
+    reasons = [read_reason(area, name_of(one)) for one in "abc"]
+    assert reasons == [None, None, "the Hub said no"]
+    assert names(area.failed) == [name_of("c"), meta_of("c")]
 
 
 def test_p13_a_pending_shard_of_equal_bytes_makes_one_of_two(area: StagingArea) -> None:

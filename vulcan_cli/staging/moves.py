@@ -78,6 +78,7 @@ def move(
     target: State,
     *,
     check: Callable[[], None] = lambda: None,
+    tell: Callable[[Moved], None] = lambda _: None,
 ) -> tuple[Moved, ...]:
     """Move shards to another state, each for itself, durably when this returns.
 
@@ -90,6 +91,7 @@ def move(
         target: The state they go to.
         check: Called before each move; what it raises (`LeaseLost`) ends the run, with the shards
             before that one moved.
+        tell: Called with each once all that moved are durable, also where an error ended the run.
 
     Raises:
         NotSetUp: A state folder is missing or a link.
@@ -104,6 +106,8 @@ def move(
         finally:
             there.sync()
             here.sync()
+            for result in results:
+                tell(result)
     return tuple(results)
 
 
@@ -120,18 +124,19 @@ def retry(
         area: The staging directory.
         names: Which.
         check: As for `move`.
-        tell: Called with each when all are moved, before its reason is forgotten.
+        tell: As for `move`; the reason is forgotten after that.
 
     Raises:
         NotSetUp: A state folder is missing or a link.
         DiskTrouble: A folder cannot be opened or made durable.
     """
-    results = move(area, map(Moving, names), "failed", "pending", check=check)
-    for result in results:
-        tell(result)
-        if result.outcome == "moved":
-            forget_reason(area, result.name)
-    return results
+
+    def done(moved: Moved) -> None:
+        tell(moved)
+        if moved.outcome == "moved":
+            forget_reason(area, moved.name)
+
+    return move(area, map(Moving, names), "failed", "pending", check=check, tell=done)
 
 
 def restore(area: StagingArea, aside: Aside) -> Moved:

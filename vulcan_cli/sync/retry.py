@@ -64,6 +64,7 @@ def retry_failed(
 
     Raises:
         SyncAtWork: A sync holds the lock.
+        LeaseLost: The lock was taken from us meanwhile; what was moved before that was told.
         NotSetUp: There is no such staging directory.
         DiskTrouble: A folder cannot be read or written.
     """
@@ -121,6 +122,7 @@ def retry_aside(
 
     Raises:
         SyncAtWork: A sync holds the lock.
+        LeaseLost: As for `retry_failed`.
         NotSetUp: There is no such staging directory.
         DiskTrouble: A folder cannot be read or written.
     """
