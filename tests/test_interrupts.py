@@ -31,6 +31,34 @@ except KeyboardInterrupt:
 """
 
 
+ENDS = """
+import os
+import signal
+import time
+
+from vulcan_cli.interrupts import sigterm_interrupts
+
+with sigterm_interrupts():
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(5)
+    print("went on", flush=True)
+"""
+
+
+def test_what_a_script_has_in_its_background_ends_by_sigterm(tmp_path: Path) -> None:
+    # As a shell does for a command with & behind it.
+    script = 'trap "" INT; exec "$0" -c "$1"'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, sys.executable, ENDS],
+        capture_output=True,
+        text=True,
+        env=clean(tmp_path),
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "", "")
+
+
 def test_a_second_sigterm_lets_it_clean_up(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CLEANS_UP],

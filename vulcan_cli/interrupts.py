@@ -20,9 +20,11 @@ def sigterm_interrupts() -> Iterator[None]:
 
     Batch systems send it when a job's time is over. Python calls handlers between instructions of
     its own, and Polars may be at work for minutes: so a thread waits, and sends what Polars heeds.
-    Where somebody else handles SIGTERM already, or it is ignored, that stays.
+    Where somebody else handles SIGTERM already, or it is ignored, that stays. So it does where
+    Ctrl-C is ignored, as in what a script has in its background: it would interrupt nothing.
     """
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    ends = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not ends or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield
         return
     numbers, woken = os.pipe()
