@@ -1,11 +1,14 @@
-"""What a sync did, said in counts."""
+"""What a run did: a sync in counts, other work shard by shard."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from vulcan_cli.errors import TryLater, VulcanError
+
+_Shard = TypeVar("_Shard")
 
 _WORST_FIRST = (1, 6, 4, 5, 3, 7, 2, 0)
 """Which exit status counts where several apply."""
@@ -96,3 +99,12 @@ def together(reports: Sequence[SyncReport]) -> SyncReport:
         stopped=min(stopped, key=lambda error: _WORST_FIRST.index(error.exit_code), default=None),
         waited_for=next(iter(waited_for), None),
     )
+
+
+def all_told(shards: Iterable[_Shard], tell: Callable[[_Shard], None]) -> tuple[_Shard, ...]:
+    """All of them, each told as soon as it is there."""
+    told = []
+    for shard in shards:
+        tell(shard)
+        told.append(shard)
+    return tuple(told)

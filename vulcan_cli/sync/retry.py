@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from vulcan_cli.staging.moves import Moved, Outcome, restore, retry
 from vulcan_cli.staging.publish import publish
 from vulcan_cli.sync.plan import batches
 from vulcan_cli.sync.rename import renamed
+from vulcan_cli.sync.report import all_told
 from vulcan_cli.vacua.geometry import SHARD_PATH, path_of_file_name
 from vulcan_cli.vacua.shard import digest_of_rows
 
@@ -75,7 +76,7 @@ def retry_failed(
         if entry.has_parquet and _matches(entry.path_in_repo, patterns)
     ]
     if dry_run or not chosen:
-        return _all_told(chosen, tell)
+        return all_told(chosen, tell)
     retried: list[Retried] = []
     with SyncLock(area) as lock:
         for batch in batches(chosen, _AT_ONCE):
@@ -137,9 +138,9 @@ def retry_aside(
         key=lambda aside: (aside.name, aside.time, aside.id),
     )
     if dry_run or not chosen:
-        return _all_told((_told(aside, None) for aside in chosen), tell)
+        return all_told((_told(aside, None) for aside in chosen), tell)
     with SyncLock(area) as lock:
-        retried = _all_told(_bring_back(area, lock.check, chosen), tell)
+        retried = all_told(_bring_back(area, lock.check, chosen), tell)
         keep(area)
     return retried
 
@@ -189,15 +190,6 @@ def _under_a_new_name(area: StagingArea, aside: Aside) -> Retried:
         folder.remove(aside.id)
     forget_aside(area, aside)
     return _told(aside, "moved")._replace(new_path=shard.path_in_repo)
-
-
-def _all_told(shards: Iterable[Retried], tell: Callable[[Retried], None]) -> tuple[Retried, ...]:
-    """All of them, each told as soon as it is there."""
-    told = []
-    for shard in shards:
-        tell(shard)
-        told.append(shard)
-    return tuple(told)
 
 
 def _told(aside: Aside, outcome: Outcome | None) -> Retried:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from vulcan_cli.dataset.local_catalog import keep
@@ -13,6 +13,7 @@ from vulcan_cli.staging.ledger import Ledger
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import remove_confirmed
 from vulcan_cli.sync.plan import batches
+from vulcan_cli.sync.report import all_told
 
 
 class Trimmed(NamedTuple):
@@ -81,7 +82,7 @@ def trim_synced(
     limits = _Limits(now, older_than_s, keep_bytes)
     if dry_run:
         due = _due(area, _confirmed(area, repo), limits, freed)
-        return _told((Trimmed(_path(each), each.size, "due") for each in due), tell)
+        return all_told((Trimmed(_path(each), each.size, "due") for each in due), tell)
     with SyncLock(area) as lock:
         confirmed = _confirmed(area, repo)
         if not confirmed:
@@ -90,7 +91,7 @@ def trim_synced(
         due = _due(area, confirmed, limits, freed)
         trimmed: list[Trimmed] = []
         for batch in batches(due, LOOK_UP_LIMIT):
-            trimmed += _told(_trim(area, repo, batch, revision, lock.check), tell)
+            trimmed += all_told(_trim(area, repo, batch, revision, lock.check), tell)
         keep(area)
     return tuple(trimmed)
 
@@ -166,15 +167,6 @@ def _trim(
         there = remote.get(_path(each))
         outcome = _remove(area, each.entry.name, None if there is None else there.sha256)
         yield Trimmed(_path(each), each.size, outcome)
-
-
-def _told(shards: Iterable[Trimmed], tell: Callable[[Trimmed], None]) -> tuple[Trimmed, ...]:
-    """All of them, each told as soon as it is there."""
-    told = []
-    for shard in shards:
-        tell(shard)
-        told.append(shard)
-    return tuple(told)
 
 
 def _remove(area: StagingArea, name: str, sha256: str | None) -> str:

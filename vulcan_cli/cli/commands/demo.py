@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple
 
 import typer
 
@@ -52,6 +52,14 @@ _AFTER_STAGING = (
 )
 
 
+class _Ran(NamedTuple):
+    """A command and what became of it; `stdout` only where that was held back."""
+
+    command: str
+    exit_code: int
+    stdout: str
+
+
 def demo(
     *, keep: Keep = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False
 ) -> None:
@@ -64,15 +72,16 @@ def demo(
     # What is set on this machine is for real work.
     with _folder(keep) as folder, contextlib.chdir(folder), options_alone():
         _copy_results(Path("results"))
-        ran = []
+        ran: list[_Ran] = []
         for command in _told(out):
             ran.append(_run(command, out))
-            if ran[-1]["exit_code"]:
+            if ran[-1].exit_code:
                 break
     if out.as_json:
-        out.json({"folder": None if keep is None else str(keep), "commands": ran})
-    if ran[-1]["exit_code"]:
-        raise typer.Exit(cast("int", ran[-1]["exit_code"]))
+        kept = None if keep is None else str(keep)
+        out.json({"folder": kept, "commands": [each._asdict() for each in ran]})
+    if ran[-1].exit_code:
+        raise typer.Exit(ran[-1].exit_code)
     if keep is not None:
         out.say(f"All of it is in {keep}.")
 
@@ -88,7 +97,7 @@ def _told(out: Output) -> Iterator[str]:
         yield command
 
 
-def _run(command: str, out: Output) -> dict[str, object]:
+def _run(command: str, out: Output) -> _Ran:
     """Show a command line and run it as if it had been typed; returns what became of it."""
     from vulcan_cli.cli.app import PROGRAM, main  # noqa: PLC0415
 
@@ -96,11 +105,7 @@ def _run(command: str, out: Output) -> dict[str, object]:
     loudness = [*(["-q"] if out.quiet else []), *(["-v"] if out.verbose else [])]
     with _stdout_held(held=out.as_json) as written:
         code = main([*shlex.split(command), *loudness])
-    return {
-        "command": f"{PROGRAM} {command}",
-        "exit_code": code,
-        "stdout": written.getvalue().decode(),
-    }
+    return _Ran(f"{PROGRAM} {command}", code, written.getvalue().decode())
 
 
 @contextlib.contextmanager
