@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event, Thread
+from threading import Event, Thread, main_thread
 from typing import NoReturn, TypeVar
 
 _Result = TypeVar("_Result")
+
+# Seconds. The main thread looks for signals and then calls what waits; one that came in between
+# would wake nothing.
+_UNTIL_IT_WAITS = 0.01
 
 _asked_to_end = Event()
 
@@ -84,7 +89,8 @@ def _pass_on(numbers: int) -> None:
             # Once: a second one would interrupt the cleaning up.
             if number[0] == signal.SIGTERM and not _asked_to_end.is_set():
                 _asked_to_end.set()
-                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(_UNTIL_IT_WAITS)
+                signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
 
 
 def _let_signals_come() -> None:
