@@ -492,6 +492,7 @@ ERRORS: list[VulcanError] = [
     errors.TokenUnfit(Path("token"), "too open", too_open=True),
     errors.TokenInSettings(Path("vulcan.toml"), "a token"),
     errors.Denied("not ours", path=Path("spool")),
+    errors.OnlyProposals("only a pull request"),
     errors.RepoMissing("owner/name", "dev"),
     errors.RepoRefuses("hidden", hidden_in="owner/name"),
     errors.TryLater("not now", retry_at=1.5),

@@ -22,7 +22,7 @@ import pytest
 from tests.cli_in_process import run
 from tests.cli_shards import CSV, KEYS, PARQUET, staged
 from tests.cli_support import CHECKOUT, VULCAN, Ran, clean, on_terminal, python, vulcan
-from tests.hubserver import READ, Fault, HubThread, LocalHub
+from tests.hubserver import BOB, READ, Fault, HubThread, LocalHub
 from tests.vacua_support import rows
 from vulcan_cli import errors
 from vulcan_cli.cli.explain import EXIT_STATUSES
@@ -125,6 +125,11 @@ def denied(place: Place) -> Ran:
     return place.asked_for("sync", *HUB, HF_TOKEN=READ)
 
 
+def only_proposals(place: Place) -> Ran:
+    """The repo of others, whom a token may only ask to take a shard."""
+    return place.asked_for("sync", *HUB, HF_TOKEN=BOB)
+
+
 def repo_refuses(place: Place) -> Ran:
     """The repo's own rules hide every shard."""
     place.hub.push(NAME, {".gitignore": b"*.parquet\n"})
@@ -215,6 +220,7 @@ PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {
     errors.TokenUnfit: lambda place: place.asked_here("config", VULCAN_TOKEN="two words"),
     errors.TokenInSettings: token_in_settings,
     errors.Denied: denied,
+    errors.OnlyProposals: only_proposals,
     errors.RepoMissing: lambda place: place.asked_here("sync", *FOLDER),
     errors.RepoRefuses: repo_refuses,
     errors.TryLater: try_later,

@@ -31,6 +31,7 @@ ERRORS: tuple[VulcanError, ...] = (
     errors.TokenUnfit("HF_TOKEN", "what HF_TOKEN holds is no token"),
     errors.TokenInSettings(Path("/s/vulcan.toml"), "/s/vulcan.toml sets a token"),
     errors.Denied("this token may not write to a/b"),
+    errors.OnlyProposals("a/b takes no commit of this token: open a pull request"),
     errors.RepoMissing("a/b"),
     errors.RepoMissing("a/b", "dev"),
     errors.RepoMissing("file:///a/b"),
@@ -234,6 +235,13 @@ def test_the_words_for_a_person() -> None:
             "query --sql 'SELECT f FROM vacua' --format npz",
             "vulcan query --sql 'SELECT f FROM vacua' -o FILE.parquet",
         ),
+        (
+            errors.OnlyProposals("no commit"),
+            "sync --repo a/b --revision dev --json",
+            "vulcan sync --create-pr --repo a/b --json",
+        ),
+        (errors.OnlyProposals("no commit"), "sync --create-pr", "vulcan sync --create-pr"),
+        (errors.OnlyProposals("no commit"), "split --push a/b", "vulcan split --push a/b"),
         (
             errors.BadShard(Path("/s/synced/x.parquet"), "no footer"),
             "verify --staging-dir /s",

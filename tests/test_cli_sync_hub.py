@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,6 +18,7 @@ from tests.cli_in_process import run
 from tests.cli_support import VULCAN, Ran, clean, vulcan
 from tests.hub_support import plain_lfs
 from tests.hubserver import BAD, BOB, READ, WRITE, Fault, HubThread, LocalHub
+from tests.hubserver.access import ONLY_PROPOSALS
 from tests.sync_support import NAME, by_name, put, put_many, shards_in
 from vulcan_cli.quantities import format_duration
 from vulcan_cli.staging.area import StagingArea
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 COMMIT = f"/api/datasets/{NAME}/commit/"
 HIDING = "alice/hiding"
+OPEN = "alice/open"
 WORDS = ("--staging-dir", "staging", "--max-retries", "0")
 SAFE = "  safe: 3 shards that the repo has not confirmed are in pending/\n"
 NOTHING = "committed=0 failed=0 remaining=3 commits=0\n"
@@ -39,6 +41,7 @@ def hub(tmp_path: Path) -> Iterator[LocalHub]:
     with plain_lfs(), HubThread(tmp_path / "hub") as running:
         running.create_repo(NAME)
         running.create_repo(HIDING)
+        running.create_repo(OPEN, private=False)
         running.push(HIDING, {".gitignore": b"*.parquet\n"})
         yield running
 
@@ -86,6 +89,15 @@ CASES = {
         f"{NAME} does not let this token: you must use a write token to upload to a repository.",
         ("unset HF_TOKEN && hf auth login", AGAIN),
         token=READ,
+        facts={"path": None},
+    ),
+    "only proposals": Case(
+        4,
+        "OnlyProposals",
+        f"{OPEN} takes no commit of this token: {ONLY_PROPOSALS}",
+        (AGAIN.replace("sync ", "sync --create-pr "),),
+        token=BOB,
+        repo=OPEN,
         facts={"path": None},
     ),
     "no token": Case(
@@ -208,6 +220,17 @@ def test_p9_what_is_no_shards_fault_says_what_is_safe_and_what_to_do(
             "next_slot_at": None,
         }
     assert shards_in(tmp_path / "staging/pending") == by_name(staged)
+
+
+@pytest.mark.usefixtures("staged")
+def test_what_may_only_be_proposed_is_proposed_by_the_next_command(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    env = environment(hub, BOB)
+    refused = run("sync", *WORDS, "--repo", OPEN, "--json", cwd=tmp_path, env=env)
+    (command,) = cast("list[str]", refused.error()["next"])
+    ran = run(*shlex.split(command)[1:], cwd=tmp_path, env=env)
+    assert (ran.code, ran.document()["in_review"]) == (0, 3)
 
 
 def test_no_room_for_the_card_is_said_with_its_name(hub: LocalHub, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from vulcan_cli.errors import (
     Denied,
+    OnlyProposals,
     RateLimited,
     RepoMissing,
     RepoRefuses,
@@ -149,6 +150,8 @@ def test_answers_to_a_commit(given: Answer, outcome: object) -> None:
 NOWHERE = "there is no repo a/b, or this token may not see it"
 WRONG = "Invalid credentials in Authorization header"
 NOBODY = "Invalid username or password."
+PROPOSE = "Forbidden: pass `create_pr=1` as a query parameter to create a Pull Request"
+PROTECTED = "You cannot push to a protected branch."
 
 
 @pytest.mark.parametrize(
@@ -159,6 +162,8 @@ NOBODY = "Invalid username or password."
         (answer(401, "", "RepoNotFound"), RepoMissing, NOWHERE),
         (answer(403, "read only"), Denied, "a/b does not let this token: read only"),
         (answer(403, "ask", "GatedRepo"), Denied, "a/b does not let this token: ask"),
+        (answer(403, PROPOSE), OnlyProposals, f"a/b takes no commit of this token: {PROPOSE}"),
+        (answer(403, PROTECTED), OnlyProposals, f"a/b takes no commit of this token: {PROTECTED}"),
         (answer(404), RepoMissing, NOWHERE),
         (answer(404, "", "RevisionNotFound"), RepoMissing, "a/b has no branch or commit dev"),
         (answer(429, LIMIT), RateLimited, f"a/b takes no more for now: {LIMIT} (HTTP 429)"),

@@ -42,6 +42,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.hubserver import BAD, BOB, READ, WRITE, Fault, HubProcess, HubThread, LocalHub, Refusal
+from tests.hubserver.access import ONLY_PROPOSALS
 from tests.hubserver.api_repo import GITATTRIBUTES
 from tests.hubserver.gitignore import ignore_rules
 from tests.hubserver.trees import EMPTY, Entry, blob_id, pointer
@@ -220,6 +221,7 @@ def test_a_stranger_may_read_a_public_repo_but_only_propose(hub: HubThread) -> N
     with pytest.raises(HfHubHTTPError) as caught:
         bob.create_commit("alice/open", adds(["a.parquet"]), **options)
     assert caught.value.response.status_code == 403
+    assert caught.value.server_message == ONLY_PROPOSALS
     proposed = bob.create_commit("alice/open", adds(["a.parquet"]), create_pr=True, **options)
     assert proposed.pr_num == 1
 

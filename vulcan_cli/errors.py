@@ -304,6 +304,10 @@ class Denied(VulcanError):
         super().__init__(message)
 
 
+class OnlyProposals(Denied):
+    """The repo takes no commit of this token, but a pull request."""
+
+
 class RepoMissing(VulcanError):
     """There is no such repo, or it is hidden from this token; or it has no such revision.
 

@@ -8,6 +8,7 @@ from tests.hubserver.repo import Repo
 from tests.hubserver.store import Store
 
 READ_TOKEN = "you must use a write token to upload to a repository."
+ONLY_PROPOSALS = "Forbidden: pass `create_pr=1` as a query parameter to create a Pull Request"
 
 
 def check_token(request: Request) -> None:
@@ -34,7 +35,7 @@ def writable(store: Store, request: Request, params: Params, *, pull_request: bo
     if request.token.role != "write":
         raise HubError(403, READ_TOKEN)
     if not pull_request and not _owns(request, repo):
-        raise HubError(403, "Authorization error.")
+        raise HubError(403, ONLY_PROPOSALS)
     return repo
 
 

@@ -38,6 +38,7 @@ _OF_STREAMS = ("--format", "--max-age")
 _OF_FILES = ("-o", "--output", "--format")
 _OF_ROWS = ("--columns", "--sort", "--limit")
 _RUN_ID = "--run-id"
+_PROPOSE = "--create-pr"
 
 _GIVES = {
     "there is no geometry": "--geometry h11=N,h12=N,ks_id=N",
@@ -261,6 +262,14 @@ def _denied(error: errors.Denied, typed: Sequence[str]) -> Advice:
     return Advice(_IN_PENDING, (cure, again(typed) or "vulcan sync"))
 
 
+def _only_proposals(error: errors.OnlyProposals, typed: Sequence[str]) -> Advice:
+    if list(typed[:1]) not in ([], ["sync"]) or _PROPOSE in typed:
+        return _denied(error, typed)
+    # A pull request is to the default branch.
+    line = again(without(typed, ("--revision",)), _PROPOSE)
+    return Advice(_IN_PENDING, (line or f"vulcan sync {_PROPOSE}",))
+
+
 def _token_unfit(error: errors.TokenUnfit, typed: Sequence[str]) -> Advice:
     place = error.place
     cure = _new_token(place)
@@ -378,6 +387,7 @@ _ADVICE: Mapping[type[VulcanError], Advice | Callable[[Any, Sequence[str]], Advi
     errors.TokenUnfit: _token_unfit,
     errors.TokenInSettings: _token_in_settings,
     errors.Denied: _denied,
+    errors.OnlyProposals: _only_proposals,
     errors.RepoMissing: _repo_missing,
     errors.RepoRefuses: _repo_refuses,
     errors.TryLater: _later,

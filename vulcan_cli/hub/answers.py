@@ -1,7 +1,8 @@
 """What the Hub's answers mean: from a status and its words to an outcome, without any network.
 
 Sources: https://huggingface.co/docs/hub/rate-limits for the headers; the wordings of the commit
-limit are those that users quote ("You can retry this action in about 1 hour").
+limit are those that users quote ("You can retry this action in about 1 hour"), as are those for a
+token that may only propose ("pass `create_pr=1` as a query parameter to create a Pull Request").
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from vulcan_cli.errors import Denied, RepoMissing, RepoRefuses, VulcanError
+from vulcan_cli.errors import Denied, OnlyProposals, RepoMissing, RepoRefuses, VulcanError
 from vulcan_cli.hub.repo import Addition, Later, Refused, Stale, Trouble, Unknown
 from vulcan_cli.vacua.secrets import HIDDEN, scrub
 
@@ -33,6 +34,9 @@ _IN = re.compile(
     re.IGNORECASE,
 )
 _PER_HOUR = re.compile(r"\b(\d+) (?:commits )?per hour\b", re.IGNORECASE)
+_ONLY_PROPOSALS = re.compile(
+    r"\bcreate_pr\b|\b(?:create|open) a pull request\b|\bprotected branch\b", re.IGNORECASE
+)
 _TAG = re.compile(r"<[^<>]*>")
 _NOT_SHOWN = re.compile(r"<(style|script|title)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
 _RATE_LIMIT = re.compile(r'"\w+"\s*;\s*r\s*=\s*(\d{1,9})\s*;\s*t\s*=\s*(\d{1,9})\b')
@@ -122,8 +126,15 @@ def error_of(answer: Answer, repo: str, revision: str, now: float) -> VulcanErro
         # The Hub tells nobody whether a repo that they may not see is there.
         return Denied(f"{repo} needs a token that may see it: {answer.reason}")
     if status in {401, 403} or answer.code in {"GatedRepo", "DisabledRepo"}:
-        return Denied(f"{repo} does not let this token: {answer.reason}")
+        return _denied(answer, repo)
     return RepoRefuses(f"{repo} refuses: {answer.reason}")
+
+
+def _denied(answer: Answer, repo: str) -> Denied:
+    """The error that a refusal of a token is, with which another command may be allowed."""
+    if answer.status == 403 and _ONLY_PROPOSALS.search(answer.words):
+        return OnlyProposals(f"{repo} takes no commit of this token: {answer.reason}")
+    return Denied(f"{repo} does not let this token: {answer.reason}")
 
 
 def later_of(answer: Answer, now: float) -> Later | None:
