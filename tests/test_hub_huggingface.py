@@ -665,6 +665,30 @@ def test_a_part_of_a_file_moves_no_more_than_that(hub: LocalHub, tmp_path: Path)
     assert since(hub, before) == [("GET", "run_large.parquet", 206)]
 
 
+def test_a_part_may_come_without_the_size_of_the_whole(hub: LocalHub, tmp_path: Path) -> None:
+    repo = open_hub(hub)
+    large = addition(tmp_path / "in", "run_large", os.urandom(200_000))
+    repo.commit(commit_of(repo, large))
+    hub.add_faults(Fault("unsaid_size", "/resolve/", "GET", times=None))
+    for start, length in ((4000, 1000), (-8, 8), (199_000, 5000), (-300_000, 4)):
+        first = max(0, start if start >= 0 else 200_000 + start)
+        part = repo.read(large.path_in_repo, repo.head(), start=start, length=length)
+        assert part == Part(large.local.read_bytes()[first : first + length], 200_000)
+
+
+def test_a_download_is_taken_up_by_a_part_without_the_size_of_the_whole(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    repo = open_hub(hub)
+    card = addition(tmp_path / "in", "README.md", b"# Words of people\n")
+    hub.push(NAME, {card.path_in_repo: b"# Words of people\n"})
+    hub.add_faults(
+        Fault("truncate_download", "/resolve/", "GET", keep=7),
+        Fault("unsaid_size", "/resolve/", "GET"),
+    )
+    assert repo.fetch(card.path_in_repo).read_bytes() == b"# Words of people\n"
+
+
 @pytest.mark.parametrize("answered", ["", "bytes=1000-", "bytes=1000-99999", "bytes=4000-4999"])
 @pytest.mark.parametrize("asked", [4000, -196_000])
 def test_a_part_is_cut_out_of_an_answer_that_holds_more(

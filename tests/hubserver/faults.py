@@ -21,6 +21,7 @@ Action = Literal[
     "spoil_upload",  # PUT: keep the right number of bytes with the last one changed, answer 200
     "truncate_download",  # announce the whole body, send `keep` bytes of it, lose the connection
     "cut_unsaid",  # send `keep` bytes of the body and no length, then close: as HTTP/1.0 may
+    "unsaid_size",  # serve the range without the size of the whole, as HTTP allows
     "other_range",  # serve what the `Range` in `headers` asks for, or all where there is none
     "hang",  # never serve; with `seconds`, lose the connection after them
 ]

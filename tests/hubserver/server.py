@@ -173,7 +173,7 @@ class Handler(BaseHTTPRequestHandler):
                 self._cut_unsaid(request, fault)
             case _:
                 _bend(request, fault)
-                self._answer(request, fault, self._dispatch(request))
+                self._answer(request, fault, _bent(self._dispatch(request), fault))
 
     def _dispatch(self, request: Request) -> Response:
         response = self.server.app.dispatch(request)
@@ -271,6 +271,14 @@ def _canned(fault: Fault, status: int) -> Response:
     return Response(
         status, text.encode(), {"Content-Type": f"{kind}; charset=utf-8", **fault.headers}
     )
+
+
+def _bent(response: Response, fault: Fault) -> Response:
+    """The answer, without the size of the whole where the fault keeps it back."""
+    place, is_part, _ = response.headers.get("Content-Range", "").partition("/")
+    if fault.action == "unsaid_size" and is_part:
+        response.headers["Content-Range"] = f"{place}/*"
+    return response
 
 
 def _bend(request: Request, fault: Fault) -> None:

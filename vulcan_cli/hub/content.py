@@ -25,7 +25,7 @@ MOST_RESUMPTIONS = 5
 
 # One of them tells where content ends; without, a connection that breaks looks like the end.
 _LENGTHS = frozenset({"content-length", "transfer-encoding"})
-_CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-[0-9]+/([0-9]+)", re.ASCII)
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]+)-[0-9]+/([0-9]+|\*)", re.ASCII)
 
 
 class Content:
@@ -70,7 +70,7 @@ class Content:
         """See `Repo.read`; by an HTTP range, cut out of what comes where that is more."""
         span = f"{start}-{start + length - 1}" if start >= 0 else f"{start}"
         with self._client.asking(revision, path), self._open(path, revision, span) as response:
-            size = _place_of(response)[1]
+            size = self._size(response, path, revision)
             first = start if start >= 0 else max(0, size + start)
             length = max(0, min(length, size - first))
             return Part(_beginning(_content_from(response, first), length), size)
@@ -125,12 +125,18 @@ class Content:
                         raise
                     stack.close()
                     again = stack.enter_context(self._open(path, commit, f"{received}-"))
-                    content, size = _content_from(again, received), _place_of(again)[1]
+                    content = _content_from(again, received)
+                    size = self._size(again, path, commit)
                 else:
                     # A part of it may end before the file does.
                     if size is not None:
                         _check_size(received, size)
                     return
+
+    def _size(self, response: httpx2.Response, path: str, revision: str) -> int:
+        """The size of a file: as an answer with a part of it says, else as the repo lists it."""
+        size = _place_of(response)[1]
+        return self._listed_size(path, revision) if size is None else size
 
     def _listed_size(self, path: str, commit: str) -> int:
         """The size of a file as the repo lists it."""
@@ -157,8 +163,8 @@ def _check_size(received: int, size: int) -> None:
         raise ValueError("a file came short")
 
 
-def _place_of(response: httpx2.Response) -> tuple[int, int]:
-    """Which byte of a file an answer begins with, and how many the file has.
+def _place_of(response: httpx2.Response) -> tuple[int, int | None]:
+    """Which byte of a file an answer begins with, and how many the file has, if it says so.
 
     A server may send all of a file, or a larger part, where a part was asked for.
     """
@@ -167,9 +173,9 @@ def _place_of(response: httpx2.Response) -> tuple[int, int]:
     else:
         match = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
         begin, size = match.groups() if match else ("", "")
-    if not begin or not size.isdecimal():
+    if not begin or not (size == "*" or size.isdecimal()):
         raise ValueError("a part of a file came without its place or the size of the whole")
-    return int(begin), int(size)
+    return int(begin), None if size == "*" else int(size)
 
 
 def _content_from(response: httpx2.Response, first: int) -> Iterator[bytes]:
