@@ -832,6 +832,32 @@ def test_a_sync_takes_numbers_of_numpy(vulcan: Vulcan) -> None:
     assert (stamps["budget"], stamps["window_s"]) == (7, 60.0)
 
 
+def test_what_an_instance_does_not_need_may_be_set_to_nonsense(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRINGFORGE_VULCAN_BUDGET", "many")
+    (tmp_path / "vulcan.toml").write_text('window_s = "never"\nlicense = "mit"\n')
+    monkeypatch.chdir(tmp_path)
+
+    vulcan = Vulcan(repo="owner/name", staging_dir="spool")
+
+    assert (vulcan.budget, vulcan.window_s, vulcan.license) == (90, 3600.0, "mit")
+    with pytest.raises(NotSetUp) as refusal:
+        Vulcan.from_env(repo="owner/name", staging_dir="spool")
+    assert str(refusal.value).startswith("STRINGFORGE_VULCAN_BUDGET: ")
+
+
+@pytest.mark.parametrize("wrong", ["card = 3", "colour = 1"])
+def test_what_an_instance_needs_may_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    (tmp_path / "vulcan.toml").write_text(f"{wrong}\n")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(NotSetUp):
+        Vulcan(repo="owner/name", staging_dir="spool")
+
+
 def test_the_classes_have_the_peers_attributes(vulcan: Vulcan) -> None:
     shard = vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY)
     assert isinstance(shard, StagedShard)

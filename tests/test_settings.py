@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def load(
-    home: Path, here: Path, /, *, env: dict[str, str] | None = None, **options: object
+    home: Path, here: Path, /, *, env: dict[str, str] | None = None, **options: Any
 ) -> Settings:
     return load_settings({"HOME": str(home), **(env or {})}, here, **options)
 

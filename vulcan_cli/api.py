@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from vulcan_cli.sync.report import SyncReport
 
 
+_OWN_SETTINGS = ("staging_dir", "card", "license", "citation")
+
+
 class Vulcan:
     """One staging directory and one repo.
 
@@ -96,7 +99,7 @@ class Vulcan:
         if not repo:
             raise NotSetUp("repo", "Vulcan needs a repo, such as owner/name")
         found = settings.load_settings(
-            staging_dir=None if staging_dir is None else str(staging_dir)
+            needed=_OWN_SETTINGS, staging_dir=None if staging_dir is None else str(staging_dir)
         )
         self.repo = _lasting(repo)
         # Solvers change folders while they work.

@@ -7,7 +7,7 @@ the user's own `vulcan.toml`, over the default.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -106,13 +106,19 @@ class Settings(NamedTuple):
 
 
 def load_settings(
-    environ: Mapping[str, str] | None = None, cwd: Path | None = None, **options: object
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    *,
+    needed: Collection[str] = FIELDS,
+    **options: object,
 ) -> Settings:
     """Find out which settings count.
 
     Args:
         environ: The environment; this process's own where none is given.
         cwd: Where the search for `vulcan.toml` begins; the working directory where none is given.
+        needed: The names of the settings that will be looked at; others keep their defaults,
+            whatever is set.
         options: What the person gave on the command line, by the names in `FIELDS`; None and an
             empty sequence count as not given.
 
@@ -133,10 +139,13 @@ def load_settings(
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
     for field in FIELDS.values():
-        candidates = _candidates(field, options, environ, found.files)
+        is_needed = field.name in needed
+        candidates = (
+            _candidates(field, options, environ, found.files) if is_needed else _usual(field)
+        )
         values[field.name], origins[field.name] = next(candidates)
     notices = (*found.notices, *_misspelt_variables(environ))
-    main_repo = _main_repo(values["repo"], environ, found.files)
+    main_repo = _main_repo(values["repo"], environ, found.files) if "repo" in needed else None
     files = tuple(file.path for file in found.files)
     return Settings(**values, origins=origins, main_repo=main_repo, files=files, notices=notices)
 
@@ -360,6 +369,10 @@ def _candidates(
         if field.name in file.values:
             origin = Origin("file", str(file.path))
             yield _read(field, file.values[field.name], file.path.parent, origin)
+    yield from _usual(field)
+
+
+def _usual(field: Field) -> Iterator[tuple[object, Origin]]:
     yield field.default, Origin("default", "default")
 
 
