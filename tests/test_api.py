@@ -832,6 +832,18 @@ def test_a_sync_takes_numbers_of_numpy(vulcan: Vulcan) -> None:
     assert (stamps["budget"], stamps["window_s"]) == (7, 60.0)
 
 
+@pytest.mark.parametrize("name", ["window_s", "budget"])
+def test_a_truth_of_numpy_is_no_number(vulcan: Vulcan, name: str) -> None:
+    numpy = pytest.importorskip("numpy")
+    setattr(vulcan, name, numpy.True_)
+
+    with pytest.raises(UsageError) as refusal:
+        vulcan.sync(create_repo=True)
+
+    kind = {"window_s": "number", "budget": "integer"}[name]
+    assert str(refusal.value) == f"{name} is one {kind}, not {numpy.True_!r}"
+
+
 def test_what_an_instance_does_not_need_may_be_set_to_nonsense(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

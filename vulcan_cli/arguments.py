@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 def integer(name: str, value: object) -> int:
     """An integer, as NumPy's are too."""
-    if isinstance(value, SupportsIndex) and not isinstance(value, bool):
+    if isinstance(value, SupportsIndex) and not _is_truth(value):
         # An array has the method, and no integer.
         with suppress(TypeError):
             return operator.index(value)
@@ -28,7 +28,7 @@ def integer(name: str, value: object) -> int:
 
 def number(name: str, value: object) -> float:
     """A number, as NumPy's are too."""
-    if isinstance(value, SupportsFloat) and not isinstance(value, bool):
+    if isinstance(value, SupportsFloat) and not _is_truth(value):
         with suppress(TypeError, OverflowError):
             return float(value)
     raise _refusal(name, "one number", value)
@@ -59,8 +59,7 @@ def texts(name: str, values: object) -> tuple[str, ...]:
 
 def truth(name: str, value: object) -> bool:
     """True or False, as NumPy has them too."""
-    # NumPy's are no subclass of bool.
-    if type(value).__name__ in {"bool", "bool_"}:
+    if _is_truth(value):
         return bool(value)
     with suppress(UsageError):
         if (whole := integer(name, value)) in (0, 1):
@@ -87,6 +86,11 @@ def instance(name: str, value: object, kind: type[_T], what: str) -> _T:
     if not isinstance(value, kind):
         raise _refusal(name, what, value)
     return value
+
+
+def _is_truth(value: object) -> bool:
+    # NumPy's are no subclass of bool.
+    return type(value).__name__ in {"bool", "bool_"}
 
 
 def _refusal(name: str, what: str, value: object) -> UsageError:
