@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import vulcan_cli
-from tests.hubserver import HubThread, LocalHub
+from tests.hubserver import WRITE, HubThread, LocalHub
 from tests.peer_support import Peer
 from vulcan_cli import (
     FeatureSpec,
@@ -353,6 +353,65 @@ def test_an_error_of_a_worker_comes_back_to_who_started_it(vulcan: Vulcan) -> No
     assert (taken.path_in_repo, taken.where) == (first.path_in_repo, "pending/")
     assert str(taken) == f"{first.path_in_repo} exists with other content in pending/"
     assert same == replace(first, status="already-staged")
+
+
+def read_by(work: tuple[VulcanReader, VulcanMLView, str]) -> list[Any]:
+    reader, view, split = work
+    return [reader.query(h12=3), reader.revision, view.as_dataframe(split), view.splits]
+
+
+@pytest.mark.parametrize("where", ["instance", "local", "folder"])
+def test_readers_and_views_go_to_other_processes(
+    vulcan: Vulcan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    vulcan.write(pl.read_parquet(FILE), geometry=GEOMETRY, run_id="mine")
+    vulcan.sync(create_repo=True)
+    monkeypatch.chdir(tmp_path)
+    readers: dict[str, Callable[[], VulcanReader]] = {
+        "instance": vulcan.reader,
+        "local": lambda: VulcanReader.from_local("staging", cache_size=3),
+        "folder": lambda: VulcanReader.from_hf("./repo", revision="main"),
+    }
+    reader = readers[where]()
+    view = VulcanMLView(reader, splits=("one",), fractions=(1.0,), salt="s")
+    here = read_by((reader, view, "one"))
+
+    monkeypatch.chdir("/")
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as workers:
+        there = workers.submit(read_by, (reader, view, "one")).result()
+
+    rows, revision, features, splits = there
+    assert rows.equals(here[0])
+    assert features.equals(here[2])
+    assert (rows.height, features.height) == (37, 37)
+    assert (revision, splits) == (here[1], here[3])
+    # What was read is not sent along.
+    assert len(pickle.dumps(view)) < 2000
+
+
+def test_a_token_goes_with_copies_and_to_no_other_process(
+    hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in hub.client_env(home=tmp_path).items():
+        monkeypatch.setenv(name, text)
+    monkeypatch.delenv("HF_TOKEN")
+    vulcan = Vulcan(repo="alice/vacua", staging_dir=tmp_path / "none", token=WRITE)
+    reader = VulcanReader.from_hf("alice/vacua", token=WRITE)
+    view = VulcanMLView(reader)
+
+    for each in (vulcan, reader, view):
+        assert WRITE.encode() not in pickle.dumps(each)
+    for copied in (copy.copy, copy.deepcopy):
+        assert copied(vulcan).query().height == 0
+        assert copied(reader).query().height == 0
+        assert copied(view).reader.query().height == 0
+    for sent in (pickle.loads(pickle.dumps(each)) for each in (vulcan, reader)):
+        with pytest.raises(errors.Denied):
+            sent.query()
+    monkeypatch.setenv("HF_TOKEN", WRITE)
+    for sent in (pickle.loads(pickle.dumps(each)) for each in (vulcan, reader)):
+        assert sent.query().height == 0
 
 
 FORKED = """

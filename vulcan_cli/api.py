@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from vulcan_cli import arguments, settings
+from vulcan_cli.credentials import Given
 from vulcan_cli.dataset import DEFAULT_CACHE_SIZE
 from vulcan_cli.errors import BadShard, DiskTrouble, InputRefused, NotSetUp, Problem
 from vulcan_cli.forks import check_threads
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from vulcan_cli.dataset.groups import GroupBy
     from vulcan_cli.dataset.ml_view import VulcanMLView
     from vulcan_cli.dataset.reader import VulcanReader
+    from vulcan_cli.dataset.sources import Found
     from vulcan_cli.hub.repo import Repo
     from vulcan_cli.sync.report import SyncReport
 
@@ -41,7 +43,8 @@ class Vulcan:
     """One staging directory and one repo.
 
     Workers call `write`, which needs neither network nor token. A head node calls `sync`. Anybody
-    reads with `query`, `fetch_run`, `reader` and `ml_view`.
+    reads with `query`, `fetch_run`, `reader` and `ml_view`. Where it is pickled, for another
+    process, `token` stays behind: that process finds one as the commands do.
 
     >>> import polars as pl, tempfile
     >>> from vulcan_cli import FeatureSpec, Vulcan
@@ -112,7 +115,7 @@ class Vulcan:
         self.card = found.card
         self.license = found.license
         self.citation = found.citation
-        self._token = token
+        self._token = Given(token)
 
     @classmethod
     def from_env(
@@ -297,12 +300,8 @@ class Vulcan:
     def reader(self, *, cache_size: int = DEFAULT_CACHE_SIZE) -> VulcanReader:
         """A reader of what is published: from `synced/`, and from the repo what was trimmed."""
         from vulcan_cli.dataset.reader import VulcanReader  # noqa: PLC0415
-        from vulcan_cli.dataset.sources import locate  # noqa: PLC0415
 
-        return VulcanReader(
-            source=lambda: locate(self._area, [self._open(self.repo)], "auto"),
-            cache_size=cache_size,
-        )
+        return VulcanReader(source=self._published, cache_size=cache_size)
 
     def query(self, **filters: Any) -> pl.DataFrame:  # noqa: ANN401 (as VulcanReader.query)
         """Published rows that match; see `VulcanReader.query`."""
@@ -342,13 +341,18 @@ class Vulcan:
     def _area(self) -> StagingArea:
         return StagingArea(self.staging_dir)
 
+    def _published(self) -> Found:
+        from vulcan_cli.dataset.sources import locate  # noqa: PLC0415
+
+        return locate(self._area, [self._open(self.repo)], "auto")
+
     def _open(self, repo: str, token: str | None = None) -> Repo:
         from vulcan_cli.dataset.sources import open_as_set  # noqa: PLC0415
         from vulcan_cli.hub.open import folder_of  # noqa: PLC0415
         from vulcan_cli.staging.apart import check_apart  # noqa: PLC0415
 
         check_apart(self._area, folder_of(repo))
-        return open_as_set(repo, token or self._token)
+        return open_as_set(repo, token or self._token.reveal())
 
 
 def _check_told(run_id: object, **given: object) -> None:

@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from vulcan_cli.errors import TokenUnfit
 
@@ -45,6 +45,31 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not written anywhere")
+
+
+class Given:
+    """A token that a program gave, if it gave one: it stays in this process.
+
+    A copy has it too. Where it is pickled it is left out, as that is another process or a file.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str | None = None) -> None:
+        self._text = text
+
+    def reveal(self) -> str | None:
+        """The text itself."""
+        return self._text
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[type[Given], tuple[()]]:
+        return Given, ()
 
 
 def find_token(environ: Mapping[str, str]) -> Secret | None:

@@ -35,6 +35,10 @@ class Memory:
         self._bytes = 0
         self._answers: OrderedDict[Hashable, pl.DataFrame] = OrderedDict()
 
+    def emptied(self) -> Memory:
+        """Another that keeps as much, and begins with nothing."""
+        return Memory(self._size)
+
     def get(self, path_in_repo: str) -> pl.DataFrame | None:
         """All rows of a shard that is in memory; do not change them in place."""
         if path_in_repo not in self._held:

@@ -32,6 +32,7 @@ class VulcanMLView:
     """The rows of a reader in train, val and test, so that no geometry is in two of them.
 
     Where a `FeatureSpec` cuts lists short, reading warns with `ListsCutShort` and says how many.
+    It can be pickled as its reader can.
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ from vulcan_cli.dataset.catalog import COLUMNS, Catalog
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.memory import Memory
 from vulcan_cli.dataset.query import query
-from vulcan_cli.dataset.sources import Found, Place, locate, open_as_set
+from vulcan_cli.dataset.sources import Found, locate, open_as_set
 from vulcan_cli.errors import BadShard, UsageError
 from vulcan_cli.forks import check_threads
 from vulcan_cli.hub.repo import MAIN
@@ -31,7 +32,9 @@ _T = TypeVar("_T")
 class VulcanReader:
     """Reads the shards of a staging directory or of a repo.
 
-    The catalog is read once and kept; `catalog(refresh=True)` reads it anew.
+    The catalog is read once and kept; `catalog(refresh=True)` reads it anew. Where it is pickled,
+    for another process, what was read stays behind, and so does `token`: that process reads by
+    itself, with the token of its own environment or login.
 
     Attributes:
         revision: What of the repo is read; None for a staging directory.
@@ -65,7 +68,7 @@ class VulcanReader:
     ) -> VulcanReader:
         """A reader of what is synced in a staging directory."""
         area = StagingArea(Path(staging_dir).absolute())
-        return cls(source=lambda: locate(area, (), "synced"), cache_size=cache_size)
+        return cls(source=partial(locate, area, (), "synced"), cache_size=cache_size)
 
     @classmethod
     def from_hf(
@@ -88,13 +91,11 @@ class VulcanReader:
             UsageError: The repo cannot be, or `cache_size` is negative (a ValueError).
             TokenUnfit: What should hold the token holds none, or others can read it.
         """
-        opened = open_as_set(arguments.repo(repo), token)
-        place: Place = "repo"
-        return cls(
-            source=lambda: locate(None, [opened], place, revision=revision or MAIN),
-            cache_size=cache_size,
-            revision=revision,
-        )
+        source = _OfRepo(arguments.repo(repo), revision or MAIN, token)
+        return cls(source=source, cache_size=cache_size, revision=revision)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_catalog": None, "_memory": self._memory.emptied()}
 
     def catalog(self, *, refresh: bool = False, strict: bool = False) -> pl.DataFrame:
         """One row per shard, with the columns of the peer's catalog.
@@ -226,6 +227,23 @@ class VulcanReader:
             self._catalog = self._source().catalog
             self._memory.forget_answers()
         return self._catalog
+
+
+class _OfRepo:
+    """Finds the shards of a repo, which another process opens again, with a token of its own."""
+
+    def __init__(self, repo: str, revision: str, token: str | None = None) -> None:
+        self._repo = open_as_set(repo, token)
+        self._revision = revision
+
+    def __call__(self) -> Found:
+        return locate(None, [self._repo], "repo", revision=self._revision)
+
+    def __deepcopy__(self, _: object) -> _OfRepo:
+        return self
+
+    def __reduce__(self) -> tuple[type[_OfRepo], tuple[str, str]]:
+        return _OfRepo, (self._repo.name, self._revision)
 
 
 def filters_of(
