@@ -423,6 +423,8 @@ def test_only_a_header_is_an_empty_frame() -> None:
 # NDJSON
 
 ROUNDED = "must be exact as a 64-bit float, as there are floats beside it"
+PAIR = r'"d": "\ud83d\ude00"'
+TOO_LONG = "must be within the range of a 128-bit integer, or a float with an exponent"
 
 
 def test_ndjson_with_missing_keys_and_objects() -> None:
@@ -489,6 +491,14 @@ def test_ndjson_floats_in_flux_stay_floats() -> None:
         ]),
         ('{"a": 0.5}\n{"a": 18446744073709551617}\n', [
             ("a", 2, "18446744073709551617", ROUNDED)
+        ]),
+        (f'{{"a": 1}}\n{{"a": {"9" * 400}}}\n{{"b": {{"c": -{"8" * 5000}, {PAIR}}}}}', [
+            ("a", 2, "99999999999999999999…", TOO_LONG),
+            ("b", 3, "-8888888888888888888…", TOO_LONG),
+        ]),
+        (f'{{"a": {2**127 - 1}, "b": {2**127}}}\n{{"a": {-(2**127)}, "b": {-(2**127) - 1}}}\n', [
+            ("b", 1, "17014118346046923173…", TOO_LONG),
+            ("b", 2, "-1701411834604692317…", TOO_LONG),
         ]),
     ],
 )  # fmt: skip

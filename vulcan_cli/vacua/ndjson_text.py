@@ -22,7 +22,14 @@ _LONG = re.compile(rb"[-:,\[\s][0-9]{16,}(?=\s*[],}])")
 _LEAST_LONG = 10**15
 _EXACT_IN_FLOAT = 2**53
 _ROUNDED = "must be exact as a 64-bit float, as there are floats beside it"
-_KINDS = {bool: "truth values", int: "numbers", float: "numbers", str: "text", dict: "objects"}
+_TOO_LONG = "must be within the range of a 128-bit integer, or a float with an exponent"
+_INT128 = (Decimal(-(2**127)), Decimal(2**127 - 1))
+_KINDS = {
+    bool: "truth values",
+    **dict.fromkeys((int, float, Decimal), "numbers"),
+    str: "text",
+    dict: "objects",
+}
 
 
 def read_ndjson(data: bytes) -> pl.DataFrame:
@@ -148,6 +155,16 @@ def _rounded(value: object, dtype: object) -> int | None:
     return next((found for found in inside if found is not None), None)
 
 
+def _too_long(value: object) -> Decimal | None:
+    """The first integer in a value that no type of Polars holds."""
+    if isinstance(value, Decimal):
+        return value
+    inside: Iterable[object] = ()
+    if isinstance(value, (dict, list)):
+        inside = value.values() if isinstance(value, dict) else value
+    return next(filter(None, map(_too_long, inside)), None)
+
+
 def _is_in_float(integer: int) -> bool:
     """Whether a float holds it, or it is written with the digits that the float is written with."""
     number = float(integer)
@@ -173,6 +190,9 @@ def _refuse_bad_lines(data: bytes, schema: Mapping[str, object]) -> None:
         for column, value in row.items():
             if kind := _kind(value):
                 kinds.setdefault(column, {}).setdefault(kind, []).append(number)
+            if too_long := _too_long(value):
+                shown = f"{too_long:f}"[:20]
+                problems.append(Problem(_TOO_LONG, column, number, f"{shown}…"))
             if found := _rounded(value, schema.get(column)):
                 problems.append(Problem(_ROUNDED, column, number, str(found)))
     problems += [each for column, rows in kinds.items() for each in _unlike(column, rows)]
@@ -194,12 +214,16 @@ def _is_row(line: bytes) -> bool:
 def _row(line: bytes) -> dict[str, Any]:
     """The object on a line; ValueError where there is none that can be kept."""
     row = json.loads(
-        line, parse_constant=_no_json, parse_float=_finite, object_pairs_hook=_each_once
+        line,
+        parse_constant=_no_json,
+        parse_float=_finite,
+        parse_int=_integer,
+        object_pairs_hook=_each_once,
     )
     if not isinstance(row, dict):
         raise ValueError(f"it is a {type(row).__name__}")  # noqa: TRY004 (as for all other lines)
     if _HALF.search(line):
-        json.dumps(row, ensure_ascii=False).encode()
+        json.dumps(row, ensure_ascii=False, default=str).encode()
     return row
 
 
@@ -221,6 +245,12 @@ def _finite(text: str) -> float:
     if math.isinf(number):
         raise ValueError(f"{text} is beyond the range of a 64-bit float")
     return number
+
+
+def _integer(text: str) -> int | Decimal:
+    """An integer; as a Decimal where no type of Polars holds it."""
+    number = Decimal(text)
+    return int(text) if _INT128[0] <= number <= _INT128[1] else number
 
 
 def _kind(value: object) -> str | None:
