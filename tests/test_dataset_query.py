@@ -609,6 +609,11 @@ def test_sql_reads_the_table_of_vacua() -> None:
     assert found.rows() == counted.rows()
 
 
+WHOLE_NUMBERS = (
+    "LIMIT takes a whole number of at most 4294967295, OFFSET one of at most 9223372036854775807"
+)
+
+
 @pytest.mark.parametrize(
     ("statement", "sentence"),
     [
@@ -624,6 +629,21 @@ def test_sql_reads_the_table_of_vacua() -> None:
         (
             "SELECT h11 AS x, h12 AS x FROM vacua",
             "sql: projections contained duplicate output name 'x', at character 15",
+        ),
+        *(
+            (f"SELECT h11 FROM vacua {end}", f"sql: {WHOLE_NUMBERS}, at character 23")
+            for end in (
+                "LIMIT 99999999999999999999",
+                "LIMIT 4294967296 OFFSET 0",
+                "OFFSET 9223372036854775808",
+                "limit -1",
+                "LIMIT 1.5",
+                "OFFSET tau_im",
+            )
+        ),
+        (
+            "SELECT v.h11 FROM vacua v JOIN vacua w",
+            "sql: JOIN needs ON or USING, at character 27",
         ),
         *(
             (

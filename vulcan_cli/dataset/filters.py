@@ -30,6 +30,17 @@ _ABOUT = re.compile(r"""['"`]([^'"`(]+)""")
 _SECOND_STATEMENT = "one (and only one) statement"
 
 _NO_TABLE = re.compile(r"relation '.*' was not found|no table or struct column named")
+_WHOLE = (
+    "LIMIT takes a whole number of at most 4294967295, OFFSET one of at most 9223372036854775807"
+)
+_PLAIN = (
+    ("LIMIT/FETCH conversion error", ("LIMIT", "FETCH"), _WHOLE),
+    ("OFFSET conversion error", ("OFFSET",), _WHOLE),
+    ("arguments for LIMIT/OFFSET/FETCH", ("LIMIT", "OFFSET", "FETCH"), _WHOLE),
+    ("unsupported SQL join constraint", ("JOIN",), "JOIN needs ON or USING"),
+)
+"""Words of Polars that tell a person little, what they are about, and what they mean."""
+
 _MEANT = {"&&": "AND", "||": "OR", "**": "pow(x, 2)", "^": "pow(x, 2)"}
 
 _TEXT_IN_SQL = re.compile(r"'(?:[^']|'')*'")
@@ -253,6 +264,9 @@ def refused_sql(statement: str, error: Exception, available: Sequence[str]) -> U
         valid = available if listed is None else [*map(_unescaped, _VALID.findall(listed))]
         if name not in valid:
             return UnknownColumn(unknown_column(name, valid, place=at(statement, name)))
+    for said, words, meaning in _PLAIN:
+        if said in str(error):
+            return UsageError(f"sql: {meaning}{_first_place(statement, words)}")
     table = "; the table is vacua" if _NO_TABLE.search(str(error)) else ""
     what = _with_place(statement, str(error), first_line=1)
     return UsageError(f"sql: {what}{table or _meant(statement)}")
@@ -314,8 +328,13 @@ def _with_place(text: str, said: str, *, first_line: int) -> str:
         # The place belongs to its first sentence; others give advice for Python.
         what = re.split(r"\. (?=[A-Z])", said.splitlines()[0])[0]
         words = [";"] if what.startswith(_SECOND_STATEMENT) else _ABOUT.findall(what)
-        return what + next(filter(None, (at(text, word) for word in words)), "")
+        return what + _first_place(text, words)
     what = f"{found[1][0].lower()}{found[1][1:]}".replace("found: EOF", "found its end")
     if found[2] is None:
         return what
     return what + at_line(text, int(found[2]) - first_line + 1, int(found[3]))
+
+
+def _first_place(text: str, words: Iterable[str]) -> str:
+    """Where the first of these words stands that does."""
+    return next(filter(None, (at(text, word) for word in words)), "")
