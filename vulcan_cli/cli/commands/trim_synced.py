@@ -44,6 +44,8 @@ def trim_synced(
     """Delete shards from synced/ that the repo holds, by SHA-256, at this very moment.
 
     Age counts from the commit that the repo confirmed; a shard whose age nobody knows is kept.
+    What was deleted is read from the repo from then on, as the ledger in _vulcan/ knows it; where
+    that folder is lost, query with --source repo.
     """
     from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
     from vulcan_cli.sync import trim  # noqa: PLC0415
