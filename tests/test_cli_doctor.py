@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli_in_process import run
 from tests.cli_support import CHECKOUT, Ran, clean, vulcan
-from tests.hubserver import READ, WRITE, HubThread, LocalHub
+from tests.hubserver import BOB, READ, WRITE, HubThread, LocalHub
 from vulcan_cli.cli import checks
 from vulcan_cli.cli.checks import Check
 from vulcan_cli.hub.directory import DirectoryRepo
@@ -201,6 +201,17 @@ def test_settings_that_are_wrong_end_it(tmp_path: Path) -> None:
                     "fail",
                     "DENIED",
                     "unset HF_TOKEN && hf auth login, then vulcan doctor",
+                ),
+            },
+        ),
+        (
+            BOB,
+            {
+                "account": ("ok", "bob, role of the token: write", ""),
+                f"repo {NAME}": (
+                    "warn",
+                    "can be read, at commit HEAD; takes only pull requests of this token",
+                    f"vulcan sync --create-pr --repo {NAME}",
                 ),
             },
         ),

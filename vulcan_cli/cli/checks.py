@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vulcan_cli.cli.explain import explain
-from vulcan_cli.errors import StagingMissing, VulcanError
+from vulcan_cli.errors import OnlyProposals, StagingMissing, VulcanError
 from vulcan_cli.quantities import format_duration, format_size
 from vulcan_cli.settings import (
     Settings,
@@ -323,6 +323,11 @@ def _repo(text: str, settings: Settings, *, offline: bool) -> Iterator[Check]:
         return
     try:
         repo.preflight()
+    except OnlyProposals:
+        found = f"can be read, at commit {head[:8]}; takes only pull requests of this token"
+        cure = shlex.join(["vulcan", "sync", "--create-pr", "--repo", text])
+        yield Check(name, "warn", found, cure)
+        return
     except VulcanError as error:
         yield _failed(name, error)
         return
