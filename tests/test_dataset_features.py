@@ -111,6 +111,23 @@ def test_fixed_size_lists_are_cut_and_filled_too() -> None:
         assert cut == ({"x": 1} if width == 1 else {})
 
 
+@pytest.mark.parametrize("dtype", [pl.List(pl.Array(pl.Int8, 2)), pl.Array(pl.Int8, (3, 2))])
+def test_lists_of_arrays_keep_the_arrays(dtype: Any) -> None:
+    rows = pl.DataFrame({"x": [[[1, 2], None, [5, 6]], None]}, schema={"x": dtype})
+
+    for width, wanted in (
+        (1, [[[1, 2]], [[7, 7]]]),
+        (2, [[[1, 2], None], [[7, 7], [7, 7]]]),
+        (4, [[[1, 2], None, [5, 6], [7, 7]], [[7, 7]] * 4]),
+    ):
+        spec = FeatureSpec(["x"], width, 7, keep_geometry_id=False)
+        found, cut = spec.collect(rows.lazy())
+        none, _ = spec.collect(rows.head(0).lazy())
+        assert found["x"].to_list() == wanted
+        assert found.schema == none.schema == {"x": pl.Array(pl.Int8, (width, 2))}
+        assert cut == ({"x": 1} if width < 3 else {})
+
+
 @pytest.mark.parametrize(
     ("dtype", "fill", "wanted"),
     [
@@ -124,6 +141,7 @@ def test_fixed_size_lists_are_cut_and_filled_too() -> None:
         (pl.String, "?", "?"),
         (pl.Date, 0, None),
         (pl.List(pl.Int8), 0, None),
+        (pl.Array(pl.Float64, (2, 1)), 0, [[0.0], [0.0]]),
     ],
 )
 def test_the_fill_takes_the_type_of_the_list(dtype: Any, fill: Any, wanted: object) -> None:
@@ -142,6 +160,7 @@ def test_the_fill_takes_the_type_of_the_list(dtype: Any, fill: Any, wanted: obje
         (pl.Int8, 128, "128 cannot fill the lists of column x, which hold Int8"),
         (pl.Float64, "q", "'q' cannot fill the lists of column x, which hold Float64"),
         (pl.String, 1, "1 cannot fill the lists of column x, which hold String"),
+        (pl.Array(pl.Int8, 2), 0.5, "0.5 cannot fill the lists of column x, which hold Int8"),
     ],
 )
 def test_a_fill_of_another_type_is_refused(dtype: Any, fill: Any, sentence: str) -> None:

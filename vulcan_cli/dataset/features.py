@@ -201,12 +201,22 @@ def _measured(name: str, schema: pl.Schema) -> str:
 
 
 def _padded(name: str, dtype: pl.List | pl.Array, width: int, fill: float | str) -> pl.Expr:
-    return pl.concat_arr(_elements(name, dtype, width, fill)).alias(name)
+    inner = arrow_ipc.inner(dtype)
+    if not isinstance(inner, pl.Array):
+        return pl.concat_arr(_elements(name, dtype, width, fill)).alias(name)
+    # Side by side, arrays would become one longer array.
+    filler = pl.lit([_fill_value(name, inner, fill)] * width, dtype=pl.List(inner))
+    lists = _as_lists(name, dtype).fill_null(pl.lit([], dtype=pl.List(inner)))
+    return pl.concat_list(lists, filler).list.head(width).list.to_array(width).alias(name)
+
+
+def _as_lists(name: str, dtype: pl.List | pl.Array) -> pl.Expr:
+    return pl.col(name).arr.to_list() if isinstance(dtype, pl.Array) else pl.col(name)
 
 
 def _elements(name: str, dtype: pl.List | pl.Array, width: int, fill: float | str) -> list[pl.Expr]:
     """A list column as `width` columns, which side by side are the lists in one length."""
-    lists = pl.col(name).arr.to_list() if isinstance(dtype, pl.Array) else pl.col(name)
+    lists = _as_lists(name, dtype)
     inner = arrow_ipc.inner(dtype)
     filler = pl.lit(_fill_value(name, inner, fill), dtype=inner)
     lengths = lists.list.len()
@@ -225,7 +235,9 @@ def _lengths(name: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def _fill_value(name: str, inner: pl.DataType, fill: float | str) -> object:
-    """`fill` as a value of `inner`; never rounded, never wrapped."""
+    """`fill` as a value of `inner`, everywhere in an array; never rounded, never wrapped."""
+    if isinstance(inner, pl.Array):
+        return [_fill_value(name, arrow_ipc.inner(inner), fill)] * inner.shape[0]
     if fill == 0:
         return _zero(inner)
     if isinstance(fill, float) and fill.is_integer() and inner.is_integer():
