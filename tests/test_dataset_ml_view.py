@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from vulcan_cli import FeatureSpec, VulcanMLView, VulcanReader
 from vulcan_cli.dataset.features import ListsCutShort
 from vulcan_cli.dataset.frozen import freeze
 from vulcan_cli.dataset.splits import Splits
-from vulcan_cli.dataset.tensors import as_numpy
+from vulcan_cli.dataset.tensors import as_numpy, numbers_only
 from vulcan_cli.errors import NotSetUp, UsageError
 from vulcan_cli.vacua.geometry import Geometry
 
@@ -170,6 +171,48 @@ def test_tensors_hold_what_the_arrays_hold(view: VulcanMLView) -> None:
     assert everything["flux"].shape == (view.reader.query().height, 20)
     with pytest.raises(UsageError, match=r"^no tensors: solver_name holds no numbers; leave it"):
         view.as_torch("all", feature_spec=FeatureSpec(["solver_name"]))
+
+
+def test_tensors_are_made_of_every_column_of_numbers_lists_too() -> None:
+    schema = pl.Schema(
+        {
+            "flux": pl.List(pl.Int32),
+            "hessian": pl.List(pl.List(pl.Float64)),
+            "signs": pl.Array(pl.Boolean, 3),
+            "words": pl.List(pl.String),
+            "tau_im": pl.Float64(),
+            "count": pl.UInt64(),
+            "is_susy": pl.Boolean(),
+            "price": pl.Decimal(10, 2),
+            "day": pl.Date(),
+            "solver_name": pl.String(),
+            "parts": pl.Struct({"x": pl.Int64}),
+            "nothing": pl.Null(),
+        }
+    )
+
+    assert numbers_only(schema) == ["flux", "hessian", "signs", "tau_im", "count", "is_susy"]
+
+
+def test_tensors_leave_no_list_out_in_silence(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    rows = vacua(2, price=[Decimal("1.5"), None])
+    (tmp_path / "synced").mkdir()
+    put(tmp_path / "synced", rows, "a", h11=2)
+    view = VulcanMLView(VulcanReader.from_local(tmp_path), splits=("all",), fractions=(1.0,))
+
+    tensors = view.as_torch("all")
+
+    wanted = rows.drop("price").with_columns(tadpole_charge=3)
+    found = {name: tensor.tolist() for name, tensor in tensors.items()}
+    assert found == wanted.to_dict(as_series=False)
+    put(tmp_path / "synced", vacua(1, flux=[[1]]), "b", h11=2)
+    view.reader.catalog(refresh=True)
+    with pytest.raises(UsageError) as refused:
+        view.as_torch("all")
+    assert str(refused.value) == (
+        "no arrays: the lists of flux have 1 to 4 elements: give list_max_len"
+    )
 
 
 def test_a_dataset_holds_what_the_frame_holds(view: VulcanMLView) -> None:

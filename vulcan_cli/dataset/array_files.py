@@ -103,9 +103,14 @@ def refusal(
     )
 
 
+def is_number(dtype: pl.DataType) -> bool:
+    """Whether a column holds numbers or truths as NumPy has them, or lists of these."""
+    return _innermost(dtype).base_type() in _NPY
+
+
 def holds_lists(dtype: pl.DataType) -> bool:
     """Whether a column holds lists of numbers, of any lengths."""
-    return isinstance(dtype, pl.List) and _is_number(dtype)
+    return isinstance(dtype, pl.List) and is_number(dtype)
 
 
 def write_arrays(
@@ -140,7 +145,7 @@ def write_arrays(
 def _problem(column: pl.Series, file_format: str) -> str | None:
     inner = _innermost(column.dtype)
     problem = _name_problem(column.name, file_format)
-    if problem is None and column.dtype.is_nested() and not _is_number(column.dtype):
+    if problem is None and column.dtype.is_nested() and not is_number(column.dtype):
         problem = f"{column.name} holds {inner}: leave it out"
     problem = problem or array_problem(column)
     if problem is not None:
@@ -277,10 +282,6 @@ def _lengths(lists: pl.Series) -> tuple[int, int]:
 def _whole(number: object) -> int:
     """A smallest or largest length; 0 where there is none."""
     return number if isinstance(number, int) else 0
-
-
-def _is_number(dtype: pl.DataType) -> bool:
-    return _innermost(dtype).base_type() in _NPY
 
 
 def _innermost(dtype: pl.DataType) -> pl.DataType:

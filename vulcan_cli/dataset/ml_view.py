@@ -161,7 +161,8 @@ class VulcanMLView:
     ) -> dict[str, torch.Tensor]:
         """The features of one split as tensors, by name, without a copy where types allow.
 
-        `geometry_id` is left out, and so are all texts where the features are not named.
+        `geometry_id` is left out, and so is all that holds no numbers where the features are not
+        named.
 
         Args:
             split: Its name.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from vulcan_cli.dataset.array_files import array_problem, even, refusal
+from vulcan_cli.dataset.array_files import array_problem, even, is_number, refusal
 from vulcan_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def as_hf_dataset(frame: pl.DataFrame) -> datasets.Dataset:
 
 def numbers_only(schema: pl.Schema) -> list[str]:
     """The columns of a schema that tensors hold."""
-    return [name for name, dtype in schema.items() if _is_number(dtype)]
+    return [name for name, dtype in schema.items() if is_number(dtype)]
 
 
 def _array(column: pl.Series, is_complex: bool) -> np.ndarray:
@@ -85,12 +85,6 @@ def _array(column: pl.Series, is_complex: bool) -> np.ndarray:
         array = array.view(np.complex128)[..., 0]
     array.flags.writeable = False
     return array
-
-
-def _is_number(dtype: pl.DataType) -> bool:
-    while isinstance(dtype, pl.Array):
-        dtype = pl.Series([], dtype=dtype.inner).dtype
-    return dtype.is_numeric() or dtype == pl.Boolean()
 
 
 def _narrow(dtype: Any) -> Any:  # noqa: ANN401 (types of pyarrow, which has no annotations)
