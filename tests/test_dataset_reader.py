@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import polars as pl
@@ -181,6 +183,24 @@ def test_a_file_of_most_bytes_is_read_but_not_kept(tmp_path: Path) -> None:
     assert memory.get("small") is not None
     memory.load("other", source.file, 1)
     assert memory.get("small") is None
+
+
+def test_threads_that_load_one_shard_at_once_keep_it_once(tmp_path: Path) -> None:
+    rows = vacua(50)
+    source = put(tmp_path, rows, "a", h11=2)
+    memory = Memory(2)
+    together = Barrier(8)
+
+    def load(name: str) -> list[int]:
+        together.wait()
+        return memory.load(name, source.file, MOST_BYTES // 2)["flux"].list.first().to_list()
+
+    with ThreadPoolExecutor(8) as threads:
+        for name in map(str, range(10)):
+            assert list(threads.map(load, [name] * 8)) == [list(range(50))] * 8
+            assert memory.get(name) is not None
+
+    assert memory.get("8") is not None
 
 
 def test_a_caller_may_change_what_it_was_given(staging: Path) -> None:

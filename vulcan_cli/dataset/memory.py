@@ -1,16 +1,24 @@
-"""Shards kept in memory, so that a second lookup opens no file."""
+"""Shards kept in memory, so that a second lookup opens no file.
+
+Several threads may use one memory. It has no lock: a process may be forked while one is held.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 
 from vulcan_cli.arguments import integer
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.errors import BadShard, UsageError
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Kept = TypeVar("_Kept")
 
 MOST_BYTES = 32 * 1024 * 1024
 """Bytes of files that a memory holds at most; their rows take about four times as much."""
@@ -32,7 +40,6 @@ class Memory:
             raise UsageError(f"cache_size must be at least 0, not {size}")
         self._size = size
         self._held: OrderedDict[str, tuple[pl.DataFrame, int]] = OrderedDict()
-        self._bytes = 0
         self._answers: OrderedDict[Hashable, pl.DataFrame] = OrderedDict()
 
     def emptied(self) -> Memory:
@@ -41,10 +48,8 @@ class Memory:
 
     def get(self, path_in_repo: str) -> pl.DataFrame | None:
         """All rows of a shard that is in memory; do not change them in place."""
-        if path_in_repo not in self._held:
-            return None
-        self._held.move_to_end(path_in_repo)
-        return self._held[path_in_repo][0]
+        held = _used(self._held, path_in_repo)
+        return None if held is None else held[0]
 
     def load(self, path_in_repo: str, file: Path, n_bytes: int) -> pl.DataFrame:
         """All rows of a shard; do not change them in place.
@@ -63,10 +68,8 @@ class Memory:
         rows = pl.read_parquet(file, glob=False, hive_partitioning=False)
         if n_bytes <= MOST_BYTES and self._size > 0:
             self._held[path_in_repo] = rows, n_bytes
-            self._bytes += n_bytes
-        while len(self._held) > self._size or self._bytes > MOST_BYTES:
-            _, (_, freed) = self._held.popitem(last=False)
-            self._bytes -= freed
+        while len(self._held) > self._size or self._n_bytes() > MOST_BYTES:
+            _push_out(self._held)
         return rows
 
     def rows(self, shards: Catalog, schema: pl.Schema) -> pl.LazyFrame | None:
@@ -87,10 +90,7 @@ class Memory:
 
     def recall(self, question: Hashable) -> pl.DataFrame | None:
         """The answer to a question that was asked before; do not change it in place."""
-        if question not in self._answers:
-            return None
-        self._answers.move_to_end(question)
-        return self._answers[question]
+        return _used(self._answers, question)
 
     def remember(self, question: Hashable, answer: pl.DataFrame) -> None:
         """Keep an answer that is not large."""
@@ -98,7 +98,11 @@ class Memory:
             return
         self._answers[question] = answer
         while len(self._answers) > self._size:
-            self._answers.popitem(last=False)
+            _push_out(self._answers)
+
+    def _n_bytes(self) -> int:
+        """Bytes of all files held; counted anew, as two threads may load one file at once."""
+        return sum(n_bytes for _, n_bytes in list(self._held.values()))
 
     def _load_all(self, shards: Catalog) -> dict[str, pl.DataFrame]:
         """Load shards; those that are away are brought together.
@@ -118,11 +122,26 @@ class Memory:
         """Forget everything."""
         self.forget_answers()
         self._held.clear()
-        self._bytes = 0
 
     def forget_answers(self) -> None:
         """Keep the shards alone: there may be others."""
         self._answers.clear()
+
+
+def _used(kept: OrderedDict[_Key, _Kept], key: _Key) -> _Kept | None:
+    """What is kept under a key, now the last to be pushed out; None where there is none."""
+    found = kept.get(key)
+    # Another thread may have pushed it out meanwhile.
+    with suppress(KeyError):
+        kept.move_to_end(key)
+    return found
+
+
+def _push_out(kept: OrderedDict[_Key, _Kept]) -> None:
+    """Forget what was not used for longest."""
+    # Another thread may have emptied it meanwhile.
+    with suppress(KeyError):
+        kept.popitem(last=False)
 
 
 def _under(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:

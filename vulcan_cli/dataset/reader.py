@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 
 class VulcanReader:
-    """Reads the shards of a staging directory or of a repo.
+    """Reads the shards of a staging directory or of a repo, for as many threads as share it.
 
     The catalog is read once and kept; `catalog(refresh=True)` reads it anew. Where it is pickled,
     for another process, what was read stays behind, and so does `token`: that process reads by
@@ -223,10 +223,12 @@ class VulcanReader:
                 wait for ever (a ValueError).
         """
         check_threads()
-        if self._catalog is None or refresh:
-            self._catalog = self._source().catalog
+        # Held from here on: another thread may clear the cache.
+        catalog = self._catalog
+        if catalog is None or refresh:
+            catalog = self._catalog = self._source().catalog
             self._memory.forget_answers()
-        return self._catalog
+        return catalog
 
 
 class _OfRepo:
