@@ -266,6 +266,20 @@ def test_features_may_be_filtered_and_chosen(staging: Path) -> None:
     assert 0 < found.height < reader.query().height
 
 
+def test_columns_of_a_filter_are_the_features_beside_the_geometry(staging: Path) -> None:
+    reader = VulcanReader.from_local(staging)
+    view = VulcanMLView(reader, fractions=(1.0,), splits=("all",))
+    asked = {"ks_id": 5, "columns": ["tau_im", "flux"]}
+
+    kept = view.as_dataframe("all", query_filters=asked)
+    alone = view.as_dataframe(
+        "all", query_filters=asked, feature_spec=FeatureSpec(keep_geometry_id=False)
+    )
+
+    assert kept.equals(reader.query(ks_id=5, columns=["tau_im", "flux", "geometry_id"]))
+    assert alone.equals(reader.query(ks_id=5, columns=["tau_im", "flux"]))
+
+
 def test_a_text_where_names_are_asked_for_is_one_name(staging: Path) -> None:
     reader = VulcanReader.from_local(staging)
     path = reader.catalog()["path_in_repo"][0]

@@ -103,7 +103,13 @@ class SplitView:
     @property
     def needed(self) -> Filters:
         """The filters, with the columns that features are made of where those are named."""
-        if self.filters.columns or self.spec is None or self.spec.features is None:
+        if self.spec is None:
+            return self.filters
+        if chosen := self.filters.columns:
+            # Whoever chooses columns need not know that the geometry is kept beside them.
+            kept = ("geometry_id",) if self.spec.keep_geometry_id else ()
+            return replace(self.filters, columns=tuple(dict.fromkeys((*chosen, *kept))))
+        if self.spec.features is None:
             return self.filters
         available = [*dict.fromkeys((*DTYPES, *sorted(self._columns)))]
         return replace(self.filters, columns=tuple(self.spec.sources(available)))
