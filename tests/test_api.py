@@ -654,6 +654,15 @@ def test_what_is_told_of_rows_is_a_mapping(vulcan: Vulcan) -> None:
         (lambda vulcan: vulcan.ml_view(folds=2.5), "folds is one integer, not 2.5"),
         (lambda vulcan: vulcan.ml_view(frozen=3), "frozen is the path of a file, not 3"),
         (lambda vulcan: vulcan.ml_view(feature_spec=3), "feature_spec is a FeatureSpec, not 3"),
+        (
+            lambda vulcan: vulcan.ml_view().as_dataframe("train", feature_spec={}),
+            "feature_spec is a FeatureSpec, not {}",
+        ),
+        (
+            lambda vulcan: vulcan.ml_view().as_numpy("train", feature_spec={"features": "flux"}),
+            "feature_spec is a FeatureSpec, not {'features': 'flux'}",
+        ),
+        (lambda _: VulcanMLView("./repo"), "reader is a VulcanReader, not './repo'"),  # type: ignore[arg-type]
         (lambda _: SPEC(features=3), "features is a text or a list of texts, not 3"),
         (lambda _: SPEC(features=[3]), "each of features is one text, not 3"),
     ],

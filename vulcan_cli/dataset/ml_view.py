@@ -63,9 +63,8 @@ class VulcanMLView:
             UsageError: Names and fractions do not fit together, the file is none, or an argument is
                 of another kind.
         """
-        self.reader = reader
-        spec = FeatureSpec() if feature_spec is None else feature_spec
-        self.feature_spec = instance("feature_spec", spec, FeatureSpec, "a FeatureSpec")
+        self.reader = instance("reader", reader, VulcanReader, "a VulcanReader")
+        self.feature_spec = _asked(feature_spec, FeatureSpec())
         if frozen is not None:
             self._splits = read_frozen(path("frozen", frozen))
         elif folds is not None:
@@ -122,7 +121,8 @@ class VulcanMLView:
             query_filters: As for `VulcanReader.query`.
 
         Raises:
-            UsageError: There is no such split, or no such feature.
+            UsageError: There is no such split, or no such feature, or an argument is of
+                another kind.
         """
         return self._read(split, feature_spec, query_filters)
 
@@ -148,7 +148,7 @@ class VulcanMLView:
             UsageError: As `as_dataframe`; or lists have several lengths, or integers have nulls.
         """
         require("numpy")
-        spec = feature_spec or self.feature_spec
+        spec = _asked(feature_spec, self.feature_spec)
         frame = self._read(split, spec, query_filters)
         return tensors.as_numpy(frame, self._view(spec, None).complex_features)
 
@@ -174,7 +174,7 @@ class VulcanMLView:
             UsageError: As `as_numpy`; or a feature that was named holds no numbers.
         """
         require("torch")
-        spec = replace(feature_spec or self.feature_spec, keep_geometry_id=False)
+        spec = replace(_asked(feature_spec, self.feature_spec), keep_geometry_id=False)
         if spec.features is None:
             held = self._view(spec, query_filters).rows(split).collect_schema()
             spec = replace(spec, features=tensors.numbers_only(held))
@@ -217,5 +217,15 @@ class VulcanMLView:
             catalog=self.reader.shards(),
             filters=filters_of(**dict(query_filters or {})),
             splits=self._splits,
-            spec=spec or self.feature_spec,
+            spec=_asked(spec, self.feature_spec),
         )
+
+
+def _asked(spec: FeatureSpec | None, otherwise: FeatureSpec) -> FeatureSpec:
+    """The features that a program asks for, if it does.
+
+    Raises:
+        UsageError: They are no FeatureSpec.
+    """
+    asked = otherwise if spec is None else spec
+    return instance("feature_spec", asked, FeatureSpec, "a FeatureSpec")
