@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from polars.testing import assert_frame_equal
 from tests.dataset_support import PEERS, WHOLE, ask, put, vacua
 from vulcan_cli.dataset.catalog import Catalog, Source
 from vulcan_cli.dataset.filters import Filters, parse_integers
+from vulcan_cli.dataset.memory import Memory
 from vulcan_cli.dataset.query import query, query_sql, run_sql
 from vulcan_cli.errors import ColumnClash, UsageError
 from vulcan_cli.vacua.schema import DTYPES
@@ -406,6 +408,126 @@ def test_durations_of_several_units_clash(tmp_path: Path, units: tuple[Any, Any]
     assert str(refused.value) == (
         "column d is Duration(time_unit='ns') in " + path.format("ns") + " and "
         "Duration(time_unit='us') in " + path.format("us")
+    )
+
+
+@pytest.mark.parametrize(
+    ("types", "cells", "together", "values"),
+    [
+        (
+            [
+                pl.Struct({"chi": pl.Int64, "why": pl.Null}),
+                pl.Struct({"chi": pl.Int64, "why": pl.String}),
+            ],
+            [{"chi": 1, "why": None}, {"chi": 2, "why": "slow"}],
+            pl.Struct({"chi": pl.Int64, "why": pl.String}),
+            [{"chi": 1, "why": None}, {"chi": 2, "why": "slow"}],
+        ),
+        (
+            [pl.Struct({"b": pl.Int8, "a": pl.String}), pl.Struct({"a": pl.String, "b": pl.Int16})],
+            [{"b": 1, "a": "x"}, {"a": "y", "b": 300}],
+            pl.Struct({"b": pl.Int16, "a": pl.String}),
+            [{"b": 1, "a": "x"}, {"b": 300, "a": "y"}],
+        ),
+        (
+            [
+                pl.Struct({"a": pl.Int64, "at": pl.Array(pl.Int8, 2)}),
+                pl.Struct({"why": pl.String, "a": pl.Int64}),
+            ],
+            [{"a": 1, "at": [3, 4]}, {"why": "slow", "a": 2}],
+            pl.Struct({"a": pl.Int64, "at": pl.List(pl.Int8), "why": pl.String}),
+            [{"a": 1, "at": [3, 4], "why": None}, {"a": 2, "at": None, "why": "slow"}],
+        ),
+        (
+            [pl.List(pl.Struct({"a": pl.Int64})), pl.List(pl.Struct({"b": pl.Boolean}))],
+            [[{"a": 1}, None], [{"b": True}]],
+            pl.List(pl.Struct({"a": pl.Int64, "b": pl.Boolean})),
+            [[{"a": 1, "b": None}, None], [{"a": None, "b": True}]],
+        ),
+    ],
+    ids=["a field of nulls", "another order", "fields that some lack", "in lists"],
+)
+def test_structs_of_several_shards_have_the_fields_of_all(
+    tmp_path: Path, types: list[Any], cells: list[Any], together: Any, values: list[Any]
+) -> None:
+    """What an object of NDJSON holds differs from shard to shard of one solver."""
+    shards = [
+        put(tmp_path, vacua(1, fit=pl.Series([cell], dtype=dtype)), f"a{place}", h11=3, h12=2)
+        for place, (dtype, cell) in enumerate(zip(types, cells, strict=True))
+    ]
+
+    asked = Filters(columns=("run_id", "fit"))
+    for memory in (None, Memory(2)):
+        rows = query(Catalog.read(shards), asked, memory=memory).rows.collect()
+
+        assert rows.schema["fit"] == together
+        assert rows.rows() == [("a0", values[0]), ("a1", values[1])]
+
+
+def test_structs_clash_where_a_field_does(tmp_path: Path) -> None:
+    shards = [
+        put(tmp_path, vacua(1, fit=[{"a": value}]), run, h11=3, h12=2)
+        for run, value in (("a", 1), ("b", "x"))
+    ]
+
+    with pytest.raises(ColumnClash) as refused:
+        query(Catalog.read(shards), Filters())
+
+    path = "h12_2/h11_3/bucket_3/run_{}.parquet"
+    assert str(refused.value) == (
+        "column fit is Struct({'a': Int64}) in " + path.format("a") + " and "
+        "Struct({'a': String}) in " + path.format("b")
+    )
+
+
+@pytest.mark.parametrize(
+    ("types", "together"),
+    [
+        ([(3, 3), (18, 3)], pl.Decimal(18, 3)),
+        ([(5, 2), (4, 3)], pl.Decimal(6, 3)),
+        ([(38, 2), (2, 1)], pl.Decimal(38, 2)),
+    ],
+)
+def test_decimals_of_several_lengths_are_those_that_hold_all_digits(
+    tmp_path: Path, types: list[tuple[int, int]], together: pl.DataType
+) -> None:
+    """pandas gives each frame the fewest digits that its own values need."""
+    shards = [
+        put(
+            tmp_path,
+            vacua(1, charge=pl.Series([Decimal("-0.5")], dtype=pl.Decimal(*digits))),
+            f"a{place}",
+            h11=3,
+            h12=2,
+        )
+        for place, digits in enumerate(types)
+    ]
+
+    rows = query(Catalog.read(shards), Filters(columns=("charge",))).rows.collect()
+
+    assert rows.schema == {"charge": together}
+    assert rows["charge"].to_list() == [Decimal("-0.5"), Decimal("-0.5")]
+
+
+def test_decimals_that_no_38_digits_hold_clash(tmp_path: Path) -> None:
+    shards = [
+        put(
+            tmp_path,
+            vacua(1, charge=pl.Series([Decimal(0)], dtype=pl.Decimal(*digits))),
+            run,
+            h11=3,
+            h12=2,
+        )
+        for run, digits in (("a", (38, 2)), ("b", (4, 3)))
+    ]
+
+    with pytest.raises(ColumnClash) as refused:
+        query(Catalog.read(shards), Filters())
+
+    path = "h12_2/h11_3/bucket_3/run_{}.parquet"
+    assert str(refused.value) == (
+        "column charge is Decimal(precision=38, scale=2) in " + path.format("a") + " and "
+        "Decimal(precision=4, scale=3) in " + path.format("b")
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import polars as pl
 
 from vulcan_cli.dataset.catalog import Catalog, Progress, untold
+from vulcan_cli.dataset.columns import under
 from vulcan_cli.dataset.export import write_file
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.query import query
@@ -69,7 +70,7 @@ class _Part:
         answer = query(self.catalog, self.filters)
         held = answer.rows.collect_schema()
         rows = answer.rows.select(
-            (pl.col(name) if name in held else pl.lit(None)).cast(dtype).alias(name)
+            under(pl.col(name) if name in held else pl.lit(None), dtype).alias(name)
             for name, dtype in self.schema.items()
         )
         written = write_file(rows, self.file, self.file_format)

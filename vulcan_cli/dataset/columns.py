@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import TypeVar
 
 import polars as pl
 
 from vulcan_cli.errors import ColumnClash, UnknownColumn
 from vulcan_cli.vacua import arrow_ipc
 from vulcan_cli.vacua.schema import DTYPES, in_order
+
+_Column = TypeVar("_Column", pl.Expr, pl.Series)
 
 MOST_NAMED = 50
 """So many columns an error lists; the known ones are fewer."""
@@ -65,8 +68,8 @@ def unite(
     """As `union`, with the columns that clash told apart.
 
     Numbers of several types become the narrowest that holds all their values exactly, times of
-    several zones those of UTC; a column of nulls takes any type. Arrays that some shard lacks
-    become lists: its nulls would take the room of all their values.
+    several zones those of UTC, structs have the fields of all; a column of nulls takes any type.
+    Arrays that some shard lacks become lists: its nulls would take the room of all their values.
 
     Args:
         schemas: A shard's name to its columns.
@@ -96,6 +99,18 @@ def unite(
     return pl.Schema({name: found[name][0] for name in names}), clashes
 
 
+def under(column: _Column, dtype: pl.DataType) -> _Column:
+    """A column as one of the type that `unite` found for it."""
+    # Strictly, Polars gives no struct a field more.
+    return column.cast(dtype, strict=not _holds_struct(dtype))
+
+
+def _holds_struct(dtype: pl.DataType) -> bool:
+    if isinstance(dtype, (pl.List, pl.Array)):
+        return _holds_struct(arrow_ipc.inner(dtype))
+    return isinstance(dtype, pl.Struct)
+
+
 def _listed(dtype: pl.DataType) -> pl.DataType:
     """A type with lists in place of arrays."""
     if isinstance(dtype, pl.Array):
@@ -103,7 +118,9 @@ def _listed(dtype: pl.DataType) -> pl.DataType:
     return arrow_ipc.with_inside(dtype, _listed)
 
 
-def _wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
+def _wider(  # noqa: PLR0911  (a case a type)
+    one: pl.DataType, other: pl.DataType
+) -> pl.DataType | None:
     """The type that holds all values of both, or None."""
     if one == other or other == pl.Null():
         return one
@@ -112,6 +129,10 @@ def _wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
     if isinstance(one, (pl.List, pl.Array)) and isinstance(other, (pl.List, pl.Array)):
         inner = _wider(arrow_ipc.inner(one), arrow_ipc.inner(other))
         return None if inner is None else pl.List(inner)
+    if isinstance(one, pl.Struct) and isinstance(other, pl.Struct):
+        return _with_all_fields(one, other)
+    if isinstance(one, pl.Decimal) and isinstance(other, pl.Decimal):
+        return _with_all_digits(one, other)
     if isinstance(one, pl.Datetime) and isinstance(other, pl.Datetime):
         has_zones = one.time_zone is not None and other.time_zone is not None
         same_unit = one.time_unit == other.time_unit
@@ -119,6 +140,29 @@ def _wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
     if {one.base_type(), other.base_type()} <= _TEXTS:
         return pl.String()
     return next((wide for wide in _WIDTHS if _holds(wide, one) and _holds(wide, other)), None)
+
+
+def _with_all_fields(one: pl.Struct, other: pl.Struct) -> pl.DataType | None:
+    """The struct with the fields of both, those of the first before the others, or None."""
+    mine, others = (
+        {field.name: arrow_ipc.instance(field.dtype) for field in each.fields}
+        for each in (one, other)
+    )
+    fields = {**mine, **others}
+    for name, dtype in fields.items():
+        both = name in mine and name in others
+        wider = _wider(mine[name], others[name]) if both else _listed(dtype)
+        if wider is None:
+            return None
+        fields[name] = wider
+    return pl.Struct(fields)
+
+
+def _with_all_digits(one: pl.Decimal, other: pl.Decimal) -> pl.DataType | None:
+    """The decimal type that has room for the digits of both, before and behind the point."""
+    scale = max(one.scale, other.scale)
+    whole = max(one.precision - one.scale, other.precision - other.scale)
+    return pl.Decimal(whole + scale, scale) if whole + scale <= _MOST_DIGITS else None
 
 
 def _holds(wide: pl.DataType, number: pl.DataType) -> bool:
@@ -129,6 +173,9 @@ def _holds(wide: pl.DataType, number: pl.DataType) -> bool:
     whole = number.is_integer() if wide.is_signed_integer() else number.is_unsigned_integer()
     return fits and whole
 
+
+# Digits of the longest decimal.
+_MOST_DIGITS = 38
 
 _TEXTS = {pl.Categorical, pl.Enum, pl.String}
 

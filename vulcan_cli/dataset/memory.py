@@ -15,6 +15,7 @@ import polars as pl
 
 from vulcan_cli.arguments import integer
 from vulcan_cli.dataset.catalog import Catalog
+from vulcan_cli.dataset.columns import under
 from vulcan_cli.errors import BadShard, UsageError
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -153,7 +154,7 @@ def _under(rows: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     # By name, as Polars makes up one for a series whose name is empty.
     return pl.DataFrame(
         {
-            name: rows[name].cast(dtype)
+            name: under(rows[name], dtype)
             if name in held
             else pl.repeat(None, rows.height, dtype=dtype, eager=True)
             for name, dtype in schema.items()

@@ -18,6 +18,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from vulcan_cli.dataset.catalog import SCHEMA, Catalog, Progress
+from vulcan_cli.dataset.columns import under
 from vulcan_cli.dataset.filters import first_line
 from vulcan_cli.dataset.ranges import Wanted
 from vulcan_cli.dataset.trust import moved_on, readable
@@ -256,7 +257,7 @@ class _Reader:
         if batch.stored is None:
             return rows
         return rows.select(
-            (pl.col(name) if name in batch.stored else pl.lit(None)).cast(dtype).alias(name)
+            under(pl.col(name) if name in batch.stored else pl.lit(None), dtype).alias(name)
             for name, dtype in self._schema.items()
         )
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from vulcan_cli.dataset.catalog import Progress, untold
 from vulcan_cli.dataset.cluster import as_bad, check_for_slices, making_on, slices_of, told
+from vulcan_cli.dataset.columns import under
 from vulcan_cli.dataset.export import write_file
 from vulcan_cli.dataset.features import take_flags
 from vulcan_cli.dataset.query import query
@@ -46,7 +47,9 @@ class _Part:
         rows, flags = self.view.with_flags(self.split)
         frame = rows.collect(engine="streaming")
         cut = {name: number for name, number in take_flags(frame, flags).items() if number}
-        frame = frame.cast(self.schema)
+        frame = frame.with_columns(
+            under(pl.col(name), dtype) for name, dtype in self.schema.items()
+        )
         arrays = self.view.complex_features
         write_file(frame.lazy(), self.file, self.file_format, arrays)
         with self.file.open("rb") as file:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from vulcan_cli.dataset.catalog import Catalog, Progress, untold
+from vulcan_cli.dataset.columns import under
 from vulcan_cli.dataset.features import FeatureSpec
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.groups import torn_polytopes
@@ -134,7 +135,7 @@ class SplitView:
         rows = self._matching(name, tuple(everything))
         held = rows.collect_schema()
         return rows.with_columns(
-            pl.col(name).cast(dtype) for name, dtype in everything.items() if held[name] != dtype
+            under(pl.col(name), dtype) for name, dtype in everything.items() if held[name] != dtype
         )
 
     def _matching(self, name: str, columns: tuple[str, ...]) -> pl.LazyFrame:
