@@ -141,6 +141,10 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: rewritten(GOOD, with_provenance(schema_version=99)),
         "schema version 99, we know 1",
     ),
+    "unknown schema version beside its provenance": (
+        lambda: rewritten(GOOD, with_metadata(schema_version="2")),
+        "schema version '2', we know 1",
+    ),
     "rows of another run": (
         lambda: rewritten(GOOD, with_column("run_id", pa.array(["other"] * 3))),
         "its rows are not of the run and geometry that its footer names",

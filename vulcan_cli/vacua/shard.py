@@ -236,12 +236,11 @@ def parse_footer(metadata: Mapping[str, str]) -> Footer:
         raise ValueError("no provenance in the Arrow schema's metadata")
     provenance = parse_json(metadata[PROVENANCE_KEY])
     version = provenance["schema_version"]
-    if (
-        type(version) is not int
-        or version != SCHEMA_VERSION
-        or metadata.get(VERSION_KEY) != str(SCHEMA_VERSION)
-    ):
+    if type(version) is not int or version != SCHEMA_VERSION:
         raise ValueError(f"schema version {version!r}, we know {SCHEMA_VERSION}")
+    beside = metadata.get(VERSION_KEY)
+    if beside != str(SCHEMA_VERSION):
+        raise ValueError(f"schema version {beside!r}, we know {SCHEMA_VERSION}")
     n_rows = provenance["n_rows"]
     if not isinstance(n_rows, int) or isinstance(n_rows, bool) or n_rows < 0:
         raise ValueError(f"n_rows is {n_rows!r}")
