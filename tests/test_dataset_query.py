@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -193,6 +193,24 @@ def test_any_mix_is_what_polars_makes_of_all_rows(
             "where 'geometry_id > 3': cannot compare string with numeric type (i32)",
         ),
         (
+            "created_at > '2026-01-31'",
+            "where \"created_at > '2026-01-31'\": a time is compared with text; "
+            "for a day write DATE '2026-01-31', for a moment "
+            "CAST(created_at AS TIMESTAMP) > TIMESTAMP '2026-01-31 12:00:00'",
+        ),
+        (
+            "TIMESTAMP '2026-01-31 12:00:00' < created_at",
+            "where \"TIMESTAMP '2026-01-31 12:00:00' < created_at\": a time with a zone is "
+            "compared with one without; for a day write DATE '2026-01-31', for a moment "
+            "CAST(created_at AS TIMESTAMP) > TIMESTAMP '2026-01-31 12:00:00'",
+        ),
+        (
+            "created_at > TIMESTAMP '2026-01-31 12:00:00'",
+            "where \"created_at > TIMESTAMP '2026-01-31 12:00:00'\": a time with a zone is "
+            "compared with one without; for a day write DATE '2026-01-31', for a moment "
+            "CAST(created_at AS TIMESTAMP) > TIMESTAMP '2026-01-31 12:00:00'",
+        ),
+        (
             "is_susy && is_isd",
             "where 'is_susy && is_isd': operator PGOverlap is not currently supported; "
             "for && write AND",
@@ -271,6 +289,23 @@ def test_a_condition_that_is_none_is_refused_with_its_place(where: str, sentence
     with pytest.raises(UsageError) as refused:
         query(PEERS, Filters(where=where))
     assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("created_at >= DATE '2026-01-31'", "bc"),
+        ("CAST(created_at AS TIMESTAMP) > TIMESTAMP '2026-01-31 12:00:00'", "c"),
+    ],
+)
+def test_times_are_asked_for_as_the_refusals_say(tmp_path: Path, where: str, found: str) -> None:
+    times = [datetime(2026, 1, 31, tzinfo=UTC) + timedelta(hours=hours) for hours in (-1, 12, 13)]
+    shards = [
+        put(tmp_path, vacua(1, created_at=at), run, h11=3, h12=2)
+        for run, at in zip("abc", times, strict=True)
+    ]
+
+    assert runs(ask(Catalog.read(shards), where=where)) == found
 
 
 @pytest.mark.parametrize(

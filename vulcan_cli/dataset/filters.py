@@ -43,6 +43,18 @@ _PLAIN = (
 
 _MEANT = {"&&": "AND", "||": "OR", "**": "pow(x, 2)", "^": "pow(x, 2)"}
 
+# What Polars says of comparisons of times, and what that means.
+_TIMES = {
+    re.compile("cannot compare 'date/datetime/time' to a string"): "a time is compared with text",
+    re.compile(
+        r"comparison between .*Datetime\((?:'..', .*Datetime\('..'\)|'..'\).*Datetime\('..', )"
+    ): "a time with a zone is compared with one without",
+}
+_TIME_MEANT = (
+    "for a day write DATE '2026-01-31', for a moment "
+    "CAST(created_at AS TIMESTAMP) > TIMESTAMP '2026-01-31 12:00:00'"
+)
+
 _TEXT_IN_SQL = re.compile(r"'(?:[^']|'')*'")
 _ELEMENT_ZERO = re.compile(r"""((?:\w|"[^"]*")+)\s*\[\s*0+\s*\]""")
 
@@ -327,6 +339,9 @@ def _with_place(text: str, said: str, *, first_line: int) -> str:
     if found is None:
         # The place belongs to its first sentence; others give advice for Python.
         what = re.split(r"\. (?=[A-Z])", said.splitlines()[0])[0]
+        for compared, meaning in _TIMES.items():
+            if compared.search(what):
+                return f"{meaning}; {_TIME_MEANT}"
         words = [";"] if what.startswith(_SECOND_STATEMENT) else _ABOUT.findall(what)
         return what + _first_place(text, words)
     what = f"{found[1][0].lower()}{found[1][1:]}".replace("found: EOF", "found its end")
