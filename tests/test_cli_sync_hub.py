@@ -323,6 +323,30 @@ def test_p10_a_rate_limit_is_told_once_and_kept_by_the_next_run(
     ]
 
 
+@pytest.mark.parametrize("n_failed", [2, 3])
+def test_p9_a_batch_that_was_given_up_is_said_to_be_in_failed(
+    hub: LocalHub, staged: dict[str, str], tmp_path: Path, n_failed: int
+) -> None:
+    hub.add_faults(Fault("status", COMMIT, "POST", times=None, status=503, body="full"))
+    env = environment(hub, WRITE)
+    words = ("sync", *WORDS, "--repo", NAME, "--fail-exhausted", "--max-batch", str(n_failed))
+    trouble = f"{NAME} has trouble of its own: full (HTTP 503)"
+    blamed = sorted(by_name(staged))[:n_failed]
+    said = "".join(f"vulcan: {name} is refused: {trouble}\n" for name in blamed)
+    safe, first = {
+        2: (
+            "1 shard that the repo has not confirmed is in pending/, and 2 shards are in failed/",
+            "",
+        ),
+        3: ("3 shards are in failed/", "  next: vulcan retry-failed --staging-dir staging\n"),
+    }[n_failed]
+    assert run(*words, cwd=tmp_path, env=env) == Ran(
+        5,
+        f"committed=0 failed={n_failed} remaining={3 - n_failed} commits=0\n",
+        f"{said}vulcan: {trouble}\n  safe: {safe}\n{first}  next: vulcan {shlex.join(words)}\n",
+    )
+
+
 @pytest.mark.usefixtures("staged")
 def test_p9_time_that_is_up_hides_no_trouble(hub: LocalHub, tmp_path: Path) -> None:
     env = environment(hub, WRITE)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
 
-from vulcan_cli.cli.explain import explain
+from vulcan_cli.cli.explain import Explanation, explain
 from vulcan_cli.cli.options.commits import (
     Branch,
     CommitBudget,
@@ -33,7 +34,8 @@ from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, Repos, Stagin
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import check_place, main_key, open_configured
 from vulcan_cli.cli.tree import Example
-from vulcan_cli.errors import NotSetUp, SyncAtWork, TryLater, UsageError
+from vulcan_cli.cli.typed import here
+from vulcan_cli.errors import NotSetUp, SyncAtWork, TryLater, UsageError, VulcanError
 from vulcan_cli.quantities import counted, parse_duration
 from vulcan_cli.settings import Settings, load_settings, read_endpoint
 
@@ -216,9 +218,7 @@ def _tell(out: Output, report: SyncReport, typed: Sequence[str]) -> None:
         if report.stopped is None or error != str(report.stopped):
             out.warn(error)
     if report.stopped is not None:
-        # The disk has advice of its own.
-        safe = _safe(report.n_remaining) if report.stopped.exit_code in _WAITING else None
-        out.explain(explain(report.stopped, "vulcan sync", typed, safe=safe))
+        out.explain(_explanation(report, report.stopped, typed))
     if report.n_in_review:
         number = "" if report.pull_request is None else f", pull request {report.pull_request}"
         out.say(f"{counted(report.n_in_review, 'shard')} in review{number}")
@@ -236,6 +236,20 @@ def _tell(out: Output, report: SyncReport, typed: Sequence[str]) -> None:
             f"committed={report.n_committed} failed={report.n_failed} "
             f"remaining={report.n_remaining} commits={report.n_commits}"
         )
+
+
+def _explanation(report: SyncReport, stopped: VulcanError, typed: Sequence[str]) -> Explanation:
+    """What ended a run early, with where its shards are and what brings them on."""
+    if stopped.exit_code not in _WAITING:
+        # The disk has advice of its own.
+        return explain(stopped, "vulcan sync", typed)
+    safe = _safe(report.n_remaining, report.n_failed)
+    explanation = explain(stopped, "vulcan sync", typed, safe=safe)
+    if report.n_remaining or not report.n_failed:
+        return explanation
+    # Another sync alone would find nothing to do.
+    bring_back = here("vulcan retry-failed", typed)
+    return replace(explanation, next=(bring_back, *explanation.next))
 
 
 def _young(count: int) -> str:
@@ -263,12 +277,19 @@ def _explained(area: StagingArea, out: Output, typed: Sequence[str]) -> Iterator
         raise typer.Exit(error.exit_code) from error
 
 
-def _safe(n_remaining: int) -> str | None:
-    """What is safe when a sync was stopped; None where nothing waits."""
-    if not n_remaining:
-        return None
-    are = "is" if n_remaining == 1 else "are"
-    return f"{counted(n_remaining, 'shard')} that the repo has not confirmed {are} in pending/"
+def _safe(n_remaining: int, n_failed: int = 0) -> str | None:
+    """What is safe when a sync was stopped; None where nothing waits and nothing failed."""
+    places = []
+    if n_remaining:
+        waiting = f"{counted(n_remaining, 'shard')} that the repo has not confirmed"
+        places.append(f"{waiting} {_are(n_remaining)} in pending/")
+    if n_failed:
+        places.append(f"{counted(n_failed, 'shard')} {_are(n_failed)} in failed/")
+    return ", and ".join(places) or None
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _document(report: SyncReport) -> dict[str, object]:
