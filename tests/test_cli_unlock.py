@@ -125,12 +125,31 @@ def test_p11_one_that_runs_here_and_is_forced_stops_before_its_next_step(
 def test_of_one_on_another_node_nobody_can_be_asked(
     tmp_path: Path, area: StagingArea, far: Owner
 ) -> None:
-    ran = vulcan("unlock", "--staging-dir", area.root, home=tmp_path)
+    where = f"--staging-dir {area.root}"
+    sentence = f"another sync is at work: {described(far)}"
+    safe = "the lock stays with it, and workers stage all the same"
+    for quiet in ("", " -q"):
+        words = f"unlock {where}{quiet}".split()
+        ran = vulcan(*words, home=tmp_path)
+        assert (ran.code, ran.out, ran.err) == (
+            7,
+            "",
+            f"vulcan: {sentence}\n  safe: {safe}\n  next: vulcan status {where}\n"
+            f"  next: vulcan unlock --force {where}{quiet}  # where it is known to be dead\n",
+        )
+    ran = vulcan("unlock", "--staging-dir", area.root, "--json", home=tmp_path)
     assert (ran.code, ran.out) == (7, "")
-    assert ran.err.splitlines()[:2] == [
-        "vulcan unlock --force takes the lock all the same",
-        f"vulcan: another sync is at work: {described(far)}",
-    ]
+    assert ran.error() == {
+        "kind": "SyncAtWork",
+        "exit_code": 7,
+        "message": sentence,
+        "safe": safe,
+        "next": [
+            f"vulcan status {where}",
+            f"vulcan unlock --force {where} --json  # where it is known to be dead",
+        ],
+        "owner": described(far),
+    }
     assert has_lease(area)
     ran = vulcan("unlock", "--force", "--staging-dir", area.root, home=tmp_path)
     assert (ran.code, ran.out, ran.err) == (0, f"the lock of {described(far)} is gone\n", "")

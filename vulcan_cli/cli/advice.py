@@ -310,6 +310,10 @@ def _repo_refuses(error: errors.RepoRefuses, typed: Sequence[str]) -> Advice:
 
 def _at_work(_: errors.SyncAtWork, typed: Sequence[str]) -> Advice:
     status = here("vulcan status", typed)
+    if list(typed[:1]) == ["unlock"]:
+        # It may be dead: that is what the person wants to know.
+        force = f"{again(typed, '--force')}  # where it is known to be dead"
+        return Advice("the lock stays with it, and workers stage all the same", (status, force))
     return Advice("that sync goes on, and so do the workers", (status,))
 
 

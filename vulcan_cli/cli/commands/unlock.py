@@ -68,8 +68,6 @@ def _must_be_dead(lease: Lease, out: Output) -> None:
         return
     lives_here = owner is not None and owner.is_here()
     if lives_here or out.as_json or not out.can_ask or not _ask(lease, out):
-        if not out.as_json:
-            out.say("vulcan unlock --force takes the lock all the same")
         raise SyncAtWork(_described(lease))
 
 
