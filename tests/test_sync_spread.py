@@ -108,6 +108,20 @@ def test_each_repo_has_its_own_budget_and_a_rehearsal_counts_alike(
     assert (report.n_committed, report.n_commits, report.stopped) == (GEOMETRIES, 2, None)
 
 
+def test_the_next_slot_is_of_the_repos_for_which_shards_wait(
+    area: StagingArea, tmp_path: Path
+) -> None:
+    repos = repos_in(tmp_path, "ab")
+    sync_all(area, repos[:1], options(budget=1))
+    # They go home to the first repo, whose slot is spent; the second has one, and no use for it.
+    put(area, charge=6)
+    alone = sync_all(area, repos[:1], options(budget=1))
+    report = sync_all(area, repos, options(budget=1))
+    assert report.n_remaining == alone.n_remaining == GEOMETRIES
+    assert alone.next_slot_at is not None
+    assert report.next_slot_at == alone.next_slot_at
+
+
 def test_a_repo_that_fails_does_not_stop_the_other(area: StagingArea, tmp_path: Path) -> None:
     repos = repos_in(tmp_path, "ab")
     repos[1].preflight(create=True)

@@ -79,7 +79,9 @@ def together(reports: Sequence[SyncReport]) -> SyncReport:
     """The reports of several repos as one: sums, the worst stop, and the soonest slot."""
     if len(reports) == 1:
         return reports[0]
-    slots = [report.next_slot_at for report in reports if report.next_slot_at is not None]
+    # A free slot of a repo for which nothing waits brings nothing on.
+    waiting = [report for report in reports if report.n_remaining] or reports
+    slots = [report.next_slot_at for report in waiting if report.next_slot_at is not None]
     stopped = [report.stopped for report in reports if report.stopped is not None]
     waited_for = [report.waited_for for report in reports if report.waited_for is not None]
     return SyncReport(
@@ -95,7 +97,7 @@ def together(reports: Sequence[SyncReport]) -> SyncReport:
         n_young=sum(report.n_young for report in reports),
         n_in_review=sum(report.n_in_review for report in reports),
         n_bytes=sum(report.n_bytes for report in reports),
-        next_slot_at=min(slots) if len(slots) == len(reports) else None,
+        next_slot_at=min(slots) if len(slots) == len(waiting) else None,
         stopped=min(stopped, key=lambda error: _WORST_FIRST.index(error.exit_code), default=None),
         waited_for=next(iter(waited_for), None),
     )
