@@ -17,8 +17,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-import pytest
-
 from vulcan_cli.errors import Conflict, DiskTrouble, LeaseLost, SyncAtWork, TryLater
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
@@ -139,6 +137,9 @@ def start(*arguments: object, under: tuple[str, ...] = ()) -> subprocess.Popen[s
     """Start a process that runs a verb; `under` are the arguments of strace, if any."""
     strace = shutil.which("strace")
     if under and strace is None:
+        # Here, as the processes have no use for it, and it is nine tenths of what they load.
+        import pytest  # noqa: PLC0415
+
         pytest.skip("strace is not installed")
     before = [str(strace), "-f", "-qq", *under] if under else []
     return subprocess.Popen(
