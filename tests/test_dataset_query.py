@@ -20,7 +20,8 @@ from tests.dataset_support import PEERS, WHOLE, ask, put, vacua
 from vulcan_cli.dataset.catalog import Catalog, Source
 from vulcan_cli.dataset.filters import Filters, parse_integers
 from vulcan_cli.dataset.memory import Memory
-from vulcan_cli.dataset.query import query, query_sql, run_sql
+from vulcan_cli.dataset.query import query, query_sql
+from vulcan_cli.dataset.sql import run_sql
 from vulcan_cli.errors import ColumnClash, UsageError
 from vulcan_cli.vacua.schema import DTYPES
 

@@ -11,8 +11,9 @@ import polars as pl
 
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog
 from vulcan_cli.dataset.columns import check_columns
-from vulcan_cli.dataset.filters import Filters, checked_where, sort_columns
+from vulcan_cli.dataset.filters import Filters, sort_columns
 from vulcan_cli.dataset.query import Query, query
+from vulcan_cli.dataset.sql import checked_where
 from vulcan_cli.errors import UsageError
 
 PRESENT = "columns"

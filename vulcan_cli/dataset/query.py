@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from vulcan_cli.dataset.catalog import Catalog, Progress, untold
 from vulcan_cli.dataset.columns import check_columns, unite
-from vulcan_cli.dataset.filters import (
-    Filters,
-    check_elements,
-    check_unnest,
-    checked_where,
-    refused_sql,
-    sort_columns,
-)
+from vulcan_cli.dataset.filters import Filters, sort_columns
 from vulcan_cli.dataset.memory import Memory
 from vulcan_cli.dataset.prune import may_match
 from vulcan_cli.dataset.scan import scan
+from vulcan_cli.dataset.sql import checked_where, columns_read, run_sql
 from vulcan_cli.errors import BadShard, ColumnClash, UsageError
 from vulcan_cli.vacua.schema import DTYPES
-
-# Polars would obey, on a copy in memory, and say nothing.
-_CHANGES = {"alter", "create", "delete", "drop", "insert", "truncate", "update"}
-_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(\w+)", re.DOTALL)
-
-# What is read where rows are only counted: Polars takes the column that costs least.
-_CHEAPEST = "\0"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +139,7 @@ def _check_columns_read(statement: str, answer: Query) -> None:
     for side in (0, 1):
         types = {name: clash.types[side] for name, clash in answer.clashes.items()}
         try:
-            read = _columns_read(statement, pl.Schema({**held, **types, _CHEAPEST: pl.Null()}))
+            read = columns_read(statement, {**held, **types})
         except UsageError as error:
             failed = error
             continue
@@ -164,41 +149,6 @@ def _check_columns_read(statement: str, answer: Query) -> None:
         return
     assert failed is not None
     raise failed
-
-
-def _columns_read(statement: str, schema: pl.Schema) -> list[str]:
-    """The columns of a table that a statement reads."""
-    read: list[str] = []
-
-    def no_rows(names: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
-        wanted = list(schema) if names is None else names
-        read.extend(wanted)
-        yield pl.DataFrame(schema={name: schema[name] for name in wanted})
-
-    run_sql(register_io_source(no_rows, schema=schema), statement).collect()
-    return read
-
-
-def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
-    """Run a statement in Polars SQL over the table `vacua`; elements of lists count from 1.
-
-    Raises:
-        UsageError: It cannot be parsed, names no column, would change something, or chooses rows
-            by what makes several of one.
-    """
-    word = _FIRST_WORD.match(statement)
-    if word is not None and word[1].lower() in _CHANGES:
-        raise UsageError(f"sql: {word[1]} is refused: shards are only read, as by SELECT")
-    context = pl.SQLContext({"vacua": rows}, register_globals=False)
-    try:
-        result = context.execute(statement)
-        result.collect_schema()
-    except pl.exceptions.PolarsError as error:
-        available = [name for name in rows.collect_schema() if name != _CHEAPEST]
-        raise refused_sql(statement, error, available) from error
-    check_elements(statement)
-    check_unnest(statement, context.execute)
-    return result
 
 
 def _counted(shards: Catalog, limit: int | None) -> int:

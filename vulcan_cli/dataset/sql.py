@@ -1,0 +1,170 @@
+"""Conditions and statements in Polars SQL: how they are read, and which are refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from vulcan_cli.dataset.columns import unknown_column
+from vulcan_cli.dataset.places import at, plain_texts
+from vulcan_cli.dataset.sql_errors import refused_sql, refused_where, wrong_syntax
+from vulcan_cli.errors import UnknownColumn, UsageError
+
+# Polars would obey, on a copy in memory, and say nothing.
+_CHANGES = {"alter", "create", "delete", "drop", "insert", "truncate", "update"}
+_FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(\w+)", re.DOTALL)
+
+# What is read where rows are only counted: Polars takes the column that costs least.
+_CHEAPEST = "\0"
+
+_TEXT_IN_SQL = re.compile(r"'(?:[^']|'')*'")
+_ELEMENT_ZERO = re.compile(r"""((?:\w|"[^"]*")+)\s*\[\s*0+\s*\]""")
+
+_TEXT_IN_PLAN = re.compile(r'"(?:[^"\\]|\\.)*"')
+_UNNEST_IN_PLAN = re.compile(r"^ *(?:FILTER|SORT BY) .*\.explode\(", re.MULTILINE)
+
+# What Polars calls aggregates and windows; a count of rows is a word alone.
+_OF_ALL_ROWS = {"Agg", "Over", "Quantile", "Correlation", "Len"}
+# What makes several rows of one; Polars gives a condition that does so to other rows.
+_OF_SEVERAL_ROWS = {"Explode"}
+# Beside these stand a person's own words, which may be any.
+_OWN_WORDS = {"Column", "FieldByName", "Literal"}
+
+
+def parse_where(text: str, available: Sequence[str]) -> pl.Expr:
+    """Read a condition in Polars SQL.
+
+    Raises:
+        UsageError: It cannot be parsed (says where), names no column (says the nearest), or is not
+            on one row.
+    """
+    try:
+        condition = pl.sql_expr(text)
+        names = condition.meta.root_names()
+    except pl.exceptions.PolarsError as error:
+        raise refused_where(text, error) from error
+    # To Polars, a word behind a condition is another name for it, and changes nothing. It names
+    # lists that are written out itself.
+    is_named = not condition.meta.eq(condition.meta.undo_aliases())
+    if is_named and (wrong := wrong_syntax(text)):
+        raise UsageError(f"where {text!r}: {wrong}")
+    for name in names:
+        if name not in available:
+            compared = re.search(rf'=\s*"?{re.escape(name)}\b', text)
+            hint = f"text stands in single quotes, {name!r}" if compared else ""
+            raise UnknownColumn(unknown_column(name, available, place=at(text, name), hint=hint))
+    if _has_part(condition, _OF_SEVERAL_ROWS):
+        raise UsageError(f"where {text!r}: {_of_several_rows(text)}")
+    _check_elements(text)
+    return condition
+
+
+def checked_where(text: str, schema: pl.Schema) -> pl.Expr:
+    """Read a condition on columns of these types, and try it without rows.
+
+    Raises:
+        UsageError: As `parse_where`; or it compares what cannot be compared, or is no condition.
+    """
+    condition = parse_where(text, list(schema))
+    try:
+        pl.LazyFrame(schema=schema).filter(condition).collect()
+    except pl.exceptions.PolarsError as error:
+        raise refused_where(text, error) from error
+    return condition
+
+
+def looks_around(text: str) -> bool:
+    """Whether a row meets a condition or not by what other rows hold."""
+    return _has_part(pl.sql_expr(text), _OF_ALL_ROWS)
+
+
+def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
+    """Run a statement in Polars SQL over the table `vacua`; elements of lists count from 1.
+
+    Raises:
+        UsageError: It cannot be parsed, names no column, would change something, or chooses rows
+            by what makes several of one.
+    """
+    word = _FIRST_WORD.match(statement)
+    if word is not None and word[1].lower() in _CHANGES:
+        raise UsageError(f"sql: {word[1]} is refused: shards are only read, as by SELECT")
+    context = pl.SQLContext({"vacua": rows}, register_globals=False)
+    try:
+        result = context.execute(statement)
+        result.collect_schema()
+    except pl.exceptions.PolarsError as error:
+        available = [name for name in rows.collect_schema() if name != _CHEAPEST]
+        raise refused_sql(statement, error, available) from error
+    _check_elements(statement)
+    _check_unnest(statement, context.execute)
+    return result
+
+
+def columns_read(statement: str, schema: Mapping[str, pl.DataType]) -> list[str]:
+    """The columns that a statement reads of a table with this schema.
+
+    Raises:
+        UsageError: As `run_sql`.
+    """
+    schema = pl.Schema({**schema, _CHEAPEST: pl.Null()})
+    read: list[str] = []
+
+    def no_rows(names: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
+        wanted = list(schema) if names is None else names
+        read.extend(wanted)
+        yield pl.DataFrame(schema={name: schema[name] for name in wanted})
+
+    run_sql(register_io_source(no_rows, schema=schema), statement).collect()
+    return read
+
+
+def _has_part(condition: pl.Expr, kinds: Set[str]) -> bool:
+    """Whether a part of a condition is of one of these kinds, as Polars calls them."""
+    parts = [json.loads(condition.meta.serialize(format="json"))]
+    for part in parts:
+        if isinstance(part, dict):
+            if part.keys() & kinds:
+                return True
+            parts += [inside for key, inside in part.items() if key not in _OWN_WORDS]
+        elif isinstance(part, list):
+            parts += part
+        elif part in kinds:
+            return True
+    return False
+
+
+def _check_elements(sql: str) -> None:
+    """Make sure that no element 0 of a list is asked for: to Polars it is null, without a word.
+
+    Raises:
+        UsageError: One is.
+    """
+    found = _ELEMENT_ZERO.search(_TEXT_IN_SQL.sub("''", sql))
+    if found is not None:
+        raise UsageError(f"elements of lists count from 1: for {found[0]} write {found[1]}[1]")
+
+
+def _check_unnest(statement: str, run: Callable[[str], pl.LazyFrame]) -> None:
+    """Make sure that no rows are chosen or sorted by what makes several of one.
+
+    Args:
+        statement: A statement that can be run.
+        run: Gives the result of such a statement.
+
+    Raises:
+        UsageError: They are: to Polars what comes of it belongs to other rows.
+    """
+    if "unnest" not in statement.lower():
+        return
+    plan = _TEXT_IN_PLAN.sub("", run(plain_texts(statement)).explain(optimized=False))
+    if _UNNEST_IN_PLAN.search(plan):
+        raise UsageError(f"sql: {_of_several_rows(statement)}")
+
+
+def _of_several_rows(text: str) -> str:
+    what = f"unnest makes several rows of one{at(text, 'unnest')}"
+    return f"{what}; for any element write array_contains(flux, x)"
