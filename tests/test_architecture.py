@@ -53,7 +53,7 @@ DURABLE = {"link", "rename", "renames", "replace", "fsync", "fdatasync", "unlink
 
 FSYNC_ELSEWHERE = {
     "dataset/export.py",
-    "staging/aside.py",
+    "staging/carry.py",
     "staging/lock.py",
     "staging/publish.py",
 }

@@ -16,9 +16,10 @@ from tests.staging_tools import fill
 from tests.vacua_support import GEOMETRY, rows
 from vulcan_cli.quantities import format_size
 from vulcan_cli.staging.area import StagingArea
-from vulcan_cli.staging.aside import read_reason, set_aside, write_reason
+from vulcan_cli.staging.aside import set_aside
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moving, move
+from vulcan_cli.staging.reasons import read_reason, write_reason
 
 SPOOL = ("--staging-dir", "spool")
 REPO = ("--repo", "./repo")

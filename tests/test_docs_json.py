@@ -14,8 +14,8 @@ from tests.cli_support import CHECKOUT, Ran
 from tests.vacua_support import REAL
 from vulcan_cli.cli.app import COMMANDS, Command, program
 from vulcan_cli.staging.area import StagingArea
-from vulcan_cli.staging.aside import write_reason
 from vulcan_cli.staging.moves import Moving, move
+from vulcan_cli.staging.reasons import write_reason
 
 PAGE = (CHECKOUT / "docs/json.md").read_text()
 ENV = {"VULCAN_STAGING_DIR": "spool", "VULCAN_REPO": "./repo"}

@@ -24,16 +24,9 @@ from tests.staging_tools import (
 from vulcan_cli.errors import DiskTrouble, LeaseLost, NotSetUp
 from vulcan_cli.files.open_files import Identity
 from vulcan_cli.staging.area import StagingArea, State
-from vulcan_cli.staging.aside import (
-    Aside,
-    Unwanted,
-    entries_aside,
-    read_reason,
-    set_all_aside,
-    set_aside,
-    write_reason,
-)
+from vulcan_cli.staging.aside import Aside, Unwanted, entries_aside, set_all_aside, set_aside
 from vulcan_cli.staging.moves import Moved, Moving, Sent, move, remove_confirmed, restore, retry
+from vulcan_cli.staging.reasons import read_reason, write_reason
 from vulcan_cli.staging.tidy import tidy
 from vulcan_cli.vacua.geometry import path_of_file_name
 

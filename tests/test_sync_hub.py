@@ -36,9 +36,9 @@ from vulcan_cli.errors import (
 )
 from vulcan_cli.hub.repo import Repo
 from vulcan_cli.staging.area import StagingArea
-from vulcan_cli.staging.aside import read_reason
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.journal import Journal
+from vulcan_cli.staging.reasons import read_reason
 from vulcan_cli.sync.drain import SyncOptions, sync
 from vulcan_cli.sync.report import SyncReport
 

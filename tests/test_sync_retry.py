@@ -25,9 +25,10 @@ from tests.sync_support import (
 )
 from vulcan_cli.errors import SyncAtWork
 from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
-from vulcan_cli.staging.aside import entries_aside, read_reason, set_aside, write_reason
+from vulcan_cli.staging.aside import entries_aside, set_aside
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moving, move
+from vulcan_cli.staging.reasons import read_reason, write_reason
 from vulcan_cli.sync.drain import SyncOptions, sync
 from vulcan_cli.sync.retry import Retried, retry_aside, retry_failed
 from vulcan_cli.vacua.shard import read_footer

@@ -33,8 +33,8 @@ from tests.staging_tools import tree
 from vulcan_cli.cli.app import main as vulcan
 from vulcan_cli.cli.explain import EXIT_STATUSES
 from vulcan_cli.staging.area import STATES, StagingArea
-from vulcan_cli.staging.aside import write_reason
 from vulcan_cli.staging.lease import LEASE_NAME, read_owner
+from vulcan_cli.staging.reasons import write_reason
 
 ERRNOS = ("ENOSPC", "EDQUOT", "EIO", "EACCES", "ESTALE", "EINTR")
 KILL = "KILL"

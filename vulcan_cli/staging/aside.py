@@ -1,8 +1,7 @@
 """Entries set aside: taken out of a state folder with a reason, whole, never opened or followed.
 
 They stand in `_vulcan/rejected/` or `_vulcan/conflicts/` under an id, because the old name may be
-hostile or as long as a name can be; it stands in `<id>.why.json`. Why a shard is in `failed/`
-stands in `_vulcan/reasons/`.
+hostile or as long as a name can be; it stands in `<id>.why.json`.
 """
 
 from __future__ import annotations
@@ -19,18 +18,13 @@ from typing import Literal, NamedTuple
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
 from vulcan_cli.files.folder import Folder
-from vulcan_cli.files.open_files import Identity, kind_of, path_of, sha256_of, write_all
-from vulcan_cli.staging.area import (
-    LARGEST_SHARD,
-    PRIVATE,
-    SIDECAR_SUFFIX,
-    StagingArea,
-    State,
-    disk_trouble,
-)
+from vulcan_cli.files.open_files import Identity, kind_of
+from vulcan_cli.staging.area import PRIVATE, SIDECAR_SUFFIX, StagingArea, State, disk_trouble
+from vulcan_cli.staging.carry import carry
 from vulcan_cli.staging.records import (
     RECORD_LIMIT,
     RecordError,
+    key_of_name,
     parse_record,
     render_record,
     seconds_of,
@@ -42,13 +36,9 @@ Heap = Literal["rejected", "conflicts"]
 
 HEAPS: tuple[Heap, ...] = ("rejected", "conflicts")
 
-Carried = Literal["renamed", "copied", "taken"]
-"""What `carry` did: `taken`, the new name is something else's and nothing changed."""
-
 _WHY_SUFFIX = ".why.json"
 # So many reasons are written before the entries they are about move.
 _TOGETHER = 100
-_CHUNK = 1 << 20
 
 
 class Aside(NamedTuple):
@@ -208,8 +198,8 @@ def _taken(here: Folder, there: Folder, made: Aside) -> Aside | DiskTrouble:
 def _id_of(name: str, status: os.stat_result, heap: Folder) -> str:
     """What an entry is called in a heap: the same for the same file, as a run may die halfway."""
     file = hashlib.sha256(repr(Identity.of(status)).encode()).hexdigest()[:8]
-    id_ = f"{_prefix(name)}-{file}"
-    return id_ if heap.status(id_) is None else f"{_prefix(name)}-{secrets.token_hex(4)}"
+    id_ = f"{key_of_name(name)}-{file}"
+    return id_ if heap.status(id_) is None else f"{key_of_name(name)}-{secrets.token_hex(4)}"
 
 
 def entries_aside(area: StagingArea, heap: Heap, *, name: str | None = None) -> Iterator[Aside]:
@@ -228,9 +218,7 @@ def entries_aside(area: StagingArea, heap: Heap, *, name: str | None = None) -> 
         ids = [
             entry.name
             for entry in folder.scan()
-            if not entry.name.startswith(".")
-            and not entry.name.endswith((_WHY_SUFFIX, SIDECAR_SUFFIX))
-            and (name is None or entry.name.startswith(_prefix(name)))
+            if _is_entry(entry.name) and (name is None or entry.name.startswith(key_of_name(name)))
         ]
         found = [_read_why(folder, heap, id_) for id_ in ids]
     yield from (aside for aside in found if name is None or aside.name == name)
@@ -247,11 +235,7 @@ def count_aside(area: StagingArea, heap: Heap) -> int:
     except NotSetUp:
         return 0
     with folder, disk_trouble(folder.path):
-        return sum(
-            not entry.name.startswith(".")
-            and not entry.name.endswith((_WHY_SUFFIX, SIDECAR_SUFFIX))
-            for entry in folder.scan()
-        )
+        return sum(_is_entry(entry.name) for entry in folder.scan())
 
 
 def forget_aside(area: StagingArea, aside: Aside) -> None:
@@ -267,131 +251,9 @@ def forget_aside(area: StagingArea, aside: Aside) -> None:
             folder.sync()
 
 
-def write_reason(
-    area: StagingArea, name: str, why: str, *, clock: Callable[[], float] = time.time
-) -> None:
-    """Say, durably, why the shard of this file name is in `failed/`.
-
-    Raises:
-        DiskTrouble: It cannot be written.
-    """
-    with area.folder(PRIVATE, "reasons", create=True) as folder, disk_trouble(folder.path):
-        folder.replace(_reason(name), render_record({"name": name, "why": why, "time": clock()}))
-
-
-def read_reason(area: StagingArea, name: str) -> str | None:
-    """Why the shard of this file name is in `failed/`; None where nobody said or may read it."""
-    with contextlib.suppress(OSError, NotSetUp, DiskTrouble, BadShard, RecordError):
-        with area.folder(PRIVATE, "reasons") as folder:
-            record = parse_record(folder.read(_reason(name), RECORD_LIMIT))
-        if text_of(record, "name") == name:
-            return text_of(record, "why")
-    return None
-
-
-def forget_reason(area: StagingArea, name: str) -> None:
-    """Drop the reason of a shard that is no longer in `failed/`; never an error."""
-    with contextlib.suppress(NotSetUp, DiskTrouble), area.folder(PRIVATE, "reasons") as folder:
-        folder.discard(_reason(name))
-
-
-def carry(
-    here: Folder, name: str, there: Folder, new_name: str, *, by_link: bool = False
-) -> Carried:
-    """Move an entry without replacing anything, by copy where it is another file system.
-
-    Args:
-        here: The folder it is in.
-        name: Its name there.
-        there: The folder it goes to.
-        new_name: Its name there.
-        by_link: As for `Folder.rename_exclusive`.
-
-    Raises:
-        OSError: It cannot be moved; it is still where it was.
-    """
-    try:
-        renamed = here.rename_exclusive(name, there, new_name, by_link=by_link)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-    else:
-        return "renamed" if renamed else "taken"
-    try:
-        return "copied" if _copy_across(here, name, there, new_name) else "taken"
-    except BadShard as error:
-        raise OSError(errno.EXDEV, f"{error.reason}, and on another file system") from error
-
-
-def _copy_across(here: Folder, name: str, there: Folder, new_name: str) -> bool:
-    """Copy aside, fsync, compare, name, fsync, and only then unlink."""
-    fd = here.open_regular(name)
-    try:
-        status = os.fstat(fd)
-        with there.temporary() as (copy, temporary):
-            copy_bytes(fd, copy, limit=LARGEST_SHARD)
-            with contextlib.suppress(PermissionError):
-                os.fchown(copy, -1, status.st_gid)
-            os.fchmod(copy, status.st_mode & 0o777)
-            os.fsync(copy)
-            if sha256_of(copy) != sha256_of(fd):
-                raise OSError(errno.EBUSY, "it changed while it was copied")
-            if not there.link_exclusive(temporary, there, new_name):
-                return False
-            there.sync()
-        if here.identity(name) == Identity.of(status):
-            here.remove(name)
-        return True
-    finally:
-        os.close(fd)
-
-
-def copy_bytes(source: int, target: int, *, limit: int) -> None:
-    """Copy a file from its start, to where the target's descriptor stands.
-
-    Raises:
-        OSError: One of them refuses, or the file holds more than `limit` bytes (EFBIG).
-    """
-    too_large = OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-    if os.fstat(source).st_size > limit:
-        raise too_large
-    offset = 0
-    while data := os.pread(source, _CHUNK, offset):
-        offset += len(data)
-        if offset > limit:
-            raise too_large
-        write_all(target, data)
-
-
-def outgoing_copy(area: StagingArea, fd: int, *, limit: int) -> int:
-    """A private copy of an open file, for bytes that another account may still change.
-
-    The copy has no name, so nothing is left of it when its descriptor is closed; send it by
-    `files.path_of(descriptor)`.
-
-    Args:
-        area: The staging directory.
-        fd: What to copy.
-        limit: Bytes after which to give up.
-
-    Raises:
-        DiskTrouble: No room, or the file is longer than `limit` (EFBIG).
-    """
-    with (
-        area.folder(PRIVATE, "outgoing", create=True) as folder,
-        disk_trouble(folder.path),
-        folder.temporary() as (copy, _),
-    ):
-        copy_bytes(fd, copy, limit=limit)
-        return os.open(path_of(copy), os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _prefix(name: str) -> str:
-    return hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-
-
-def _reason(name: str) -> str:
-    return f"{_prefix(name)}.json"
+def _is_entry(name: str) -> bool:
+    """Whether a name in a heap is that of an entry, neither hidden nor beside one."""
+    return not name.startswith(".") and not name.endswith((_WHY_SUFFIX, SIDECAR_SUFFIX))
 
 
 def _read_why(folder: Folder, heap: Heap, id_: str) -> Aside:

@@ -25,7 +25,9 @@ from vulcan_cli.staging.area import (
     State,
     disk_trouble,
 )
-from vulcan_cli.staging.aside import Aside, carry, forget_aside, forget_reason, set_aside
+from vulcan_cli.staging.aside import Aside, forget_aside, set_aside
+from vulcan_cli.staging.carry import carry
+from vulcan_cli.staging.reasons import forget_reason
 
 Outcome = Literal["moved", "altered", "exists", "gone", "stays"]
 """`moved`; `altered`: other bytes than were sent, back in pending or in conflicts; `exists`: the

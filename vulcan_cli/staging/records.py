@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from typing import cast
@@ -75,3 +77,8 @@ def sha256_in(record: Mapping[str, object], key: str = "sha256") -> str:
     if not _HEX.fullmatch(value):
         raise RecordError(f"{key} is no SHA-256")
     return value
+
+
+def key_of_name(name: str) -> str:
+    """What a record about a file begins its own name with, however long or hostile the file's."""
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:16]

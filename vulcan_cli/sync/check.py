@@ -29,7 +29,7 @@ from vulcan_cli.staging.area import (
     State,
     parse_sidecar,
 )
-from vulcan_cli.staging.aside import outgoing_copy
+from vulcan_cli.staging.carry import outgoing_copy
 from vulcan_cli.staging.records import RECORD_LIMIT, RecordError
 from vulcan_cli.sync.contents import check_contents
 from vulcan_cli.sync.report import SyncReport

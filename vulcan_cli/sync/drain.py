@@ -23,11 +23,11 @@ from vulcan_cli.errors import (
 )
 from vulcan_cli.hub import repo as hub
 from vulcan_cli.staging.area import Entry, StagingArea
-from vulcan_cli.staging.aside import forget_reason, write_reason
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.journal import Journal
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moving, move
+from vulcan_cli.staging.reasons import forget_reason, write_reason
 from vulcan_cli.staging.tidy import tidy
 from vulcan_cli.sync.announce import Announcer
 from vulcan_cli.sync.check import Checked
