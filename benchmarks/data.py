@@ -15,7 +15,8 @@ from pathlib import Path
 
 import polars as pl
 
-from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
+from vulcan_cli.staging.area import StagingArea
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.vacua.geometry import Geometry, file_name
 from vulcan_cli.vacua.prepare import Run, prepare
 

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from benchmarks.sync_hub import stage
-from vulcan_cli.staging.area import Entry, StagingArea
+from vulcan_cli.staging.area import StagingArea
+from vulcan_cli.staging.listing import Entry
 from vulcan_cli.sync.check import Checked, check_all
 
 ROUNDS = 3

@@ -38,10 +38,11 @@ from tests.sync_support import (
 from vulcan_cli.errors import Conflict, VulcanError
 from vulcan_cli.files import folder, open_files, renaming
 from vulcan_cli.hub.repo import Commit, Trouble, Unknown
-from vulcan_cli.staging.area import SIDECAR_SUFFIX, STATES, StagingArea
+from vulcan_cli.staging.area import STATES, StagingArea
 from vulcan_cli.staging.aside import HEAPS, entries_aside
 from vulcan_cli.staging.journal import Journal
 from vulcan_cli.staging.lease import break_lease
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.sync.drain import SyncOptions, sync
 from vulcan_cli.sync.retry import retry_failed
 from vulcan_cli.sync.timing import Clock

@@ -20,9 +20,10 @@ from tests.hubserver import WRITE, LocalHub
 from vulcan_cli.hub.directory import DirectoryRepo
 from vulcan_cli.hub.huggingface import HubRepo
 from vulcan_cli.hub.repo import Repo
-from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.intake import stage
 from vulcan_cli.staging.ledger import Ledger
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.sync.timing import Clock
 from vulcan_cli.vacua.geometry import Geometry, file_name
 from vulcan_cli.vacua.prepare import Run, prepare

@@ -17,8 +17,9 @@ from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.query import query
 from vulcan_cli.dataset.sources import locate
 from vulcan_cli.hub.open import open_repo
-from vulcan_cli.staging.area import SIDECAR_SUFFIX, STATES, StagingArea
+from vulcan_cli.staging.area import STATES, StagingArea
 from vulcan_cli.staging.budget import PEER_BUDGET, Budget
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.sync.drain import SyncOptions, sync
 from vulcan_cli.sync.timing import Clock
 from vulcan_cli.vacua.geometry import KEYS, path_of_file_name

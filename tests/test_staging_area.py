@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from tests.staging_tools import meta_of, name_of, names, path_in_repo, run, sidecar, stage
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
-from vulcan_cli.staging.area import Counts, StagingArea, disk_trouble, parse_sidecar
+from vulcan_cli.staging.area import StagingArea, disk_trouble
 from vulcan_cli.staging.journal import BatchRecord, Journal, JournalShard
 from vulcan_cli.staging.journal import _parse as parse_journal
 from vulcan_cli.staging.ledger import Ledger, LedgerEntry
+from vulcan_cli.staging.listing import Counts
 from vulcan_cli.staging.records import RecordError
+from vulcan_cli.staging.sidecar import parse_sidecar
 
 SHA = "a" * 64
 

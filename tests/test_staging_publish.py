@@ -32,11 +32,12 @@ from tests.staging_tools import (
     writer,
 )
 from vulcan_cli.errors import Conflict, DiskTrouble, InputRefused, NotSetUp
-from vulcan_cli.staging.area import Sidecar, StagingArea
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.aside import set_aside
 from vulcan_cli.staging.ledger import Ledger, LedgerEntry
 from vulcan_cli.staging.moves import Moving, move
 from vulcan_cli.staging.publish import Publication
+from vulcan_cli.staging.sidecar import Sidecar
 
 PAIR = [name_of("a"), meta_of("a")]
 

@@ -31,9 +31,10 @@ from tests.sync_support import (
 )
 from vulcan_cli.errors import LeaseLost
 from vulcan_cli.hub.repo import Repo
-from vulcan_cli.staging.area import Entry, StagingArea
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.aside import entries_aside
 from vulcan_cli.staging.lease import break_lease
+from vulcan_cli.staging.listing import Entry
 from vulcan_cli.sync.ahead import MOST_BYTES, THREAD, Lookahead
 from vulcan_cli.sync.check import Checked, NotChecked, check_all
 from vulcan_cli.sync.drain import SyncOptions, sync

@@ -65,8 +65,9 @@ from tests.sync_support import (
     shards_in,
 )
 from vulcan_cli.errors import BadShard, DiskTrouble
-from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.aside import Aside, Unwanted, entries_aside, set_all_aside
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.sync import sift
 from vulcan_cli.sync.check import Checked, NotChecked, check_all
 from vulcan_cli.sync.drain import SyncOptions, sync

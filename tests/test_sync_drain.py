@@ -30,12 +30,13 @@ from tests.sync_support import (
 )
 from vulcan_cli.errors import DiskTrouble, RepoMissing, RepoRefuses, TryLater, UsageError
 from vulcan_cli.hub.repo import Commit, Landed, Repo
-from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.aside import entries_aside
 from vulcan_cli.staging.budget import PEER_BUDGET, Budget
 from vulcan_cli.staging.journal import Journal
 from vulcan_cli.staging.lease import break_lease
 from vulcan_cli.staging.ledger import LEDGER_NAME
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.sync.drain import SyncOptions, rehearse, sync
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.vacua.geometry import file_name

@@ -24,8 +24,9 @@ from tests.sync_support import (
     shards_in,
 )
 from vulcan_cli.errors import SyncAtWork
-from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.aside import entries_aside, set_aside
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moving, move
 from vulcan_cli.staging.reasons import read_reason, write_reason

@@ -23,7 +23,8 @@ from tests.sync_support import (
     shards_in,
 )
 from vulcan_cli.errors import RepoMissing, SyncAtWork, UsageError
-from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
+from vulcan_cli.staging.area import StagingArea
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.sync.drain import SyncOptions, sync
 from vulcan_cli.sync.trim import trim_synced

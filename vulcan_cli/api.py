@@ -18,8 +18,9 @@ from vulcan_cli.credentials import Given
 from vulcan_cli.dataset import DEFAULT_CACHE_SIZE
 from vulcan_cli.errors import BadShard, DiskTrouble, InputRefused, NotSetUp, Problem
 from vulcan_cli.forks import check_threads
-from vulcan_cli.staging.area import SIDECAR_SUFFIX, StagingArea
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.intake import StagedShard, stage
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.vacua.geometry import Geometry, attempted
 from vulcan_cli.vacua.inputs import from_frame
 from vulcan_cli.vacua.prepare import Run

@@ -26,12 +26,13 @@ import polars as pl
 import pyarrow as pa
 
 from vulcan_cli.errors import BadShard, InputRefused
-from vulcan_cli.staging.area import StagingArea, parse_sidecar
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.journal import Journal
 from vulcan_cli.staging.lease import read_lease
 from vulcan_cli.staging.ledger import Ledger
 from vulcan_cli.staging.records import RecordError
+from vulcan_cli.staging.sidecar import parse_sidecar
 from vulcan_cli.sync.contents import check_contents
 from vulcan_cli.vacua.inputs import read_bytes
 from vulcan_cli.vacua.shard import footer_of

@@ -42,7 +42,9 @@ from tests.campaign.crash_matrix import (
     synced,
     traced,
 )
-from vulcan_cli.staging.area import SIDECAR_SUFFIX, STATES, parse_sidecar
+from vulcan_cli.staging.area import STATES
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX
+from vulcan_cli.staging.sidecar import parse_sidecar
 
 N_SHARDS = 3
 FILE_SYSTEMS = {"ext4": (24, ("mkfs.ext4", "-q", "-F")), "xfs": (320, ("mkfs.xfs", "-q", "-f"))}

@@ -14,7 +14,7 @@ from vulcan_cli.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from vulcan_cli.cli.standing import Slots
-    from vulcan_cli.staging.area import Counts
+    from vulcan_cli.staging.listing import Counts
 
 JSON_FORMAT = 1
 """Changes only where a key of a JSON document is renamed, dropped or given another meaning."""

@@ -9,7 +9,7 @@ import polars as pl
 
 from vulcan_cli.dataset.catalog_store import IDENTITY, ROWS
 from vulcan_cli.files.folder import Folder
-from vulcan_cli.staging.area import SHARD_SUFFIX
+from vulcan_cli.staging.listing import SHARD_SUFFIX
 
 _SECOND_NS = 10**9
 

@@ -1,4 +1,4 @@
-"""The staging directory: its folders, the names in them, and what stands under which name.
+"""The staging directory: its folders, who may write to them, and what stands in them.
 
 Every access goes through a folder held open without following links, so nothing is read or written
 outside the staging directory, whatever links it holds.
@@ -13,19 +13,13 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp, StagingMissing
 from vulcan_cli.files.folder import Folder, is_temporary
-from vulcan_cli.staging.records import (
-    RECORD_LIMIT,
-    RecordError,
-    parse_record,
-    sha256_in,
-    text_of,
-    whole_of,
-)
-from vulcan_cli.vacua.geometry import path_of_file_name
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX, Counts, Listing, count_names, list_names
+from vulcan_cli.staging.records import RECORD_LIMIT, RecordError
+from vulcan_cli.staging.sidecar import Sidecar, parse_sidecar
 
 State = Literal["pending", "synced", "failed"]
 """Where a shard stands; each state is a folder."""
@@ -34,11 +28,6 @@ STATES: tuple[State, ...] = ("pending", "synced", "failed")
 
 PRIVATE = "_vulcan"
 """The folder of the staging directory that belongs to the head node."""
-
-SHARD_SUFFIX = ".parquet"
-SIDECAR_SUFFIX = ".meta.json"
-LONGEST_NAME = 255
-"""Bytes that a file name may have on every file system we know."""
 
 LARGEST_SHARD = 2 << 30
 """A shard may have so many bytes in its file."""
@@ -51,101 +40,6 @@ SHARED_MODES: Mapping[str, int] = {
     PRIVATE: 0o2750,
 }
 """Modes of a staging directory that several people share: workers write to `pending` alone."""
-
-# A file listed a moment ago that is gone now was moved on; NFS may say so late.
-_GONE = {errno.ENOENT, errno.ESTALE}
-
-
-class Entry(NamedTuple):
-    """A name in a state folder that should be a shard's.
-
-    Attributes:
-        name: File name of the parquet, whether or not it is there.
-        folder: The state folder.
-        has_parquet: Whether the parquet was listed.
-        has_sidecar: Whether its sidecar was listed.
-    """
-
-    name: str
-    folder: Path
-    has_parquet: bool
-    has_sidecar: bool
-
-    @property
-    def path_in_repo(self) -> str | None:
-        """The path in the repo that the name stands for; None where it is no shard's name."""
-        return path_of_file_name(self.name)
-
-    @property
-    def parquet(self) -> Path:
-        """Where the parquet stands."""
-        return self.folder / self.name
-
-    @property
-    def sidecar(self) -> Path:
-        """Where the sidecar stands."""
-        return self.folder / f"{self.name}{SIDECAR_SUFFIX}"
-
-    def check_room(self) -> None:
-        """Make sure that a sidecar can stand beside the parquet.
-
-        Raises:
-            BadShard: Its name would be longer than a file system takes.
-        """
-        if not self.has_room:
-            raise BadShard(self.parquet, "its name leaves no room for that of its sidecar")
-
-    @property
-    def has_room(self) -> bool:
-        """Whether the sidecar's name is no longer than a file system takes."""
-        return len(os.fsencode(self.sidecar.name)) <= LONGEST_NAME
-
-
-class Listing(NamedTuple):
-    """The names in a state folder at one moment.
-
-    Attributes:
-        entries: By name, one for each parquet or lone sidecar.
-        foreign: How many other names there are, which nobody touches.
-        temporaries: How many hidden temporaries of ours there are.
-    """
-
-    entries: tuple[Entry, ...]
-    foreign: int
-    temporaries: int
-
-
-class Counts(NamedTuple):
-    """How much stands in a state folder.
-
-    Attributes:
-        shards: Names ending in `.parquet`.
-        size: Their bytes, those of regular files.
-        oldest: Modification time of the oldest of them, unix seconds; None where there is none.
-        foreign: Other names, which nobody touches.
-        temporaries: Hidden temporaries of ours.
-        folders: How many shards go to each folder of the repo, such as `h12_2/h11_3/bucket_5`.
-    """
-
-    shards: int
-    size: int
-    oldest: float | None
-    foreign: int
-    temporaries: int
-    folders: Mapping[str, int]
-
-
-class Sidecar(NamedTuple):
-    """What stands in the `.meta.json` beside a shard; the last four only where we wrote it."""
-
-    path_in_repo: str
-    run_id: str
-    n_rows: int
-    provenance: Mapping[str, object]
-    sha256: str | None = None
-    size: int | None = None
-    digest: str | None = None
-    staged_by: str | None = None
 
 
 @contextmanager
@@ -286,26 +180,8 @@ class StagingArea:
             NotSetUp: There is no such folder.
             DiskTrouble: It cannot be read.
         """
-        found: dict[str, int] = {}
-        foreign = temporaries = 0
         with self.folder(state) as folder, disk_trouble(folder.path):
-            for entry in folder.scan():
-                name = entry.name
-                if name.endswith(SHARD_SUFFIX):
-                    found[name] = found.get(name, 0) | 1
-                elif name.endswith(SHARD_SUFFIX + SIDECAR_SUFFIX):
-                    name = name.removesuffix(SIDECAR_SUFFIX)
-                    found[name] = found.get(name, 0) | 2
-                elif is_temporary(name):
-                    temporaries += 1
-                else:
-                    foreign += 1
-            path = folder.path
-        entries = tuple(
-            Entry(name, path, bool(found[name] & 1), bool(found[name] & 2))
-            for name in sorted(found)
-        )
-        return Listing(entries, foreign, temporaries)
+            return list_names(folder)
 
     def counts(self, state: State) -> Counts:
         """Count a state folder without keeping any of its names.
@@ -314,26 +190,8 @@ class StagingArea:
             NotSetUp: There is no such folder.
             DiskTrouble: It cannot be read.
         """
-        shards = size = foreign = temporaries = 0
-        oldest: float | None = None
-        folders: dict[str, int] = {}
         with self.folder(state) as folder, disk_trouble(folder.path):
-            for entry in folder.scan():
-                name = entry.name
-                if name.endswith(SHARD_SUFFIX):
-                    shards += 1
-                    place = name.partition("__run_")[0]
-                    folders[place] = folders.get(place, 0) + 1
-                    status = _status(entry)
-                    if status is not None and stat.S_ISREG(status.st_mode):
-                        size += status.st_size
-                        oldest = status.st_mtime if oldest is None else min(oldest, status.st_mtime)
-                elif is_temporary(name):
-                    temporaries += 1
-                elif not name.endswith(SHARD_SUFFIX + SIDECAR_SUFFIX):
-                    foreign += 1
-        places = {place.replace("__", "/"): number for place, number in folders.items()}
-        return Counts(shards, size, oldest, foreign, temporaries, places)
+            return count_names(folder)
 
     def open_shard(self, state: State, name: str) -> int:
         """Open the parquet of an entry for reading; the caller closes the descriptor.
@@ -389,37 +247,6 @@ class StagingArea:
                 if mode & (stat.S_IWOTH if shared else stat.S_IWOTH | stat.S_IWGRP):
                     wide.append(folder.path)
         return tuple(wide)
-
-
-def parse_sidecar(data: bytes) -> Sidecar:
-    """Read the bytes of a sidecar.
-
-    Raises:
-        RecordError: It lacks one of the peer's four keys, or some value has the wrong type.
-    """
-    record = parse_record(data)
-    provenance = record.get("provenance")
-    if not isinstance(provenance, dict):
-        raise RecordError("provenance is no object")
-    return Sidecar(
-        path_in_repo=text_of(record, "path_in_repo"),
-        run_id=text_of(record, "run_id"),
-        n_rows=whole_of(record, "n_rows"),
-        provenance=provenance,
-        sha256=sha256_in(record) if "sha256" in record else None,
-        size=whole_of(record, "size") if "size" in record else None,
-        digest=text_of(record, "digest") if "digest" in record else None,
-        staged_by=text_of(record, "staged_by") if "staged_by" in record else None,
-    )
-
-
-def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
-    try:
-        return entry.stat(follow_symlinks=False)
-    except OSError as error:
-        if error.errno in _GONE:
-            return None
-        raise
 
 
 def _make_path(path: Path) -> None:

@@ -19,8 +19,9 @@ from typing import Literal, NamedTuple
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.files.open_files import Identity, kind_of
-from vulcan_cli.staging.area import PRIVATE, SIDECAR_SUFFIX, StagingArea, State, disk_trouble
+from vulcan_cli.staging.area import PRIVATE, StagingArea, State, disk_trouble
 from vulcan_cli.staging.carry import carry
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.staging.records import (
     RECORD_LIMIT,
     RecordError,

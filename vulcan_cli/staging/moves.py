@@ -17,16 +17,10 @@ from typing import Literal, NamedTuple
 from vulcan_cli.errors import BadShard, DiskTrouble
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.files.open_files import Identity, sha256_within
-from vulcan_cli.staging.area import (
-    LARGEST_SHARD,
-    PRIVATE,
-    SIDECAR_SUFFIX,
-    StagingArea,
-    State,
-    disk_trouble,
-)
+from vulcan_cli.staging.area import LARGEST_SHARD, PRIVATE, StagingArea, State, disk_trouble
 from vulcan_cli.staging.aside import Aside, forget_aside, set_aside
 from vulcan_cli.staging.carry import carry
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.staging.reasons import forget_reason
 
 Outcome = Literal["moved", "altered", "exists", "gone", "stays"]

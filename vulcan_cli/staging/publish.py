@@ -18,20 +18,12 @@ from typing import BinaryIO, Literal, NamedTuple, Self
 from vulcan_cli.errors import BadShard, Conflict, DiskTrouble, InputRefused, Problem, TryLater
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.files.open_files import Identity, path_of, sha256_of
-from vulcan_cli.staging.area import (
-    LARGEST_SHARD,
-    LONGEST_NAME,
-    PRIVATE,
-    SIDECAR_SUFFIX,
-    Sidecar,
-    StagingArea,
-    State,
-    disk_trouble,
-    parse_sidecar,
-)
+from vulcan_cli.staging.area import LARGEST_SHARD, PRIVATE, StagingArea, State, disk_trouble
 from vulcan_cli.staging.aside import HEAPS, entries_aside
 from vulcan_cli.staging.ledger import Ledger
+from vulcan_cli.staging.listing import LONGEST_NAME, SIDECAR_SUFFIX
 from vulcan_cli.staging.records import RECORD_LIMIT, RecordError, parse_record, render_record
+from vulcan_cli.staging.sidecar import Sidecar, parse_sidecar
 from vulcan_cli.vacua.geometry import file_name, path_of_file_name
 
 SHARD_MODE = 0o440

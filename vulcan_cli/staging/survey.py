@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from vulcan_cli.staging.area import STATES, Counts, StagingArea, State
+from vulcan_cli.staging.area import STATES, StagingArea, State
 from vulcan_cli.staging.aside import count_aside
 from vulcan_cli.staging.lease import Owner, has_lease, read_owner
+from vulcan_cli.staging.listing import Counts
 
 
 class Survey(NamedTuple):

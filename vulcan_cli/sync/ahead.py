@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
 from vulcan_cli.files.folder import Folder
-from vulcan_cli.staging.area import Entry, StagingArea
+from vulcan_cli.staging.area import StagingArea
+from vulcan_cli.staging.listing import Entry
 from vulcan_cli.sync.contents import check_contents
 from vulcan_cli.vacua.shard import Footer
 

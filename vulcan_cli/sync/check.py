@@ -20,17 +20,11 @@ import pyarrow as pa
 from vulcan_cli.errors import BadShard, DiskTrouble
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.files.open_files import Identity, path_of, sha256_of
-from vulcan_cli.staging.area import (
-    LARGEST_SHARD,
-    SIDECAR_SUFFIX,
-    Entry,
-    Sidecar,
-    StagingArea,
-    State,
-    parse_sidecar,
-)
+from vulcan_cli.staging.area import LARGEST_SHARD, StagingArea, State
 from vulcan_cli.staging.carry import outgoing_copy
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX, Entry
 from vulcan_cli.staging.records import RECORD_LIMIT, RecordError
+from vulcan_cli.staging.sidecar import Sidecar, parse_sidecar
 from vulcan_cli.sync.contents import check_contents
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.vacua.shard import Footer

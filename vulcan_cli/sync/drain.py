@@ -22,9 +22,10 @@ from vulcan_cli.errors import (
     VulcanError,
 )
 from vulcan_cli.hub import repo as hub
-from vulcan_cli.staging.area import Entry, StagingArea
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.journal import Journal
+from vulcan_cli.staging.listing import Entry
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moving, move
 from vulcan_cli.staging.reasons import forget_reason, write_reason

@@ -15,8 +15,9 @@ from typing import NamedTuple
 from vulcan_cli.dataset.local_catalog import keep
 from vulcan_cli.errors import BadShard, Conflict, DiskTrouble, InputRefused, TemplateError
 from vulcan_cli.files.open_files import open_regular
-from vulcan_cli.staging.area import PRIVATE, SIDECAR_SUFFIX, StagingArea, disk_trouble
+from vulcan_cli.staging.area import PRIVATE, StagingArea, disk_trouble
 from vulcan_cli.staging.aside import Aside, Heap, entries_aside, forget_aside
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moved, Outcome, restore, retry
 from vulcan_cli.staging.publish import publish

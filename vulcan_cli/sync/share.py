@@ -8,8 +8,9 @@ from functools import cached_property
 
 from vulcan_cli.errors import BadShard, DiskTrouble
 from vulcan_cli.hub.routing import home_of
-from vulcan_cli.staging.area import Entry, StagingArea
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.ledger import Ledger
+from vulcan_cli.staging.listing import Entry
 from vulcan_cli.vacua.shard import footer_of
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from vulcan_cli.errors import DiskTrouble
-from vulcan_cli.staging.area import SIDECAR_SUFFIX, Entry, StagingArea
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.aside import Unwanted, set_all_aside, set_aside
+from vulcan_cli.staging.listing import SIDECAR_SUFFIX, Entry
 from vulcan_cli.sync.ahead import Lookahead
 from vulcan_cli.sync.check import NOT_NOW, Checked, NotChecked, check_all
 from vulcan_cli.sync.report import SyncReport

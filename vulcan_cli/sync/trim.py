@@ -8,8 +8,9 @@ from typing import NamedTuple
 from vulcan_cli.dataset.local_catalog import keep
 from vulcan_cli.errors import DiskTrouble, UsageError
 from vulcan_cli.hub.repo import LOOK_UP_LIMIT, MAIN, Repo
-from vulcan_cli.staging.area import Entry, StagingArea
+from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.ledger import Ledger
+from vulcan_cli.staging.listing import Entry
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import remove_confirmed
 from vulcan_cli.sync.plan import batches

@@ -18,16 +18,9 @@ import pyarrow as pa
 from vulcan_cli.errors import BadShard, DiskTrouble
 from vulcan_cli.files.open_files import open_regular, path_of, sha256_of
 from vulcan_cli.hub.repo import MAIN, Repo
-from vulcan_cli.staging.area import (
-    LARGEST_SHARD,
-    STATES,
-    Entry,
-    Listing,
-    StagingArea,
-    State,
-    disk_trouble,
-)
+from vulcan_cli.staging.area import LARGEST_SHARD, STATES, StagingArea, State, disk_trouble
 from vulcan_cli.staging.ledger import Ledger, LedgerEntry
+from vulcan_cli.staging.listing import Entry, Listing
 from vulcan_cli.sync.contents import check_contents
 from vulcan_cli.vacua.digest import content_digest
 from vulcan_cli.vacua.geometry import SHARD_PATH, path_of_file_name
