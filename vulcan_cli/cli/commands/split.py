@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
@@ -15,7 +14,6 @@ from vulcan_cli.cli.clusters import spread_splits
 from vulcan_cli.cli.options.commits import CommitBudget, CreateRepo, MaxRetries, Window
 from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.options.filters import RowFilters
-from vulcan_cli.cli.options.names import split_names
 from vulcan_cli.cli.options.results import (
     OutputFile,
     OutputFormat,
@@ -24,39 +22,28 @@ from vulcan_cli.cli.options.results import (
     SourcePlace,
 )
 from vulcan_cli.cli.options.splits import (
-    DropGeometryId,
-    FeatureNames,
-    Folds,
-    Fractions,
-    Freeze,
-    Frozen,
-    GroupedBy,
-    ListFill,
-    ListMaxLen,
+    FeatureOptions,
     OutDir,
     PushSplits,
-    Salt,
     Seed,
     SplitName,
-    SplitNames,
+    SplitOptions,
 )
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.pushes import SplitPush, document_of, tell_sent
 from vulcan_cli.cli.questions import BAD_SHARDS, hand_over, tell_bad
 from vulcan_cli.cli.repos import locate_shards
 from vulcan_cli.cli.tree import Example
-from vulcan_cli.errors import DiskTrouble, UsageError
-from vulcan_cli.files.folder import Folder
+from vulcan_cli.errors import UsageError
 from vulcan_cli.interrupts import sigterm_interrupts
 from vulcan_cli.quantities import counted
 from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
     from vulcan_cli.dataset.features import FeatureSpec
-    from vulcan_cli.dataset.groups import GroupBy
     from vulcan_cli.dataset.split_files import SplitFiles
     from vulcan_cli.dataset.split_view import SplitView
-    from vulcan_cli.dataset.splits import Share, Splits
+    from vulcan_cli.dataset.splits import Share
     from vulcan_cli.errors import BadShard
     from vulcan_cli.sync.send import Sent
 
@@ -91,17 +78,8 @@ EXIT_CODES = (3, 4, 5, 6)
 def split(
     name: SplitName = None,
     *,
-    splits: SplitNames = None,
-    fractions: Fractions = None,
-    salt: Salt = None,
-    group_by: GroupedBy = None,
-    folds: Folds = None,
-    freeze: Freeze = None,
-    frozen: Frozen = None,
-    features: FeatureNames = None,
-    list_max_len: ListMaxLen = None,
-    list_fill: ListFill = None,
-    drop_geometry_id: DropGeometryId = False,
+    how: SplitOptions,
+    shaped: FeatureOptions,
     asked: RowFilters,
     source: SourcePlace = "auto",
     revision: Revision = "main",
@@ -142,14 +120,11 @@ def split(
         max_retries=max_retries,
     )
     out.notices(settings.notices)
-    typed = _Typed(splits, fractions, salt, group_by, folds)
-    chosen = _splits(typed) if frozen is None else _frozen_splits(typed, frozen)
-    if freeze is not None:
-        _check_freeze(freeze, frozen)
+    chosen = how.read()
     if name is not None:
         chosen.check_name(name)
     files = _Files(out_dir, push, format_, seed, scheduler)
-    spec = _spec(features, list_max_len, list_fill, keep_geometry_id=not drop_geometry_id)
+    spec = shaped.read()
     _check_target(name, output, files, spec)
     target = SplitPush.open(push, settings, create_repo=create_repo, dry_run=dry_run)
     # What is frozen or described is all of the catalog, whatever the filters leave of it.
@@ -169,8 +144,8 @@ def split(
             _tell_assignments(view, out)
         else:
             _print_rows(view, name, out, output, format_)
-    if freeze is not None:
-        _freeze(view, freeze, out)
+    if how.freeze is not None:
+        _freeze(view, how.freeze, out)
     bad = {shard.path: shard for shard in (*view.bad, *left_out)}
     tell_bad(out, tuple(bad.values()))
     if bad:
@@ -266,93 +241,12 @@ def _folder(given: Path | None) -> Iterator[Path]:
         yield Path(made) / "splits"
 
 
-class _Typed(NamedTuple):
-    """The options that say how to split, as they were typed."""
-
-    names: str | None
-    fractions: str | None
-    salt: str | None
-    group_by: str | None
-    folds: int | None
-
-
-def _splits(typed: _Typed) -> Splits:
-    """The splits that were typed, with defaults for the rest."""
-    from vulcan_cli.dataset.splits import (  # noqa: PLC0415
-        DEFAULT_FRACTIONS,
-        DEFAULT_SPLITS,
-        Splits,
-    )
-
-    group_by = cast("GroupBy", typed.group_by or "geometry")
-    if typed.folds is not None:
-        if typed.names is not None or typed.fractions is not None:
-            raise UsageError("--folds names and sizes the splits: no --splits, no --fractions")
-        return Splits.folds(typed.folds, salt=typed.salt or "", group_by=group_by)
-    names = split_names(typed.names) or DEFAULT_SPLITS
-    return Splits(names, _numbers(typed.fractions) or DEFAULT_FRACTIONS, typed.salt or "", group_by)
-
-
-def _frozen_splits(typed: _Typed, file: Path) -> Splits:
-    """The splits of a file; fractions and salt that are typed count for new geometries."""
-    from vulcan_cli.dataset.frozen import read_frozen  # noqa: PLC0415
-
-    held = read_frozen(file)
-    if typed.names is not None or typed.folds is not None:
-        raise UsageError(f"{file} says which splits there are: no --splits, no --folds")
-    if typed.group_by not in {None, held.group_by}:
-        raise UsageError(f"{file} is grouped by {held.group_by}: no other --group-by")
-    fractions = _numbers(typed.fractions) or held.fractions
-    salt = held.salt if typed.salt is None else typed.salt
-    return replace(held, fractions=fractions, salt=salt)
-
-
-def _numbers(fractions: str | None) -> tuple[float, ...] | None:
-    try:
-        return tuple(map(float, split_names(fractions) or ())) or None
-    except ValueError as error:
-        raise UsageError(f"--fractions are numbers, such as 0.8,0.1,0.1: {error}") from error
-
-
-def _check_freeze(target: Path, frozen: Path | None) -> None:
-    """Raise before any work: the file is there and was not read, or its folder is not there."""
-    if target.exists() and (frozen is None or not target.samefile(frozen)):
-        raise UsageError(f"{target} is there already: --frozen {target} keeps to it")
-    try:
-        with Folder.open(target.parent):
-            pass
-    except OSError as error:
-        raise DiskTrouble(target, error) from error
-
-
 def _freeze(view: SplitView, target: Path, out: Output) -> None:
     from vulcan_cli.dataset.frozen import freeze  # noqa: PLC0415
 
     number = freeze(target, view.splits, view.catalog.rows)
     what = "geometry" if view.splits.group_by == "geometry" else "group"
     out.say(f"{counted(number, what)} frozen in {target}")
-
-
-def _spec(
-    features: str | None,
-    list_max_len: int | None,
-    list_fill: float | None,
-    *,
-    keep_geometry_id: bool,
-) -> FeatureSpec | None:
-    """How rows become features; None where no option asks for it.
-
-    Raises:
-        UsageError: A length below 1, or what fills lists that get no length.
-    """
-    from vulcan_cli.dataset.features import FeatureSpec  # noqa: PLC0415
-
-    if list_fill is not None and list_max_len is None:
-        raise UsageError("--list-fill fills lists up to a length: say it with --list-max-len")
-    names = split_names(features)
-    if names is None and list_max_len is None and keep_geometry_id:
-        return None
-    return FeatureSpec(names, list_max_len, list_fill or 0.0, keep_geometry_id)
 
 
 def _tell_written(written: SplitFiles, folder: Path | None, sent: Sent | None, out: Output) -> None:
