@@ -387,6 +387,11 @@ class OutOfThreads(TryLater):
         super().__init__("the system starts no more threads for this account on this node")
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its kind; Polars adds a plan, Arrow its reasons."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def is_out_of_threads(error: BaseException) -> bool:
     """Whether Python, or Polars, which panics then, wanted a thread and did not get it."""
     words = str(error)

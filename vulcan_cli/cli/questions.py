@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vulcan_cli.cli.output import STDOUT, Output
-from vulcan_cli.errors import DiskTrouble, NotForTerminal, UsageError
+from vulcan_cli.errors import DiskTrouble, NotForTerminal, UsageError, first_line
 from vulcan_cli.interrupts import sigterm_interrupts
 from vulcan_cli.quantities import counted
 
@@ -51,8 +51,6 @@ def hand_over(
         DiskTrouble: The file cannot be written; it is as it was.
     """
     import polars as pl  # noqa: PLC0415
-
-    from vulcan_cli.dataset.filters import first_line  # noqa: PLC0415
 
     form = _format(out, file, wanted)
     try:

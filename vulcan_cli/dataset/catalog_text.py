@@ -18,6 +18,7 @@ import polars as pl
 from vulcan_cli.dataset import dtypes
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog
 from vulcan_cli.dataset.footers import MEASURED
+from vulcan_cli.errors import first_line
 from vulcan_cli.files.json_text import parse_json
 from vulcan_cli.vacua.geometry import ABSENT, KEYS, LARGEST_KEY, SHARD_PATH, geometry_id_of
 from vulcan_cli.vacua.held import check_name
@@ -84,7 +85,7 @@ def decode(data: bytes) -> tuple[dict[str, Any], Catalog]:
     except pl.exceptions.PanicException as error:
         raise ValueError("its rows cannot be read") from error
     except (pl.exceptions.PolarsError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"its rows: {(str(error).splitlines() or ['?'])[0][:200]}") from error
+        raise ValueError(f"its rows: {first_line(error)[:200]}") from error
 
 
 def _unpack(data: bytes) -> bytes:

@@ -127,11 +127,6 @@ def sort_columns(sort: Iterable[str]) -> dict[str, bool]:
     return {name.removeprefix("-"): name.startswith("-") for name in sort}
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says; Polars adds the whole plan."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def _range(text: str) -> range:
     found = _RANGE.fullmatch(text)
     if found is None:

@@ -19,10 +19,9 @@ from polars.io.plugins import register_io_source
 
 from vulcan_cli.dataset.catalog import SCHEMA, Catalog, Progress
 from vulcan_cli.dataset.columns import under
-from vulcan_cli.dataset.filters import first_line
 from vulcan_cli.dataset.ranges import Wanted
 from vulcan_cli.dataset.trust import moved_on, readable
-from vulcan_cli.errors import BadShard, UsageError
+from vulcan_cli.errors import BadShard, UsageError, first_line
 
 # What one batch holds at most: enough to keep every core busy, little enough to hold in memory.
 _BATCH_FILES = 512

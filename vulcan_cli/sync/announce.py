@@ -35,7 +35,7 @@ from vulcan_cli.dataset.repo_catalog import (
     read_own,
     unread,
 )
-from vulcan_cli.errors import VulcanError
+from vulcan_cli.errors import VulcanError, first_line
 from vulcan_cli.hub.repo import Addition, Refused, Repo
 from vulcan_cli.sync.check import Checked
 from vulcan_cli.sync.in_memory import addition
@@ -169,7 +169,7 @@ class Announcer:
         except (VulcanError, OSError) as error:
             self.stop(reason_of(error))
         except (ValueError, pl.exceptions.PolarsError) as error:
-            self.stop((str(error).splitlines() or [type(error).__name__])[0])
+            self.stop(first_line(error))
         return ()
 
     def _read(self, commit: str) -> _Known:

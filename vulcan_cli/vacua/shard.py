@@ -12,7 +12,7 @@ from typing import IO, Any, cast
 import polars as pl
 
 import vulcan_cli
-from vulcan_cli.errors import BadShard, InputRefused, TemplateError
+from vulcan_cli.errors import BadShard, InputRefused, TemplateError, first_line
 from vulcan_cli.files.json_text import parse_json
 from vulcan_cli.vacua import arrow_ipc
 from vulcan_cli.vacua.digest import CIRCUMSTANCES, content_digest
@@ -219,11 +219,11 @@ def footer_of(file: IO[bytes], path: Path) -> Footer:
         check_nesting(tail)
         metadata = pl.read_parquet_metadata(BytesIO(tail))
     except (*_POLARS, OSError, ValueError) as error:
-        raise BadShard(path, f"unreadable as parquet: {_first_line(error)}") from error
+        raise BadShard(path, f"unreadable as parquet: {first_line(error)[:200]}") from error
     try:
         return parse_footer(_seen_by_arrow(metadata))
     except (ValueError, TypeError, KeyError) as error:
-        raise BadShard(path, f"its footer: {_first_line(error)}") from error
+        raise BadShard(path, f"its footer: {first_line(error)[:200]}") from error
 
 
 def parse_footer(metadata: Mapping[str, str]) -> Footer:
@@ -287,7 +287,3 @@ def _digest(text: str | None) -> str | None:
     if text is not None and (len(text) != 32 or set(text) - set("0123456789abcdef")):
         raise ValueError("digest is not 32 hex digits")
     return text
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from vulcan_cli.errors import BadShard
+from vulcan_cli.errors import BadShard, first_line
 from vulcan_cli.files.open_files import open_regular, path_of
 from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.arrow_leaves import is_text, leaves
@@ -101,7 +101,7 @@ def opened(source: pa.NativeFile, path: Path) -> Iterator[pq.ParquetFile]:
     except _UNREADABLE as error:
         if is_of_the_system(error):
             raise
-        words = (str(error).splitlines() or [type(error).__name__])[0][:_LONGEST_REASON]
+        words = first_line(error)[:_LONGEST_REASON]
         raise BadShard(path, secrets.scrub(words)) from error
 
 
