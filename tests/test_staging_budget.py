@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tests.staging_tools import inject, names, run_all, start
 from vulcan_cli.errors import DiskTrouble, NotSetUp, TryLater
 from vulcan_cli.staging.area import StagingArea
-from vulcan_cli.staging.budget import Budget, _parse
+from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.records import RecordError
+from vulcan_cli.staging.stamps import parse_history
 
 NOW = 1_000_000.0
 
@@ -321,7 +322,7 @@ numbers = st.floats() | st.integers() | st.none() | st.text()
 )
 def test_p10_no_history_raises_anything_else(data: bytes | str) -> None:
     try:
-        history = _parse(data.encode() if isinstance(data, str) else data, NOW)
+        history = parse_history(data.encode() if isinstance(data, str) else data, NOW)
     except RecordError:
         return
     assert all(math.isfinite(stamp) and stamp <= NOW for stamp in history.stamps)

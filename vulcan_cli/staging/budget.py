@@ -15,50 +15,33 @@ import contextlib
 import errno
 import fcntl
 import hashlib
-import math
 import os
 import re
 import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp, RateLimited, TryLater
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.staging.area import PRIVATE, StagingArea, disk_trouble
-from vulcan_cli.staging.heard import Heard, parse_heard
-from vulcan_cli.staging.records import (
-    RecordError,
-    parse_record,
-    render_record,
-    seconds_of,
-)
+from vulcan_cli.staging.heard import Heard
+from vulcan_cli.staging.records import RecordError
+from vulcan_cli.staging.stamps import MOST_STAMPS, History, read_history, render_history
 
 PEER_BUDGET = "_commit_budget.json"
 """The peer's stamps, at the root of the staging directory: those of its one repo."""
 
 _DAY = 86_400.0
-# No repo takes more in any window, and the stamps of a full one fit the limit of a file.
-_MOST_STAMPS = 200_000
-_LIMIT = 1 << 23
 _PATIENCE_S = 30.0
 _POLL_S = 0.05
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
 
 # POSIX locks keep processes apart, not threads of one.
 _THREADS = threading.Lock()
-
-
-class _History(NamedTuple):
-    stamps: tuple[float, ...]
-    budget: int | None
-    window_s: float | None
-    damaged: bool
-    heard: Heard | None = None
-    gone: tuple[float, ...] = ()
 
 
 class _Union(NamedTuple):
@@ -104,7 +87,7 @@ class Budget:
         self._area = area
         plain = _PLAIN_KEY.fullmatch(key)
         self._name = key if plain else hashlib.sha256(key.encode()).hexdigest()
-        self._budget = min(budget, _MOST_STAMPS)
+        self._budget = min(budget, MOST_STAMPS)
         self._window_s = window_s
         self._clock = clock
         self._with_peer = with_peer
@@ -286,19 +269,19 @@ class Budget:
         damaged = ours.damaged or peer.damaged
         return _Union(stamps, damaged, ours.heard, tuple(gone.elements()))
 
-    def _peer(self, now: float) -> _History:
+    def _peer(self, now: float) -> History:
         if not self._with_peer:
-            return _History((), None, None, damaged=False)
+            return History((), None, None, damaged=False)
         with self._area.folder() as root:
             return self._read(root, PEER_BUDGET, now)
 
-    def _read(self, folder: Folder, name: str, now: float) -> _History:
+    def _read(self, folder: Folder, name: str, now: float) -> History:
         try:
-            return _parse(_read_twice(folder, name), now)
+            return read_history(folder, name, now)
         except FileNotFoundError:
-            return _History((), None, None, damaged=False)
+            return History((), None, None, damaged=False)
         except (OSError, BadShard, RecordError):
-            return _History(self._full(now), None, None, damaged=True)
+            return History(self._full(now), None, None, damaged=True)
 
     def _full(self, now: float) -> tuple[float, ...]:
         return (now,) * self._budget
@@ -313,7 +296,9 @@ class Budget:
         if union.gone and self._with_peer:
             # Killed between the two files, one request would else be counted by a stamp in each.
             more["gone"] = list(union.gone)
-        folder.replace(f"{self._name}.json", _render(kept, self._budget, self._window_s, more))
+        folder.replace(
+            f"{self._name}.json", render_history(kept, self._budget, self._window_s, more)
+        )
         if not self._with_peer:
             return
         with self._area.folder() as root:
@@ -321,7 +306,7 @@ class Budget:
             window_s = peer.window_s or self._window_s
             both = Counter(kept) | (Counter(peer.stamps) - Counter(union.gone))
             mirrored = [s for s in both.elements() if s + max(window_s, self._window_s) > now]
-            data = _render(sorted(mirrored), peer.budget or self._budget, window_s)
+            data = render_history(sorted(mirrored), peer.budget or self._budget, window_s)
             _replace(root, PEER_BUDGET, data)
 
     @contextmanager
@@ -353,16 +338,6 @@ class Budget:
         raise TryLater("another process has held the lock of the commit budget for too long")
 
 
-def _read_twice(folder: Folder, name: str) -> bytes:
-    """The bytes of a history: an error that passes, as NFS has them, must not close a window."""
-    try:
-        return folder.read(name, _LIMIT)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        return folder.read(name, _LIMIT)
-
-
 def _replace(folder: Folder, name: str, data: bytes) -> None:
     """Make a file hold these bytes, also where a folder has its name: that gets another."""
     try:
@@ -370,44 +345,3 @@ def _replace(folder: Folder, name: str, data: bytes) -> None:
     except IsADirectoryError:
         folder.rename_over(name, folder, f"{name}.{uuid.uuid4().hex}")
         folder.replace(name, data)
-
-
-def _parse(data: bytes, now: float) -> _History:
-    record = parse_record(data)
-    stamps, budget, gone = record.get("timestamps"), record.get("budget"), record.get("gone", [])
-    if not isinstance(stamps, list) or not isinstance(gone, list):
-        raise RecordError("timestamps is no list")
-    repaired = tuple(_stamp(stamp, now) for stamp in stamps)
-    try:
-        window_s = seconds_of(record, "window_s")
-    except RecordError:
-        window_s = 0.0
-    heard = parse_heard(record, now)
-    told = None if heard is None else heard.as_record()
-    return _History(
-        stamps=repaired,
-        budget=budget if isinstance(budget, int) and budget > 0 else None,
-        window_s=window_s if window_s > 0 else None,
-        damaged=repaired != tuple(stamps) or told != record.get("heard"),
-        heard=heard,
-        gone=tuple(_stamp(stamp, now) for stamp in gone),
-    )
-
-
-def _render(
-    stamps: list[float], budget: int, window_s: float, more: Mapping[str, object] | None = None
-) -> bytes:
-    return render_record(
-        {"budget": budget, "window_s": window_s, "timestamps": stamps, **(more or {})}
-    )
-
-
-def _stamp(value: object, now: float) -> float:
-    """A stamp as a number that can be one: what is NaN, infinite or in the future is now."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RecordError("a stamp is no number")
-    with contextlib.suppress(OverflowError):
-        stamp = float(value)
-        if math.isfinite(stamp) and stamp <= now:
-            return stamp
-    return now
