@@ -7,7 +7,7 @@ from tests.cli_support import CHECKOUT, Ran
 from vulcan_cli.cli.installing import SHELLS, is_installed
 from vulcan_cli.cli.suggest import CATALOG
 from vulcan_cli.dataset.inventory import AVAILABLE
-from vulcan_cli.settings import read_shell
+from vulcan_cli.environment import read_shell
 
 FILES = {"bash": "vulcan.bash", "zsh": "_vulcan", "fish": "vulcan.fish"}
 PLACES = {

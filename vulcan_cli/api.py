@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from vulcan_cli import arguments, settings
+from vulcan_cli import arguments, environment, settings
 from vulcan_cli.credentials import Given
 from vulcan_cli.dataset import DEFAULT_CACHE_SIZE
 from vulcan_cli.errors import BadShard, DiskTrouble, InputRefused, NotSetUp, Problem
@@ -192,7 +192,7 @@ class Vulcan:
             run_id=run_id,
             tadpole_charge=tadpole_charge,
             solver=solver or {},
-            provenance={**settings.read_job(), **(provenance or {})},
+            provenance={**environment.read_job(), **(provenance or {})},
             project=self.project,
             template=self.run_id_template,
             template_values={**self.extra_kwargs, **(extra_kwargs or {})},

@@ -1,4 +1,4 @@
-"""Settings: what counts, and where each value comes from. The only reader of the environment.
+"""Settings: what counts, and where each value comes from.
 
 An option wins over `VULCAN_*`, over `STRINGFORGE_VULCAN_*`, over `vulcan.toml` here or above, over
 the user's own `vulcan.toml`, over the default.
@@ -13,11 +13,10 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
-from vulcan_cli import credentials
 from vulcan_cli.credentials import Secret
+from vulcan_cli.environment import given_or_own, ways_to_hub
 from vulcan_cli.errors import NotSetUp, TokenInSettings, UsageError
-from vulcan_cli.scheduling.job import job_of
-from vulcan_cli.settings_fields import ENVIRONMENT, FIELDS, PREFIXES, WORKER_THREADS, Field
+from vulcan_cli.settings_fields import ENVIRONMENT, FIELDS, PREFIXES, Field
 from vulcan_cli.settings_file import FILE_NAME, Found, SettingsFile, find_files, user_file
 from vulcan_cli.vacua.secrets import looks_secret
 
@@ -126,7 +125,7 @@ def load_settings(
         UsageError: An option has a value that cannot be.
         NotSetUp: A variable or a file has one, or a file holds an unknown key or a token.
     """
-    environ = os.environ if environ is None else environ
+    environ = given_or_own(environ)
     if unknown := options.keys() - FIELDS.keys():
         raise TypeError(f"no such settings: {sorted(unknown)}")
     found = Found((), ())
@@ -162,94 +161,8 @@ def options_alone() -> Iterator[None]:
 
 def settings_path(environ: Mapping[str, str] | None = None, *, of_user: bool = False) -> Path:
     """Where the settings file of the working directory stands, or that of the user."""
-    environ = os.environ if environ is None else environ
+    environ = given_or_own(environ)
     return user_file(environ) if of_user else Path.cwd() / FILE_NAME
-
-
-def find_token(environ: Mapping[str, str] | None = None) -> Secret | None:
-    """The token for the Hub, or None; see `vulcan_cli.credentials.find_token`."""
-    return credentials.find_token(os.environ if environ is None else environ)
-
-
-def read_endpoint(environ: Mapping[str, str] | None = None) -> str | None:
-    """Another Hub than the public one, as its client takes it from `HF_ENDPOINT`; or None."""
-    return (os.environ if environ is None else environ).get("HF_ENDPOINT", "").rstrip("/") or None
-
-
-def read_xet_cache(environ: Mapping[str, str] | None = None) -> Path:
-    """Where the Hub's client keeps pieces of content; they belong on a disk of this node."""
-    return credentials.xet_cache(os.environ if environ is None else environ)
-
-
-class Shell(NamedTuple):
-    """The shell of this account, and where it looks for what users install.
-
-    Attributes:
-        name: Such as `bash`; empty where nobody says.
-        home: The home folder.
-        data: `$XDG_DATA_HOME`.
-        config: `$XDG_CONFIG_HOME`.
-        zsh: Where zsh looks for `.zshrc`.
-    """
-
-    name: str
-    home: Path
-    data: Path
-    config: Path
-    zsh: Path
-
-
-def read_shell(environ: Mapping[str, str] | None = None) -> Shell:
-    """The shell by `SHELL`, and its folders by the XDG base directory specification."""
-    environ = os.environ if environ is None else environ
-    home = Path(environ.get("HOME") or Path.home())
-    return Shell(
-        name=Path(environ.get("SHELL", "")).name,
-        home=home,
-        data=Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share"),
-        config=Path(environ.get("XDG_CONFIG_HOME") or home / ".config"),
-        zsh=Path(environ.get("ZDOTDIR") or home),
-    )
-
-
-class Display(NamedTuple):
-    """What the environment says of how to talk.
-
-    Attributes:
-        color: Whether colour is welcome on a terminal.
-        motion: Whether a terminal can redraw a line.
-        debug: Whether an error shows its traceback.
-    """
-
-    color: bool = True
-    motion: bool = True
-    debug: bool = False
-
-
-def read_display(environ: Mapping[str, str] | None = None) -> Display:
-    """`NO_COLOR` (https://no-color.org), `TERM=dumb` and `VULCAN_DEBUG`."""
-    environ = os.environ if environ is None else environ
-    dumb = environ.get("TERM") == "dumb"
-    return Display(
-        color=not environ.get("NO_COLOR") and not dumb,
-        motion=not dumb,
-        debug=environ.get("VULCAN_DEBUG", "") not in {"", "0"},
-    )
-
-
-def read_job(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Which job this runs in; see `vulcan_cli.scheduling.job`. Empty outside of one."""
-    return job_of(os.environ if environ is None else environ)
-
-
-def spare_processors() -> None:
-    """Let Polars have few threads in this process, unless the environment says how many.
-
-    To be called before Polars is loaded. A worker shares its node with solvers, where an account
-    may have only so many threads, and a shard is too small for more.
-    """
-    threads = min(WORKER_THREADS, len(os.sched_getaffinity(0)))
-    os.environ.setdefault("POLARS_MAX_THREADS", str(threads))
 
 
 def carried(
@@ -262,53 +175,12 @@ def carried(
         names: Those to carry over, where they are not the default; secrets never are.
         environ: The environment; what leads to the token comes from there, not the token.
     """
-    environ = os.environ if environ is None else environ
     variables = {}
     for name in names:
         value = getattr(settings, name)
         if settings.origins[name].kind != "default" and not isinstance(value, Secret):
             variables[FIELDS[name].variable] = _from_anywhere(value)
-    if "repo" in names:
-        paths = {name: Path(environ[name]) for name in _PATHS if environ.get(name)}
-        paths |= {
-            name: credentials.at_home(environ, environ[name])
-            for name in _HUB_PATHS
-            if environ.get(name)
-        }
-        endpoint = read_endpoint(environ)
-        variables |= {name: str(path.absolute()) for name, path in paths.items()}
-        variables |= {name: environ[name] for name in _WAYS if environ.get(name)}
-        for name in proxies_held_back(environ):
-            del variables[name]
-        variables |= {} if endpoint is None else {"HF_ENDPOINT": endpoint}
-    return variables
-
-
-def proxies_held_back(environ: Mapping[str, str] | None = None) -> list[str]:
-    """Variables whose proxy may hold a password, and so must not be written down."""
-    environ = os.environ if environ is None else environ
-    return [name for name in _PROXIES if "@" in environ.get(name, "")]
-
-
-def holds_token(environ: Mapping[str, str] | None = None) -> str | None:
-    """The variable that holds the token itself, and so must not be written down; or None."""
-    place = token_place(environ)
-    return place if isinstance(place, str) else None
-
-
-def token_place(environ: Mapping[str, str] | None = None) -> str | Path | None:
-    """The variable that holds the token, or the file that `VULCAN_TOKEN_FILE` names.
-
-    None where it comes from `hf auth login`, or from nowhere.
-    """
-    environ = os.environ if environ is None else environ
-    found = credentials.find_token(environ)
-    if found is None:
-        return None
-    if found.origin in environ:
-        return found.origin
-    is_named = found.origin == environ.get("VULCAN_TOKEN_FILE")
-    return Path(found.origin) if is_named else None
+    return variables | (ways_to_hub(environ) if "repo" in names else {})
 
 
 def _from_anywhere(value: object) -> str:
@@ -320,34 +192,6 @@ def _from_anywhere(value: object) -> str:
     text = str(value)
     is_relative = text in {".", ".."} or text.startswith(("./", "../"))
     return os.path.abspath(text) if is_relative else text  # noqa: PTH100 (drops the ..)
-
-
-_PATHS = ("VULCAN_TOKEN_FILE", "XDG_CONFIG_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")
-
-_PROXIES = (
-    *("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"),
-    *("ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"),
-)
-
-_WAYS = (*_PROXIES, "HF_HUB_DISABLE_XET")
-"""How the Hub is reached from here, beside certificates, as its client takes it."""
-
-_HUB_PATHS = ("HF_HOME", "HF_TOKEN_PATH", "XDG_CACHE_HOME")
-"""Where `hf auth login` may have put its token; the Hub's client takes a ~ in them for the home."""
-
-
-COMPLETION_VARIABLE = "_VULCAN_COMPLETE"
-"""Set by the shell when it wants words to complete."""
-
-
-def completion_request(environ: Mapping[str, str] | None = None) -> str | None:
-    """What a shell asks for, such as `complete_bash`; None where no shell asks."""
-    return (os.environ if environ is None else environ).get(COMPLETION_VARIABLE) or None
-
-
-def completion_type(environ: Mapping[str, str] | None = None) -> str:
-    """What bash does with the words, as in its `COMP_TYPE`; empty where it does not say."""
-    return (os.environ if environ is None else environ).get("COMP_TYPE", "")
 
 
 def _candidates(

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from vulcan_cli import errors
 from vulcan_cli.cli.typed import STAGING, again, here, only, there, values, without
+from vulcan_cli.environment import token_place
 from vulcan_cli.errors import VulcanError
 from vulcan_cli.quantities import counted
-from vulcan_cli.settings import token_place
 
 
 class Advice(NamedTuple):

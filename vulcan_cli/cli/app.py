@@ -20,9 +20,9 @@ from vulcan_cli.cli.output import Output, prepare_streams
 from vulcan_cli.cli.suggest import did_you_mean, one_of
 from vulcan_cli.cli.topics import TOPICS
 from vulcan_cli.cli.values import read_plainly
+from vulcan_cli.environment import completion_request, read_display
 from vulcan_cli.errors import DiskTrouble, UsageError
 from vulcan_cli.interrupts import is_interrupt
-from vulcan_cli.settings import completion_request, read_display
 
 if TYPE_CHECKING:
     from typer._click import Command as AnyCommand
@@ -279,7 +279,7 @@ def _vulcan(
 def _complete(out: Output, shell: str | None, *, install: bool) -> None:
     """Make the person's shell complete, or print what would."""
     from vulcan_cli.cli import installing  # noqa: PLC0415
-    from vulcan_cli.settings import read_shell  # noqa: PLC0415
+    from vulcan_cli.environment import read_shell  # noqa: PLC0415
 
     here = read_shell()
     here = here if shell is None else here._replace(name=shell)

@@ -14,16 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vulcan_cli.cli.explain import explain
+from vulcan_cli.environment import find_token, read_endpoint, read_shell, read_xet_cache
 from vulcan_cli.errors import OnlyProposals, StagingMissing, VulcanError
 from vulcan_cli.quantities import format_duration, format_size
-from vulcan_cli.settings import (
-    Settings,
-    find_token,
-    load_settings,
-    read_endpoint,
-    read_shell,
-    read_xet_cache,
-)
+from vulcan_cli.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement

@@ -13,7 +13,7 @@ from typer._click.shell_completion import (
 from typer._completion_classes import BashComplete, FishComplete, ZshComplete, completion_init
 from typer.completion import shell_complete
 
-from vulcan_cli.settings import COMPLETION_VARIABLE, completion_type
+from vulcan_cli.environment import COMPLETION_VARIABLE, completion_type
 
 if TYPE_CHECKING:
     from typer.core import TyperGroup

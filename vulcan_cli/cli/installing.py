@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from vulcan_cli.environment import COMPLETION_VARIABLE, Shell
 from vulcan_cli.errors import DiskTrouble, UsageError
 from vulcan_cli.files.paths import append_durably, replace_durably
-from vulcan_cli.settings import COMPLETION_VARIABLE, Shell
 
 SHELLS = ("bash", "zsh", "fish")
 

@@ -22,9 +22,9 @@ from vulcan_cli.cli.escaping import escaping
 from vulcan_cli.cli.explain import Explanation
 from vulcan_cli.cli.progress import Bar, Counter
 from vulcan_cli.cli.text import aligned, cut, fields, json_text, printable
+from vulcan_cli.environment import Display, read_display
 from vulcan_cli.errors import DiskTrouble
 from vulcan_cli.interrupts import sigterm_interrupts
-from vulcan_cli.settings import Display, read_display
 from vulcan_cli.vacua.secrets import scrub
 
 Style = Literal["bold", "dim", "red", "yellow", "green"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from vulcan_cli.cli.text import printable
-from vulcan_cli.settings import Display
+from vulcan_cli.environment import Display
 
 PROGRESS_AFTER_S = 1.0
 """What is done sooner shows no progress bar."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast, get_args, overload
 
+from vulcan_cli.environment import find_token, read_endpoint
 from vulcan_cli.errors import NotSetUp, UsageError
 from vulcan_cli.hub.open import Login, folder_of, is_directory, key_without_client, open_repo
-from vulcan_cli.settings import Settings, find_token, read_endpoint
+from vulcan_cli.settings import Settings
 
 if TYPE_CHECKING:
     from vulcan_cli.cli.output import Output

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from vulcan_cli.environment import read_endpoint
 from vulcan_cli.quantities import counted, format_duration, format_size
-from vulcan_cli.settings import Settings, read_endpoint
+from vulcan_cli.settings import Settings
 
 if TYPE_CHECKING:
     from vulcan_cli.dataset.catalog import Progress

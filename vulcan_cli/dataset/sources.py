@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
-from vulcan_cli import settings
+from vulcan_cli import environment
 from vulcan_cli.dataset.catalog import Catalog, Progress, untold
 from vulcan_cli.dataset.local_catalog import Held, read_state
 from vulcan_cli.dataset.repo_catalog import describe, read_repo
@@ -50,9 +50,9 @@ def open_as_set(repo: str, token: str | None = None) -> Repo:
         TokenUnfit: What should hold the token holds none, or others can read it.
     """
     if token is None and not is_directory(repo):
-        found = settings.find_token()
+        found = environment.find_token()
         token = None if found is None else found.reveal()
-    return open_repo(repo, Login(token=token, endpoint=settings.read_endpoint()))
+    return open_repo(repo, Login(token=token, endpoint=environment.read_endpoint()))
 
 
 def locate(

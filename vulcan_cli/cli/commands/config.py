@@ -13,8 +13,9 @@ from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.suggest import did_you_mean, one_of
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.credentials import Secret
+from vulcan_cli.environment import find_token, read_endpoint
 from vulcan_cli.errors import UsageError
-from vulcan_cli.settings import find_token, load_settings, read_endpoint, settings_path
+from vulcan_cli.settings import load_settings, settings_path
 from vulcan_cli.settings_fields import shown, written
 
 if TYPE_CHECKING:

@@ -14,16 +14,9 @@ from vulcan_cli.cli.options.scheduling import Interval, UnitsDir
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.suggest import did_you_mean, one_of
 from vulcan_cli.cli.tree import Example
+from vulcan_cli.environment import holds_token, proxies_held_back, read_shell
 from vulcan_cli.errors import UsageError
-from vulcan_cli.settings import (
-    Settings,
-    carried,
-    holds_token,
-    load_settings,
-    proxies_held_back,
-    read_shell,
-    settings_path,
-)
+from vulcan_cli.settings import Settings, carried, load_settings, settings_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

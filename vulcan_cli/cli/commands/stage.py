@@ -38,8 +38,9 @@ from vulcan_cli.cli.options.staging import (
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.streaming import NAME, Streaming
 from vulcan_cli.cli.tree import Example
+from vulcan_cli.environment import read_job, spare_processors
 from vulcan_cli.errors import Problem, UsageError
-from vulcan_cli.settings import load_settings, read_job, spare_processors
+from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
     from vulcan_cli.staging.intake import Intake, Read, StagedShard

@@ -35,9 +35,10 @@ from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import check_place, main_key, open_configured
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.cli.typed import here
+from vulcan_cli.environment import read_endpoint
 from vulcan_cli.errors import NotSetUp, SyncAtWork, TryLater, UsageError, VulcanError
 from vulcan_cli.quantities import counted, parse_duration
-from vulcan_cli.settings import Settings, load_settings, read_endpoint
+from vulcan_cli.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from vulcan_cli.staging.area import StagingArea
