@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -72,6 +73,41 @@ def python(code: str, *words: str | Path, home: Path, env: Mapping[str, str] | N
         timeout=120,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def in_shell(
+    command: str,
+    *,
+    home: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+    shell: str = "bash",
+) -> Ran:
+    """Run a command line in a shell, with pipes for stdin, stdout and stderr."""
+    done = subprocess.run(
+        [shell, "-c", command],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env=clean(home, **(env or {})),
+        cwd=home,
+        check=False,
+        timeout=120,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def on_full_disk(
+    *words: str,
+    home: Path,
+    blocks: int,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+) -> Ran:
+    """As `vulcan`, where files hold so many blocks of 512 bytes: a full disk to whoever writes."""
+    command = f"ulimit -f {blocks} && exec {shlex.join([*VULCAN, *words])}"
+    env = {**(env or {}), "PYTHONDONTWRITEBYTECODE": "1"}
+    return in_shell(command, home=home, env=env, stdin=stdin, shell="/bin/sh")
 
 
 def on_terminal(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> tuple[int, str]:

@@ -7,7 +7,7 @@ import pytest
 
 import vulcan_cli
 from tests.cli_in_process import run
-from tests.cli_support import CHECKOUT, VULCAN, Ran, clean, on_terminal, vulcan
+from tests.cli_support import CHECKOUT, VULCAN, Ran, clean, in_shell, on_terminal, vulcan
 from vulcan_cli.cli.app import COMMANDS, Command, program
 from vulcan_cli.cli.explain import EXIT_STATUSES
 
@@ -195,14 +195,8 @@ def test_a_full_disk_behind_stdout(tmp_path: Path, spool: Path) -> None:
 @pytest.mark.parametrize("words", [["status"], ["--help"]])
 def test_a_closed_pipe_ends_quietly(tmp_path: Path, spool: Path, words: list[str]) -> None:
     command = f"(sleep 1; exec {' '.join([*VULCAN, *words])}; ) | true; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(
-        ["bash", "-c", command],
-        capture_output=True,
-        text=True,
-        env=clean(tmp_path, VULCAN_STAGING_DIR=str(spool)),
-        check=False,
-    )
-    assert (done.stdout, done.stderr) == ("0\n", "")
+    ran = in_shell(command, home=tmp_path, env={"VULCAN_STAGING_DIR": str(spool)})
+    assert (ran.out, ran.err) == ("0\n", "")
 
 
 def test_a_notice_of_an_ignored_file(tmp_path: Path, spool: Path) -> None:

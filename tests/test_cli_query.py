@@ -23,6 +23,7 @@ from tests.cli_support import (
     clean,
     interrupted_at_work,
     modules_after,
+    on_full_disk,
     on_terminal,
     vulcan,
 )
@@ -905,18 +906,9 @@ def test_a_file_appears_whole_or_not_at_all(own: Path) -> None:
     (own / "out.csv").write_bytes(old)
     assert run("query", *HERE, "--where", "nonsense(", "-o", "out.csv", cwd=own).code == 2
     assert (own / "out.csv").read_bytes() == old
-    command = f"ulimit -f 1 && exec {' '.join(VULCAN)} query {' '.join(HERE)} -q -o out.csv"
-    done = subprocess.run(
-        ["/bin/sh", "-c", command],
-        env=clean(own, PYTHONDONTWRITEBYTECODE="1"),
-        cwd=own,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert (done.returncode, done.stdout) == (6, "")
-    assert done.stderr.splitlines()[0] == "vulcan: out.csv: File too large"
+    ran = on_full_disk("query", *HERE, "-q", "-o", "out.csv", home=own, blocks=1)
+    assert (ran.code, ran.out) == (6, "")
+    assert ran.err.splitlines()[0] == "vulcan: out.csv: File too large"
     assert (own / "out.csv").read_bytes() == old
     nowhere = run("query", *HERE, "-q", "-o", "no/such/out.csv", cwd=own)
     assert (nowhere.code, nowhere.err.splitlines()[0]) == (

@@ -14,7 +14,17 @@ import pytest
 
 from tests.cli_in_process import run
 from tests.cli_shards import CSV, KEYS, PARQUET, shard, staged, tree, written
-from tests.cli_support import VULCAN, Ran, clean, modules_after, on_terminal, python, vulcan
+from tests.cli_support import (
+    VULCAN,
+    Ran,
+    clean,
+    in_shell,
+    modules_after,
+    on_full_disk,
+    on_terminal,
+    python,
+    vulcan,
+)
 from tests.vacua_support import GEOMETRY, rows
 from vulcan_cli.errors import BadShard
 from vulcan_cli.staging.area import StagingArea
@@ -133,20 +143,9 @@ def test_real_vacua_from_a_process_and_a_pipe(tmp_path: Path) -> None:
 
 def test_a_shell_may_give_a_pipe_for_a_file(tmp_path: Path) -> None:
     command = f"{shlex.join(VULCAN)} stage <(cat {shlex.quote(str(CSV))}) {shlex.join(HERE)}"
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("there is no bash")
-    done = subprocess.run(
-        [bash, "-c", command],
-        env=clean(tmp_path),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    ran = in_shell(command, home=tmp_path)
     (path,) = (tmp_path / "spool/pending").glob("*.parquet")
-    assert (done.returncode, done.stdout) == (0, f"{path.relative_to(tmp_path)}\n")
+    assert (ran.code, ran.out) == (0, f"{path.relative_to(tmp_path)}\n")
 
 
 THREADS = """
@@ -752,18 +751,7 @@ def test_a_full_disk_leaves_nothing_visible(tmp_path: Path) -> None:
     staged(tmp_path, "before")
     before = tree(tmp_path / "spool")
     written(tmp_path, "in", rows(100, tau_re=[row / 7 for row in range(100)]))
-    # A limit on the size of files is a full disk to whoever writes one.
-    command = f"ulimit -f 2 && exec {' '.join(VULCAN)} stage in {' '.join(HERE)}"
-    done = subprocess.run(
-        ["/bin/sh", "-c", command],
-        env=clean(tmp_path, PYTHONDONTWRITEBYTECODE="1"),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (
+    assert on_full_disk("stage", "in", *HERE, home=tmp_path, blocks=2) == Ran(
         6,
         "",
         "vulcan: spool/pending: File too large\n"

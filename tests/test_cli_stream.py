@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli_in_process import run
 from tests.cli_shards import KEYS, PARQUET, written
-from tests.cli_support import VULCAN, Ran, clean, vulcan
+from tests.cli_support import VULCAN, Ran, clean, in_shell, on_full_disk, vulcan
 from tests.vacua_support import rows
 from vulcan_cli.cli.feed import Feed
 
@@ -310,21 +310,12 @@ def test_a_file_for_standard_input_is_all_or_nothing(tmp_path: Path) -> None:
 
 def test_rows_that_the_disk_refuses_are_kept(tmp_path: Path) -> None:
     data = "".join(lines(rows(2)))
-    # A limit on the size of files is a full disk to whoever writes one as large as a shard.
-    command = f"ulimit -f 2 && exec {' '.join(VULCAN)} stage {' '.join(HERE)} --max-rows 2"
-    done = subprocess.run(
-        ["/bin/sh", "-c", command],
-        input=data,
-        env=clean(tmp_path, PYTHONDONTWRITEBYTECODE="1"),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    # Blocks that hold the rows, and no shard.
+    words = ("stage", *HERE, "--max-rows", "2")
+    ran = on_full_disk(*words, home=tmp_path, blocks=2, stdin=data)
     (kept,) = tmp_path.glob("vulcan-refused-*")
-    assert (done.returncode, done.stdout, kept.read_text()) == (6, "", data)
-    assert done.stderr.splitlines()[:2] == [
+    assert (ran.code, ran.out, kept.read_text()) == (6, "", data)
+    assert ran.err.splitlines()[:2] == [
         f"vulcan: 2 rows not staged and kept in {kept.name}",
         "vulcan: spool/pending: File too large",
     ]
@@ -365,16 +356,8 @@ def test_wrong_usage(tmp_path: Path, words: list[str], sentence: str) -> None:
 
 def test_a_named_pipe_is_a_stream_and_an_empty_one_is_refused(tmp_path: Path) -> None:
     command = f"{' '.join(VULCAN)} stage <(cat /dev/null) {' '.join(HERE)} --max-age 1h"
-    done = subprocess.run(
-        ["bash", "-c", command],
-        env=clean(tmp_path),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert (done.returncode, done.stderr.splitlines()[0]) == (
+    ran = in_shell(command, home=tmp_path)
+    assert (ran.code, ran.err.splitlines()[0]) == (
         3,
         "vulcan: the input is refused: standard input: the input is empty",
     )

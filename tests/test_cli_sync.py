@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli_in_process import run
 from tests.cli_shards import shard, staged, tree
-from tests.cli_support import VULCAN, Ran, clean, vulcan
+from tests.cli_support import VULCAN, Ran, clean, on_full_disk, vulcan
 from tests.hub_support import disk_of, read_only
 from tests.vacua_support import GEOMETRY, rows
 from vulcan_cli.hub.directory import DirectoryRepo
@@ -520,18 +520,9 @@ def test_a_repo_on_a_disk_that_is_read_only(tmp_path: Path, spool: Path) -> None
 def test_a_full_disk(tmp_path: Path, spool: Path) -> None:
     before = tree(spool / "pending")
     assert run("sync", *HERE, "--dry-run", "--no-reserve", cwd=tmp_path).code == 0
-    command = f"ulimit -f 0 && exec {' '.join(VULCAN)} sync {' '.join(HERE)} --create-repo"
-    done = subprocess.run(
-        ["/bin/sh", "-c", command],
-        env=clean(tmp_path, PYTHONDONTWRITEBYTECODE="1"),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert (done.returncode, done.stdout) == (6, "")
-    sentence, *rest = done.stderr.splitlines()
+    ran = on_full_disk("sync", *HERE, "--create-repo", home=tmp_path, blocks=0)
+    assert (ran.code, ran.out) == (6, "")
+    sentence, *rest = ran.err.splitlines()
     place, _, reason = sentence.removeprefix("vulcan: ").partition(": ")
     assert reason == "File too large"
     assert rest == [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from tests.cli_in_process import run
-from tests.cli_support import VULCAN, Ran, clean, vulcan
+from tests.cli_support import Ran, on_full_disk, vulcan
 from tests.hub_support import plain_lfs
 from tests.hubserver import BAD, BOB, READ, WRITE, Fault, HubThread, LocalHub
 from tests.hubserver.access import ONLY_PROPOSALS
@@ -239,17 +238,9 @@ def test_no_room_for_the_card_is_said_with_its_name(hub: LocalHub, tmp_path: Pat
     # A card that lists so many columns is larger than a file may be here; all else is smaller.
     columns: dict[str, Any] = {f"a_column_with_number_{number:03d}": 1.0 for number in range(100)}
     put(area, "wide", **columns)
-    words = shlex.join([*VULCAN, "sync", *WORDS, "--repo", NAME])
-    done = subprocess.run(
-        ["bash", "-c", f"ulimit -f 4 && exec {words}"],
-        env=clean(tmp_path, **environment(hub, WRITE), PYTHONDONTWRITEBYTECODE="1"),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert Ran(done.returncode, done.stdout, done.stderr) == Ran(
+    words = ("sync", *WORDS, "--repo", NAME)
+    env = environment(hub, WRITE)
+    assert on_full_disk(*words, home=tmp_path, blocks=8, env=env) == Ran(
         0,
         "committed=1 failed=0 remaining=0 commits=1\n",
         f"vulcan: the catalog in {NAME} is not brought up to date: README.md: File too large\n",
