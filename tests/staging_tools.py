@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from vulcan_cli.errors import Conflict, DiskTrouble, LeaseLost, SyncAtWork, TryLater
 from vulcan_cli.files.folder import Folder
+from vulcan_cli.staging.already import Published
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.aside import Unwanted, set_all_aside
 from vulcan_cli.staging.budget import Budget
@@ -26,7 +27,7 @@ from vulcan_cli.staging.lease import break_lease
 from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moving, move, retry
-from vulcan_cli.staging.publish import Publication, Published, publish
+from vulcan_cli.staging.publish import Publication, publish
 from vulcan_cli.vacua.geometry import file_name
 
 CHECKOUT = Path(__file__).parents[1]

@@ -54,6 +54,7 @@ DURABLE = {"link", "rename", "renames", "replace", "fsync", "fdatasync", "unlink
 
 FSYNC_ELSEWHERE = {
     "dataset/export.py",
+    "staging/already.py",
     "staging/carry.py",
     "staging/lock.py",
     "staging/publish.py",

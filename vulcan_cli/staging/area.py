@@ -32,6 +32,9 @@ PRIVATE = "_vulcan"
 LARGEST_SHARD = 2 << 30
 """A shard may have so many bytes in its file."""
 
+SHARD_MODE = 0o440
+"""Nobody changes a staged shard, and its group may read it."""
+
 SHARED_MODES: Mapping[str, int] = {
     "": 0o2750,
     "pending": 0o3770,

@@ -13,9 +13,10 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from vulcan_cli.errors import Conflict, InputRefused, Problem, UsageError
+from vulcan_cli.staging.already import Published
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.listing import SIDECAR_SUFFIX
-from vulcan_cli.staging.publish import Publication, Published
+from vulcan_cli.staging.publish import Publication
 from vulcan_cli.vacua.geometry import file_name
 from vulcan_cli.vacua.inputs import Given
 from vulcan_cli.vacua.prepare import Prepared, Run, check_rows, check_run, prepare

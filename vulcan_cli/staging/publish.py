@@ -10,70 +10,22 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple, Self
+from collections.abc import Callable, Mapping
+from typing import BinaryIO, Self
 
-from vulcan_cli.errors import BadShard, Conflict, DiskTrouble, InputRefused, Problem, TryLater
-from vulcan_cli.files.folder import Folder
-from vulcan_cli.files.open_files import Identity, path_of, sha256_of
-from vulcan_cli.staging.area import LARGEST_SHARD, PRIVATE, StagingArea, State, disk_trouble
-from vulcan_cli.staging.aside import HEAPS, entries_aside
-from vulcan_cli.staging.ledger import Ledger
+from vulcan_cli.errors import Conflict, InputRefused, Problem, TryLater
+from vulcan_cli.files.open_files import Identity, sha256_of
+from vulcan_cli.staging.already import Already, DigestOf, Prepared, Published
+from vulcan_cli.staging.area import SHARD_MODE, StagingArea, disk_trouble
 from vulcan_cli.staging.listing import LONGEST_NAME, SIDECAR_SUFFIX
-from vulcan_cli.staging.records import RECORD_LIMIT, RecordError, parse_record, render_record
-from vulcan_cli.staging.sidecar import Sidecar, parse_sidecar
+from vulcan_cli.staging.records import RECORD_LIMIT, render_record
 from vulcan_cli.vacua.geometry import file_name, path_of_file_name
-
-SHARD_MODE = 0o440
-"""Nobody changes a staged shard, and its group may read it."""
-
-# In this order: a shard that sync moves while we look is seen in one folder or the next.
-_ORDER: tuple[State, ...] = ("pending", "failed", "synced")
-
-_GONE = {errno.ENOENT, errno.ESTALE}
 
 # How long an NFS client may take to learn what another has done, and a little more.
 _PAUSES = (0.0, 0.1, 1.0, 4.0, 10.0, 20.0)
 
 # What stands under a sidecar's name and is not ours to replace: another's file, or a folder.
 _IN_THE_WAY = {errno.EPERM, errno.EACCES, errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST}
-
-DigestOf = Callable[[Path], str | None]
-"""Computes a shard's content digest from its rows; None where the file is no shard."""
-
-
-class Published(NamedTuple):
-    """What became of a shard.
-
-    Attributes:
-        path_in_repo: The shard's name.
-        status: `staged`, or `already-staged` where the same rows were there under that name.
-        where: The folder they are in, or `repo` where only the ledger knows them.
-        path: The file; None where only the ledger knows it.
-        sha256: Of the bytes we wrote; for `already-staged`, bytes that were dropped again.
-        size: Their number.
-        digest: The content digest.
-    """
-
-    path_in_repo: str
-    status: Literal["staged", "already-staged"]
-    where: str
-    path: Path | None
-    sha256: str
-    size: int
-    digest: str
-
-
-class _Prepared(NamedTuple):
-    path_in_repo: str
-    name: str
-    digest: str
-    parquet: str
-    sidecar: str
-    sha256: str
-    size: int
 
 
 def publish(
@@ -124,10 +76,11 @@ class Publication:
         self._digest_of = digest_of
         self._staged_by = staged_by
         self._temporaries: list[str] = []
-        self._prepared: list[_Prepared] = []
+        self._prepared: list[Prepared] = []
 
     def __enter__(self) -> Self:
         self._pending = self._area.folder("pending")
+        self._already = Already(self._area, self._pending, self._digest_of)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -171,7 +124,7 @@ class Publication:
                 problem = f"provenance and solver take more than {RECORD_LIMIT} bytes as JSON"
                 raise InputRefused(Problem(problem))
             meta, _, _ = self._complete(lambda file: file.write(text))
-        self._prepared.append(_Prepared(path_in_repo, name, digest, parquet, meta, sha256, size))
+        self._prepared.append(Prepared(path_in_repo, name, digest, parquet, meta, sha256, size))
 
     def link_all(self) -> tuple[Published | Conflict, ...]:
         """Make all added shards visible, in their order, and durable.
@@ -186,7 +139,7 @@ class Publication:
             DiskTrouble: The file system refuses. Shards before that one are published.
         """
         with disk_trouble(self._pending.path):
-            found = [self._find(shard) for shard in self._prepared]
+            found = [self._already.find(shard) for shard in self._prepared]
             results = [
                 there if there is not None else self._link(shard)
                 for shard, there in zip(self._prepared, found, strict=True)
@@ -214,36 +167,7 @@ class Publication:
             os.close(fd)
         return name, sha256, size
 
-    def _find(self, shard: _Prepared) -> Published | None:
-        """Where this shard is already, in whatever state; `Conflict` where other rows are."""
-        for state in _ORDER:
-            with _if_we_may(), self._area.folder(state) as folder:
-                if folder.status(shard.name) is not None:
-                    result = self._compare(shard, folder, state)
-                    if isinstance(result, Conflict):
-                        raise result
-                    if result is not None:
-                        return result
-        with _if_we_may():
-            known = Ledger(self._area).find(shard.path_in_repo)
-            if known is not None:
-                if shard.digest == known.digest or shard.sha256 == known.sha256:
-                    return _already(shard, "repo", None)
-                raise Conflict(shard.path_in_repo, "the repo, as the ledger says")
-        with _if_we_may():
-            return self._find_aside(shard)
-        return None
-
-    def _find_aside(self, shard: _Prepared) -> Published | None:
-        """Whether the same rows were set aside; other rows there are in nobody's way."""
-        for heap in HEAPS:
-            for aside in entries_aside(self._area, heap, name=shard.name):
-                with self._area.folder(PRIVATE, heap) as folder, contextlib.suppress(OSError):
-                    if self._digest_in(folder, aside.id) == shard.digest:
-                        return _already(shard, heap, aside.path)
-        return None
-
-    def _link(self, shard: _Prepared) -> Published | Conflict:
+    def _link(self, shard: Prepared) -> Published | Conflict:
         pending, meta = self._pending, f"{shard.name}{SIDECAR_SUFFIX}"
         ours = pending.identity(shard.sidecar)
         try:
@@ -269,14 +193,14 @@ class Publication:
             digest=shard.digest,
         )
 
-    def _link_sidecar(self, shard: _Prepared, meta: str) -> bool:
+    def _link_sidecar(self, shard: Prepared, meta: str) -> bool:
         try:
             return self._pending.link_exclusive(shard.sidecar, self._pending, meta)
         except BlockingIOError:
             # Of another with the same rows: the parquet decides whose it is.
             return False
 
-    def _link_parquet(self, shard: _Prepared) -> Published | Conflict | None:
+    def _link_parquet(self, shard: Prepared) -> Published | Conflict | None:
         """Give the parquet its name; where that is taken, what came of it instead.
 
         Raises:
@@ -286,7 +210,7 @@ class Publication:
             try:
                 if self._pending.link_exclusive(shard.parquet, self._pending, shard.name):
                     return None
-                found = self._compare(shard, self._pending, "pending") or self._find(shard)
+                found = self._already.in_pending(shard) or self._already.find(shard)
             except Conflict as conflict:
                 return conflict
             except BlockingIOError:
@@ -309,20 +233,6 @@ class Publication:
             if error.errno not in _IN_THE_WAY:
                 raise
 
-    def _mend_sidecar(self, shard: _Prepared) -> None:
-        """Put a true sidecar beside the same rows, where writers died before they had done so."""
-        pending, meta = self._pending, f"{shard.name}{SIDECAR_SUFFIX}"
-        with contextlib.suppress(OSError, BadShard):
-            fd = pending.open_regular(shard.name)
-            try:
-                sha256, size = sha256_of(fd, limit=LARGEST_SHARD)
-            finally:
-                os.close(fd)
-            ours = parse_record(pending.read(shard.sidecar, RECORD_LIMIT))
-            true = render_record({**ours, "sha256": sha256, "size": size}, indent=2)
-            if not _says(pending, meta, parse_sidecar(true)):
-                pending.replace(meta, true, SHARD_MODE)
-
     def _take_back(self, meta: str, ours: Identity | None) -> None:
         """Drop our sidecar beside a parquet that is not ours, and no other sidecar."""
         pending = self._pending
@@ -334,58 +244,6 @@ class Publication:
             if pending.identity(taken) != ours:
                 pending.link_exclusive(taken, pending, meta)
 
-    def _compare(
-        self, shard: _Prepared, folder: Folder, state: State
-    ) -> Published | Conflict | None:
-        """Success or conflict, by what stands under our name; None where it is gone again."""
-        try:
-            digest = self._digest_in(folder, shard.name)
-        except OSError as error:
-            if error.errno not in _GONE:
-                raise
-            return None
-        if digest != shard.digest:
-            return Conflict(shard.path_in_repo, f"{state}/")
-        if state == "pending":
-            self._mend_sidecar(shard)
-        return _already(shard, state, folder.path / shard.name)
-
-    def _digest_in(self, folder: Folder, name: str) -> str | None:
-        """The content digest of a file that is there, durable now; None where it is no shard."""
-        try:
-            fd = folder.open_regular(name)
-        except BadShard:
-            return None
-        try:
-            # The peer publishes without fsync, and another worker may have died before its own.
-            os.fsync(fd)
-            with contextlib.suppress(BadShard):
-                return self._digest_of(path_of(fd))
-            return None
-        finally:
-            os.close(fd)
-
-
-def _says(pending: Folder, meta: str, true: Sidecar) -> bool:
-    """Whether a sidecar says what is true; the peer's says nothing of the bytes."""
-    try:
-        beside = parse_sidecar(pending.read(meta, RECORD_LIMIT))
-    except (FileNotFoundError, BadShard, RecordError):
-        return False
-    is_of_these_bytes = (beside.sha256, beside.size) in {(None, None), (true.sha256, true.size)}
-    identity = (beside.path_in_repo, beside.run_id, beside.n_rows)
-    return is_of_these_bytes and identity == (true.path_in_repo, true.run_id, true.n_rows)
-
-
-@contextmanager
-def _if_we_may() -> Iterator[None]:
-    """Pass over a folder that this account may not look into: `pending` alone is a worker's."""
-    try:
-        yield
-    except DiskTrouble as error:
-        if error.errno != errno.EACCES:
-            raise
-
 
 def _checked_name(path_in_repo: str) -> str:
     name = file_name(path_in_repo)
@@ -396,15 +254,3 @@ def _checked_name(path_in_repo: str) -> str:
         problem = f"the file name takes {length} bytes with {SIDECAR_SUFFIX}, {LONGEST_NAME} fit"
         raise InputRefused(Problem(problem, value=path_in_repo))
     return name
-
-
-def _already(shard: _Prepared, where: str, path: Path | None) -> Published:
-    return Published(
-        path_in_repo=shard.path_in_repo,
-        status="already-staged",
-        where=where,
-        path=path,
-        sha256=shard.sha256,
-        size=shard.size,
-        digest=shard.digest,
-    )

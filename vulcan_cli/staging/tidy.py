@@ -14,11 +14,10 @@ from typing import NamedTuple
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
 from vulcan_cli.files.folder import DAY, Folder, is_temporary
 from vulcan_cli.files.open_files import path_of, sha256_of
-from vulcan_cli.staging.area import LARGEST_SHARD, PRIVATE, STATES, StagingArea, State
+from vulcan_cli.staging.area import LARGEST_SHARD, PRIVATE, SHARD_MODE, STATES, StagingArea, State
 from vulcan_cli.staging.aside import HEAPS
 from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.staging.moves import sha256_in
-from vulcan_cli.staging.publish import SHARD_MODE
 from vulcan_cli.staging.records import RECORD_LIMIT, RecordError, render_record
 from vulcan_cli.staging.sidecar import Sidecar, parse_sidecar
 
