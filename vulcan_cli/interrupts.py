@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event, Thread, main_thread
+from threading import Event, Thread, get_ident
 from typing import NoReturn, TypeVar
 
 _Result = TypeVar("_Result")
@@ -36,7 +36,7 @@ def sigterm_interrupts() -> Iterator[None]:
     os.set_blocking(woken, False)
     signal.signal(signal.SIGTERM, _left_to_the_thread)
     before = signal.set_wakeup_fd(woken)
-    Thread(target=_pass_on, args=(numbers,), daemon=True).start()
+    Thread(target=_pass_on, args=(numbers, get_ident()), daemon=True).start()
     try:
         yield
     finally:
@@ -83,14 +83,14 @@ def _left_to_the_thread(*_: object) -> None:
     """Keep Python from ending by the signal."""
 
 
-def _pass_on(numbers: int) -> None:
+def _pass_on(numbers: int, interrupted: int) -> None:
     with os.fdopen(numbers, "rb", buffering=0) as stream:
         while number := stream.read(1):
             # Once: a second one would interrupt the cleaning up.
             if number[0] == signal.SIGTERM and not _asked_to_end.is_set():
                 _asked_to_end.set()
                 time.sleep(_UNTIL_IT_WAITS)
-                signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
+                signal.pthread_kill(interrupted, signal.SIGINT)
 
 
 def _let_signals_come() -> None:
