@@ -982,7 +982,15 @@ def test_an_interrupt_leaves_nothing_of_a_file(
     folder.mkdir()
     words = ("query", *HERE, "--source", "staged", "-q", "-o", "out/vacua.ndjson")
     ran = interrupted_at_work(*words, home=tmp_path, folder=folder, number=number)
-    assert (ran.code, ran.out, ran.err.splitlines()[0]) == (code, "", "vulcan: interrupted")
+    assert (ran.code, ran.out, ran.err.splitlines()) == (
+        code,
+        "",
+        [
+            "vulcan: interrupted",
+            "  safe: what was done so far stands; the same command goes on from there",
+            "  next: vulcan status",
+        ],
+    )
     assert tree(folder) == {}
 
 

@@ -1,4 +1,4 @@
-"""SIGTERM where a block is to clean up."""
+"""Ctrl-C and SIGTERM where Polars is at work, or a block is to clean up."""
 
 from __future__ import annotations
 
@@ -43,6 +43,44 @@ with sigterm_interrupts():
     time.sleep(5)
     print("went on", flush=True)
 """
+
+
+CALLED_BY_POLARS = """
+import os
+import signal
+import time
+
+from vulcan_cli.interrupts import catch_interrupts
+
+catch_interrupts()
+import polars as pl
+
+
+def called(value):
+    os.kill(os.getpid(), signal.SIGINT)
+    print("raised nothing", flush=True)
+    return value
+
+
+try:
+    pl.Series([1]).map_elements(called, return_dtype=pl.Int64)
+    time.sleep(60)
+except KeyboardInterrupt:
+    os.kill(os.getpid(), signal.SIGINT)
+    print("cleaned up", flush=True)
+"""
+
+
+def test_ctrl_c_raises_nothing_in_what_polars_calls_or_what_cleans_up(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CALLED_BY_POLARS],
+        capture_output=True,
+        text=True,
+        env=clean(tmp_path),
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "raised nothing\ncleaned up\n", "")
 
 
 def test_what_a_script_has_in_its_background_ends_by_sigterm(tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Event, Thread, get_ident
+from threading import Event, Thread, Timer, get_ident
+from types import FrameType
 from typing import NoReturn, TypeVar
 
 _Result = TypeVar("_Result")
@@ -15,8 +17,38 @@ _Result = TypeVar("_Result")
 # Seconds. The main thread looks for signals and then calls what waits; one that came in between
 # would wake nothing.
 _UNTIL_IT_WAITS = 0.01
+# Seconds until Ctrl-C that came where it could not be caught comes again.
+_UNTIL_IT_IS_OUT = 0.05
 
 _asked_to_end = Event()
+
+
+def catch_interrupts() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt only where the caller can catch it, in this process.
+
+    Polars panics where Python that it calls raises, and takes it for another error or drops it;
+    who cleans up after one KeyboardInterrupt is not to get another. Polars 2.1 heeds the signal
+    itself, as long as Python's handler is set before it is imported. Where Ctrl-C is ignored, or
+    somebody else handles it, that stays.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """The handler of `catch_interrupts`.
+
+    Raises:
+        KeyboardInterrupt: It can be caught.
+    """
+    if isinstance(sys.exception(), KeyboardInterrupt):
+        return
+    if _in_polars(frame):
+        again = Timer(_UNTIL_IT_IS_OUT, signal.pthread_kill, (get_ident(), number))
+        again.daemon = True
+        again.start()
+        return
+    raise KeyboardInterrupt
 
 
 @contextmanager
@@ -73,10 +105,12 @@ def interrupted_once(call: Callable[[], _Result]) -> _Result:
         raise
 
 
-def is_interrupt(error: BaseException) -> bool:
-    """Whether this is Ctrl-C, also where Polars called Python just then, which makes it panic."""
-    in_panic = type(error).__name__ == "PanicException" and "'KeyboardInterrupt'" in str(error)
-    return in_panic or isinstance(error, KeyboardInterrupt)
+def _in_polars(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] == "polars":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _left_to_the_thread(*_: object) -> None:

@@ -22,7 +22,6 @@ from vulcan_cli.cli.topics import TOPICS
 from vulcan_cli.cli.values import read_plainly
 from vulcan_cli.environment import completion_request, read_display
 from vulcan_cli.errors import DiskTrouble, UsageError
-from vulcan_cli.interrupts import is_interrupt
 
 if TYPE_CHECKING:
     from typer._click import Command as AnyCommand
@@ -236,7 +235,7 @@ def _caught(error: BaseException, output: Output, words: list[str]) -> int:
             # Whoever read our output has read enough.
             output.lost_reader()
             return 0
-        case _ if is_interrupt(error):
+        case KeyboardInterrupt():
             explanation = explain.interrupted()
         case typer.TyperException():
             explanation = explain.usage(_usage_sentence(error), command)

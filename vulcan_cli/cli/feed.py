@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from vulcan_cli.interrupts import interrupt
+
 _CHUNK = 2**16
 _IN_A_PIPE = 2**20
 """The most that Linux lets anyone have in a pipe."""
@@ -71,7 +73,7 @@ class Feed:
         if self.asked is None:
             os.write(self._woken, b"!")
         self.asked = number
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, interrupt)
 
     def _next(self, seconds: float | None) -> bytes | None:
         if self.asked is None:
