@@ -346,6 +346,9 @@ def test_of_very_many_columns_fifty_are_listed(tmp_path: Path) -> None:
 def test_filters_that_make_no_sense_are_refused() -> None:
     with pytest.raises(UsageError, match=r"^the column flux is named twice$"):
         Filters(columns=("flux", "tau_im", "flux"))
+    for twice in (("tau_im", "flux", "-tau_im"), ("-tau_im", "tau_im"), ("tau_im", "tau_im")):
+        with pytest.raises(UsageError, match=r"^the order names the column tau_im twice$"):
+            Filters(sort=twice)
     with pytest.raises(UsageError, match=r"^a limit counts rows, it cannot be -1$"):
         Filters(limit=-1)
 

@@ -39,7 +39,7 @@ class Filters:
         limit: At most so many rows; more than any result can have are None.
 
     Raises:
-        UsageError: A column is named twice, or the limit is negative.
+        UsageError: A column is named twice, also in the order, or the limit is negative.
     """
 
     run_id: tuple[str, ...] = ()
@@ -64,6 +64,10 @@ class Filters:
         for place, name in enumerate(names):
             if name in names[:place]:
                 raise UsageError(f"the column {name} is named twice")
+        order = [name.removeprefix("-") for name in self.sort]
+        for place, name in enumerate(order):
+            if name in order[:place]:
+                raise UsageError(f"the order names the column {name} twice")
         if self.limit is not None and self.limit < 0:
             raise UsageError(f"a limit counts rows, it cannot be {self.limit}")
         if self.limit is not None and self.limit > _MOST_ROWS:
