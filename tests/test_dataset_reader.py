@@ -6,16 +6,18 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from tests.dataset_support import STAGING, put, vacua
+from tests.dataset_support import STAGING, listed, put, vacua
 from vulcan_cli import FeatureSpec, Vulcan, VulcanMLView, VulcanReader
 from vulcan_cli.dataset import away, footers
+from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.memory import MOST_BYTES, Memory
+from vulcan_cli.dataset.sources import Found
 from vulcan_cli.errors import UsageError
 from vulcan_cli.vacua.held import held_schema
 
@@ -170,6 +172,29 @@ def test_a_question_asked_again_has_its_answer_until_the_catalog_is_read_anew(
     assert reader.query(ks_id=5).height == first.height
     reader.catalog(refresh=True)
     assert reader.query(ks_id=5, sort=["tau_im"]).height == first.height + 1
+
+
+def test_an_answer_of_a_catalog_that_was_read_anew_meanwhile_is_not_kept(staging: Path) -> None:
+    """Another thread may ask for a new catalog while a query runs; here the query itself does."""
+
+    class Renewing(Catalog):
+        def where(self, condition: pl.Expr) -> Self:
+            if len(catalogs) == 1:
+                put(staging / "synced", vacua(1), "later", ks_id=5)
+                reader.catalog(refresh=True)
+            return super().where(condition)
+
+    def source() -> Found:
+        found = Catalog.read(listed(staging / "synced"))
+        catalogs.append(found)
+        return Found(Renewing(found.rows, found.schemas), "here")
+
+    catalogs: list[Catalog] = []
+    reader = VulcanReader(source=source)
+    first = reader.query(ks_id=5)
+
+    assert len(catalogs) == 2
+    assert reader.query(ks_id=5).height == first.height + 1
 
 
 def test_a_file_of_most_bytes_is_read_but_not_kept(tmp_path: Path) -> None:

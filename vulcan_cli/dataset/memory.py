@@ -6,8 +6,9 @@ Several threads may use one memory. It has no lock: a process may be forked whil
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -93,13 +94,18 @@ class Memory:
         """The answer to a question that was asked before; do not change it in place."""
         return _used(self._answers, question)
 
-    def remember(self, question: Hashable, answer: pl.DataFrame) -> None:
-        """Keep an answer that is not large."""
+    def remembering(self) -> Callable[[Hashable, pl.DataFrame], None]:
+        """What keeps an answer that is not large, unless answers are forgotten before it comes."""
+        return partial(self._remember, self._answers)
+
+    def _remember(
+        self, answers: OrderedDict[Hashable, pl.DataFrame], question: Hashable, answer: pl.DataFrame
+    ) -> None:
         if answer.estimated_size() * max(self._size, 1) > 2 * MOST_BYTES:
             return
-        self._answers[question] = answer
-        while len(self._answers) > self._size:
-            _push_out(self._answers)
+        answers[question] = answer
+        while len(answers) > self._size:
+            _push_out(answers)
 
     def _n_bytes(self) -> int:
         """Bytes of all files held; counted anew, as two threads may load one file at once."""
@@ -126,7 +132,8 @@ class Memory:
 
     def forget_answers(self) -> None:
         """Keep the shards alone: there may be others."""
-        self._answers.clear()
+        # Not emptied: who works on an answer meanwhile may still put it into the old one.
+        self._answers = OrderedDict()
 
 
 def _used(kept: OrderedDict[_Key, _Kept], key: _Key) -> _Kept | None:

@@ -165,10 +165,13 @@ class VulcanReader:
         answer = self._memory.recall(filters)
         if answer is None:
             catalog = self.shards()
+            remember = self._memory.remembering()
+            # Whoever reads the catalog anew from here on makes the memory forget what we keep.
+            is_last = catalog is self._catalog
             found = query(catalog, filters, memory=self._memory)
             answer = found.rows.collect(engine="streaming")
-            if found.bad == catalog.bad:
-                self._memory.remember(filters, answer)
+            if is_last and found.bad == catalog.bad:
+                remember(filters, answer)
         # A clone shares the cells, but columns that the caller adds or drops are its own.
         return answer.clone()
 
