@@ -140,7 +140,8 @@ def test_lists_of_arrays_keep_the_arrays(dtype: Any) -> None:
         (pl.String, 0, ""),
         (pl.String, "?", "?"),
         (pl.Date, 0, None),
-        (pl.List(pl.Int8), 0, None),
+        (pl.List(pl.Int8), 0, []),
+        (pl.Array(pl.List(pl.Int8), 2), 0, [[], []]),
         (pl.Array(pl.Float64, (2, 1)), 0, [[0.0], [0.0]]),
     ],
 )

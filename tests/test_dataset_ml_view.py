@@ -215,6 +215,20 @@ def test_tensors_leave_no_list_out_in_silence(tmp_path: Path) -> None:
     )
 
 
+def test_lists_inside_lists_that_no_length_evens_are_to_be_left_out(tmp_path: Path) -> None:
+    (tmp_path / "synced").mkdir()
+    put(tmp_path / "synced", vacua(2, odd=pl.Series([[[1, 2], [3]], None])), "a", h11=2)
+    view = VulcanMLView(VulcanReader.from_local(tmp_path), splits=("all",), fractions=(1.0,))
+    spec = FeatureSpec(["odd"], list_max_len=2)
+
+    with pytest.raises(UsageError) as refused:
+        view.as_numpy("all", feature_spec=spec)
+
+    assert str(refused.value) == "no arrays: the lists of odd have 0 to 2 elements: leave it out"
+    found = view.as_dataframe("all", feature_spec=spec)["odd"].to_list()
+    assert found == [[[1, 2], [3]], [[], []]]
+
+
 def test_a_dataset_holds_what_the_frame_holds(view: VulcanMLView) -> None:
     datasets: Any = pytest.importorskip("datasets")
     frame = view.as_dataframe("all")

@@ -74,7 +74,7 @@ def array_problem(column: pl.Series, cure: str = "") -> str | None:
 
     Args:
         column: The column, as `even` left it.
-        cure: What to say where lists have several lengths.
+        cure: What to say where lists have several lengths; those inside lists none can mend.
     """
     name, values = column.name, column
     while isinstance(values.dtype, pl.List | pl.Array):
@@ -84,6 +84,7 @@ def array_problem(column: pl.Series, cure: str = "") -> str | None:
         if shortest != longest:
             return f"the lists of {name} have {shortest} to {longest} elements{cure}"
         values = values.explode(empty_as_null=False)
+        cure = cure and ": leave it out"
     if values.dtype.is_nested():
         return f"{name} holds {values.dtype}: leave it out"
     if (values.dtype.is_integer() or values.dtype == pl.Boolean) and values.null_count():

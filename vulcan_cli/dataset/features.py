@@ -45,7 +45,8 @@ class FeatureSpec:
             complex: an array of `[re, im]`, or of as many of them as `list_max_len` says.
         list_max_len: The length of every list: longer ones are cut, shorter ones filled, a null
             list is all fill. None leaves lists as they are.
-        list_fill: What fills them. 0 stands for the zero of each type (0, 0.0, False, empty text).
+        list_fill: What fills them. 0 stands for the zero of each type (0, 0.0, False, empty text,
+            empty list).
         keep_geometry_id: Keep `geometry_id`, last where `features` do not name it.
 
     Raises:
@@ -252,4 +253,4 @@ def _fill_value(name: str, inner: pl.DataType, fill: float | str) -> object:
 def _zero(inner: pl.DataType) -> object:
     if inner.is_numeric():
         return 0
-    return {pl.Boolean: False, pl.String: ""}.get(inner.base_type())
+    return {pl.Boolean: False, pl.String: "", pl.List: []}.get(inner.base_type())
