@@ -314,6 +314,20 @@ def test_p10_a_rate_limit_is_told_once_and_kept_by_the_next_run(
     ]
 
 
+def test_nothing_is_proposed_where_a_folder_is_among_the_repos(
+    hub: LocalHub, staged: dict[str, str], tmp_path: Path
+) -> None:
+    words = ("sync", *WORDS, "--repo", NAME, "--repo", "./folder", "--create-pr")
+    assert run(*words, cwd=tmp_path, env=environment(hub, WRITE)) == Ran(
+        2,
+        "",
+        f"vulcan: file://{tmp_path}/folder is a folder, which has no pull requests\n"
+        "  safe: nothing was changed\n  next: vulcan sync --help\n",
+    )
+    assert (hub.discussions(NAME), hub.attempts(NAME)) == ([], [])
+    assert shards_in(tmp_path / "staging/pending") == by_name(staged)
+
+
 @pytest.mark.parametrize("n_failed", [2, 3])
 def test_p9_a_batch_that_was_given_up_is_said_to_be_in_failed(
     hub: LocalHub, staged: dict[str, str], tmp_path: Path, n_failed: int

@@ -41,6 +41,7 @@ from vulcan_cli.quantities import counted, parse_duration
 from vulcan_cli.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from vulcan_cli.hub.repo import Repo
     from vulcan_cli.staging.area import StagingArea
     from vulcan_cli.sync.drain import SyncOptions
     from vulcan_cli.sync.report import SyncReport
@@ -155,13 +156,13 @@ def _code_of(report: SyncReport, *, error_on_remaining: bool) -> int:
 def _rehearse(
     area: StagingArea, settings: Settings, options: SyncOptions, *, reserve: bool
 ) -> Iterator[SyncReport]:
-    from vulcan_cli.hub.open import check_proposal, key_without_client  # noqa: PLC0415
+    from vulcan_cli.hub.open import key_without_client  # noqa: PLC0415
     from vulcan_cli.sync.spread import rehearse_all  # noqa: PLC0415
 
     settings.require_repo()
     for repo in settings.repo:
         check_place(repo, settings)
-        check_proposal(repo, options.revision, create_pr=options.create_pr)
+    _check_proposals(settings, options)
     keys = [key_without_client(repo, read_endpoint()) for repo in settings.repo]
     yield rehearse_all(area, keys, options, main=main_key(settings), reserve=reserve)
 
@@ -183,7 +184,7 @@ def _rounds(
 
     url = settings.healthcheck_url
     health = Healthcheck(None if url is None else url.reveal(), out.warn)
-    repos = health.guard(lambda: open_configured(settings, say=out.say))
+    repos = health.guard(lambda: _opened(settings, options, out))
     clock = Clock()
     deadline = None if max_duration is None else clock.now() + parse_duration(max_duration)
     asked = _asked_by_sigterm()
@@ -210,6 +211,20 @@ def _rounds(
         stopping=stopping,
         passed=lambda busy: out.say(f"this round is left out: {busy}"),
     )
+
+
+def _opened(settings: Settings, options: SyncOptions, out: Output) -> list[Repo]:
+    """The repos, none of which has been touched where one of them cannot be."""
+    _check_proposals(settings, options)
+    return open_configured(settings, say=out.say)
+
+
+def _check_proposals(settings: Settings, options: SyncOptions) -> None:
+    """Refuse pull requests that one of the repos cannot have, asking nobody."""
+    from vulcan_cli.hub.open import check_proposal  # noqa: PLC0415
+
+    for repo in settings.repo:
+        check_proposal(repo, options.revision, create_pr=options.create_pr)
 
 
 def _tell(out: Output, report: SyncReport, typed: Sequence[str]) -> None:
