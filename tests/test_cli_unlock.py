@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli_support import VULCAN, clean, vulcan
 from tests.staging_tools import run, start
+from vulcan_cli.hub.directory import DirectoryRepo
 from vulcan_cli.quantities import format_moment
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.lease import Owner, has_lease
@@ -186,6 +187,69 @@ def test_p16_a_hostile_lease_reaches_no_terminal(tmp_path: Path, area: StagingAr
     assert (code, token in seen, "\x1b[2J" in seen) == (7, False, False)
     assert seen.splitlines()[0] == (
         f"vulcan: the sync lock is held by process {owner.pid} on ?[2J?[hidden]"
+    )
+
+
+def watching(area: StagingArea, home: Path, *words: str) -> tuple[subprocess.Popen[str], list[str]]:
+    """A command that watches the lock, and what it says of that."""
+    process = subprocess.Popen(
+        [*VULCAN, *words, "--staging-dir", str(area.root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean(home),
+        cwd=home,
+    )
+    assert process.stderr is not None
+    return process, [process.stderr.readline() for _ in range(3)]
+
+
+def said(area: StagingArea, owner: str) -> list[str]:
+    return [
+        f"the sync lock is held by {owner}, watched for 5m: it may be dead\n",
+        "  safe: nothing was changed, and workers stage all the same\n",
+        f"  next: vulcan unlock --staging-dir {area.root}  # where it is known to be dead\n",
+    ]
+
+
+WATCHERS = {
+    "sync": (["sync", "--create-repo"], "committed=0 failed=0 remaining=0 commits=0\n", ""),
+    "sync --json": (
+        ["sync", "--create-repo", "--json"],
+        '{"committed": 0, "failed": 0, "rejected": 0, "conflicts": 0, "remaining": 0, '
+        '"in_review": 0, "pull_request": null, "commits": [], "errors": [], '
+        '"next_slot_at": null}\n',
+        "",
+    ),
+    "trim-synced": (["trim-synced", "--keep-bytes", "0"], "", "freed 0 B\n"),
+}
+
+
+@pytest.mark.parametrize(("words", "out", "err"), WATCHERS.values(), ids=WATCHERS)
+def test_who_waits_for_an_unreadable_lease_says_so_and_goes_on_when_it_is_gone(
+    tmp_path: Path, area: StagingArea, words: list[str], out: str, err: str
+) -> None:
+    DirectoryRepo(tmp_path / "repo").preflight(create=True)
+    (area.private / "sync.lease").write_text("garbage")
+    process, lines = watching(area, tmp_path, *words, "--repo", "./repo")
+    assert lines == said(area, "an unreadable lease")
+    ran = vulcan("unlock", "--force", "--staging-dir", area.root, home=tmp_path)
+    assert ran.code == 0
+    assert (*process.communicate(), process.returncode) == (out, err, 0)
+
+
+def test_a_sync_that_watches_ends_when_it_is_asked_to(
+    tmp_path: Path, area: StagingArea, far: Owner
+) -> None:
+    process, lines = watching(area, tmp_path, "sync", "--repo", "./repo")
+    assert lines == said(area, str(far))
+    process.send_signal(signal.SIGTERM)
+    assert (*process.communicate(), process.returncode) == (
+        "",
+        f"vulcan: another sync is at work: {far}\n"
+        "  safe: that sync goes on, and so do the workers\n"
+        f"  next: vulcan status --staging-dir {area.root}\n",
+        7,
     )
 
 

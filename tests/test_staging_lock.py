@@ -167,6 +167,38 @@ def test_p11_elsewhere_one_that_beats_is_never_robbed(area: StagingArea, elsewhe
     assert read_owner(area) == elsewhere
 
 
+def test_whose_lease_is_watched_is_told_once(area: StagingArea, elsewhere: Owner) -> None:
+    leave(area, elsewhere)
+    watch = Watch()
+    told: list[tuple[float, str]] = []
+
+    def tell(owner: str) -> None:
+        told.append((watch.now, owner))
+
+    with SyncLock(area, monotonic=watch, sleep=watch.sleep, watching=tell):
+        assert told == [(0, str(elsewhere))]
+    with SyncLock(area, watching=tell):
+        assert len(told) == 1
+
+
+def test_a_dead_one_of_this_boot_is_not_said_to_be_watched(area: StagingArea) -> None:
+    leave(area, Owner.myself(1.0)._replace(pid=ended()))
+    told: list[str] = []
+    with SyncLock(area, watching=told.append):
+        assert told == []
+
+
+def test_p11_a_watch_that_is_asked_to_end_takes_nothing(
+    area: StagingArea, elsewhere: Owner
+) -> None:
+    leave(area, elsewhere)
+    watch = Watch()
+    asked = SyncLock(area, monotonic=watch, sleep=watch.sleep, stopping=lambda: watch.now >= 10)
+    with pytest.raises(SyncAtWork), asked:
+        pass
+    assert (watch.now, read_owner(area)) == (10, elsewhere)
+
+
 @pytest.mark.parametrize("kind", ["empty", "garbage", "deep", "large", "link", "fifo", "folder"])
 def test_p11_a_garbage_lease_is_taken_after_all_our_patience(area: StagingArea, kind: str) -> None:
     area.private.mkdir()

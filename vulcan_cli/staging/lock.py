@@ -66,6 +66,8 @@ class SyncLock:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        watching: Callable[[str], None] = lambda _: None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         """Describe the lock; nothing is read or written yet.
 
@@ -76,6 +78,8 @@ class SyncLock:
             clock: Gives unix seconds, for people who read the lease.
             monotonic: Gives seconds that only ever grow.
             sleep: Waits between two looks at another's lease.
+            watching: Told, once, whose lease has to be watched before it may be taken over.
+            stopping: Asked between two looks; True ends the watch, and the lease stays.
         """
         self._area = area
         self._beat_s = beat_s
@@ -83,6 +87,8 @@ class SyncLock:
         self._clock = clock
         self._monotonic = monotonic
         self._sleep = sleep
+        self._watching = watching
+        self._stopping = stopping
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._lease_fd = -1
@@ -93,7 +99,7 @@ class SyncLock:
         """Take the lock, or watch its holder until it beats or its patience is over.
 
         Raises:
-            SyncAtWork: Another sync holds it.
+            SyncAtWork: Another sync holds it, or may hold it when the watch is ended.
             DiskTrouble: The file system refuses.
         """
         folder = self._area.folder(PRIVATE, create=True)
@@ -175,6 +181,7 @@ class SyncLock:
     def _take(self, folder: Folder) -> None:
         """Make our lease, after taking away one whose holder is gone or does not beat."""
         seen: Lease | None = None
+        is_first = False
         since = self._monotonic()
         while not self._make(folder):
             lease = read_in(folder)
@@ -187,13 +194,18 @@ class SyncLock:
                     raise SyncAtWork(str(lease))
                 if seen is not None and not (lease.owner and lease.owner.is_gone()):
                     raise SyncAtWork(str(lease))
-                seen, since = lease, self._monotonic()
+                is_first, seen, since = seen is None, lease, self._monotonic()
             gone = lease.owner is not None and lease.owner.is_gone()
             if gone or self._monotonic() - since >= self._patience_s:
                 unchanged = lease.data
                 take_away(folder, lambda taken: taken.data == unchanged)  # noqa: B023 - called now
-            else:
-                self._sleep(min(_POLL_S, self._patience_s / 10))
+                continue
+            if is_first:
+                self._watching(str(lease))
+                is_first = False
+            if self._stopping():
+                raise SyncAtWork(str(lease))
+            self._sleep(min(_POLL_S, self._patience_s / 10))
 
     def _make(self, folder: Folder) -> bool:
         """Make our lease; False where there is one."""

@@ -86,6 +86,7 @@ def sync(
     share: Share | None = None,
     stopping: Callable[[], bool] = lambda: False,
     progress: Callable[[SyncReport, int], None] = lambda *_: None,
+    watching: Callable[[str], None] = lambda _: None,
 ) -> SyncReport:
     """Publish what waits in `pending/`.
 
@@ -97,6 +98,7 @@ def sync(
         share: Which entries of `pending/` this run is about; None for all.
         stopping: Asked between commits and while waiting; True ends the run in good order.
         progress: Told the report so far and how many entries are still to look at.
+        watching: As for `SyncLock`.
 
     Returns:
         What was done; `stopped` holds what ended the run early.
@@ -110,7 +112,7 @@ def sync(
         raise UsageError(f"{repo.name} is a folder, which has no pull requests")
     report = SyncReport()
     share = share or Share()
-    with SyncLock(area) as lock:
+    with SyncLock(area, watching=watching, stopping=stopping) as lock:
         if lock.warning is not None:
             report.errors.append(lock.warning)
         clock = clock or Clock()

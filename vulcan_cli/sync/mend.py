@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from vulcan_cli.dataset.local_catalog import keep
 from vulcan_cli.errors import DiskTrouble
@@ -16,7 +16,12 @@ from vulcan_cli.vacua.geometry import file_name
 from vulcan_cli.vacua.shard import sidecar_of
 
 
-def mend(area: StagingArea, findings: Iterable[Finding]) -> frozenset[Finding]:
+def mend(
+    area: StagingArea,
+    findings: Iterable[Finding],
+    *,
+    watching: Callable[[str], None] = lambda _: None,
+) -> frozenset[Finding]:
     """Do what loses nothing about these findings; the rest is for a person.
 
     Pairs are joined again, missing sidecars rebuilt from footers, entries of `pending/` that are no
@@ -26,6 +31,7 @@ def mend(area: StagingArea, findings: Iterable[Finding]) -> frozenset[Finding]:
     Args:
         area: The staging directory.
         findings: What `verify` found.
+        watching: As for `SyncLock`.
 
     Returns:
         The findings that are no more.
@@ -35,7 +41,7 @@ def mend(area: StagingArea, findings: Iterable[Finding]) -> frozenset[Finding]:
         DiskTrouble: A folder cannot be read or written.
     """
     found = list(findings)
-    with SyncLock(area) as lock:
+    with SyncLock(area, watching=watching) as lock:
         tidy(area, sidecar_of=sidecar_of, check=lock.check)
         mended = {each for each in found if each.kind == "orphaned" and not _is_alone(area, each)}
         for each in found:

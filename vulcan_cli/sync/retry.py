@@ -56,6 +56,7 @@ def retry_failed(
     *,
     dry_run: bool = False,
     tell: Callable[[Retried], None] = lambda _: None,
+    watching: Callable[[str], None] = lambda _: None,
 ) -> tuple[Retried, ...]:
     """Move failed shards back to `pending/`.
 
@@ -64,6 +65,7 @@ def retry_failed(
         patterns: Run ids, or shell patterns of them; none for all shards.
         dry_run: Only tell which.
         tell: Called with each when it is moved: an error or Ctrl-C may end the run after it.
+        watching: As for `SyncLock`.
 
     Raises:
         SyncAtWork: A sync holds the lock.
@@ -80,7 +82,7 @@ def retry_failed(
     if dry_run or not chosen:
         return all_told(chosen, tell)
     retried: list[Retried] = []
-    with SyncLock(area) as lock:
+    with SyncLock(area, watching=watching) as lock:
         for batch in batches(chosen, _AT_ONCE):
             retried += _retry(area, batch, lock.check, tell)
         keep(area)
@@ -111,6 +113,7 @@ def retry_aside(
     heap: Heap,
     dry_run: bool = False,
     tell: Callable[[Retried], None] = lambda _: None,
+    watching: Callable[[str], None] = lambda _: None,
 ) -> tuple[Retried, ...]:
     """Bring what was set aside back to `pending/`.
 
@@ -122,6 +125,7 @@ def retry_aside(
         heap: `rejected` or `conflicts`.
         dry_run: Only tell which.
         tell: As for `retry_failed`.
+        watching: Likewise.
 
     Raises:
         SyncAtWork: A sync holds the lock.
@@ -141,7 +145,7 @@ def retry_aside(
     )
     if dry_run or not chosen:
         return all_told((_told(aside, None) for aside in chosen), tell)
-    with SyncLock(area) as lock:
+    with SyncLock(area, watching=watching) as lock:
         retried = all_told(_bring_back(area, lock.check, chosen), tell)
         keep(area)
     return retried

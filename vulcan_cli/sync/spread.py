@@ -23,6 +23,7 @@ def sync_all(
     clock: Clock | None = None,
     stopping: Callable[[], bool] = lambda: False,
     progress: Callable[[SyncReport, int], None] = lambda *_: None,
+    watching: Callable[[str], None] = lambda _: None,
 ) -> SyncReport:
     """Publish what waits in `pending/` to one or several repos, one after the other.
 
@@ -37,6 +38,7 @@ def sync_all(
         clock: Time.
         stopping: As for `sync`.
         progress: As for `sync`, for the repo at hand.
+        watching: As for `sync`.
 
     Raises:
         UsageError: A repo is named twice.
@@ -55,6 +57,7 @@ def sync_all(
             share=share,
             stopping=stopping,
             progress=progress,
+            watching=watching,
         )
         for repo, share in zip(repos, shares(area, keys), strict=True)
     ]

@@ -56,6 +56,7 @@ def trim_synced(
     dry_run: bool = False,
     freed: int = 0,
     tell: Callable[[Trimmed], None] = lambda _: None,
+    watching: Callable[[str], None] = lambda _: None,
 ) -> tuple[Trimmed, ...]:
     """Delete shards that are old, or too many, and that the repo confirms.
 
@@ -70,6 +71,7 @@ def trim_synced(
         dry_run: Only tell what is due; the repo is not asked.
         freed: Bytes of `synced/` that count as gone, because a rehearsal left them there.
         tell: Called with each shard at once: an error or Ctrl-C may end the run after it.
+        watching: As for `SyncLock`.
 
     Raises:
         UsageError: Neither limit is given.
@@ -84,7 +86,7 @@ def trim_synced(
     if dry_run:
         due = _due(area, _confirmed(area, repo), limits, freed)
         return all_told((Trimmed(_path(each), each.size, "due") for each in due), tell)
-    with SyncLock(area) as lock:
+    with SyncLock(area, watching=watching) as lock:
         confirmed = _confirmed(area, repo)
         if not confirmed:
             # Its name may be a slip: then there is nothing of that name to ask.

@@ -12,6 +12,7 @@ from vulcan_cli.cli.options.upkeep import FromConflicts, FromRejected, RunIdPatt
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.text import printable
 from vulcan_cli.cli.tree import Example
+from vulcan_cli.cli.watching import teller
 from vulcan_cli.errors import UsageError
 from vulcan_cli.settings import load_settings
 
@@ -30,6 +31,7 @@ _DATA = 3
 
 
 def retry_failed(
+    context: typer.Context,
     run_ids: RunIdPatterns = None,
     *,
     from_rejected: FromRejected = False,
@@ -56,10 +58,10 @@ def retry_failed(
     area = StagingArea(settings.require_staging_dir())
     heap: Heap | None = "rejected" if from_rejected else "conflicts" if from_conflicts else None
     tell = partial(_tell, out, f"{heap or 'failed'}/")
-    if heap is None:
-        retried = retry.retry_failed(area, run_ids or (), dry_run=dry_run, tell=tell)
-    else:
-        retried = retry.retry_aside(area, run_ids or (), heap=heap, dry_run=dry_run, tell=tell)
+    bring_back = retry.retry_failed if heap is None else partial(retry.retry_aside, heap=heap)
+    retried = bring_back(
+        area, run_ids or (), dry_run=dry_run, tell=tell, watching=teller(out, context.obj)
+    )
     if not retried:
         out.say("nothing to retry")
     if any(shard.outcome in ("exists", "stays") for shard in retried):

@@ -35,6 +35,7 @@ from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import check_place, main_key, open_configured
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.cli.typed import here
+from vulcan_cli.cli.watching import teller
 from vulcan_cli.environment import read_endpoint
 from vulcan_cli.errors import NotSetUp, SyncAtWork, TryLater, UsageError, VulcanError
 from vulcan_cli.quantities import counted, parse_duration
@@ -139,7 +140,14 @@ def sync(
             reports = _rehearse(area, settings, options, reserve=not no_reserve)
         else:
             reports = _rounds(
-                area, settings, options, out, code_of, every_s=every_s, max_duration=max_duration
+                area,
+                settings,
+                options,
+                out,
+                code_of,
+                every_s=every_s,
+                max_duration=max_duration,
+                watching=teller(out, context.obj),
             )
         for report in reports:
             _tell(out, report, context.obj)
@@ -176,6 +184,7 @@ def _rounds(
     *,
     every_s: float | None,
     max_duration: str | None,
+    watching: Callable[[str], None],
 ) -> Iterator[SyncReport]:
     from vulcan_cli.sync.healthcheck import Healthcheck  # noqa: PLC0415
     from vulcan_cli.sync.rounds import rounds, until  # noqa: PLC0415
@@ -199,6 +208,7 @@ def _rounds(
                 main=main_key(settings),
                 stopping=stopping,
                 progress=_counter(advance, clock),
+                watching=watching,
             )
         if not asked():
             report.out_of_time()

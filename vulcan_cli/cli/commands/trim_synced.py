@@ -14,6 +14,7 @@ from vulcan_cli.cli.options.upkeep import KeepBytes, OlderThan
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import open_configured
 from vulcan_cli.cli.tree import Example
+from vulcan_cli.cli.watching import teller
 from vulcan_cli.errors import UsageError
 from vulcan_cli.quantities import counted, format_size, parse_age, parse_size
 from vulcan_cli.settings import load_settings
@@ -31,6 +32,7 @@ _DISK = 6
 
 
 def trim_synced(
+    context: typer.Context,
     *,
     older_than: OlderThan = None,
     keep_bytes: KeepBytes = None,
@@ -72,6 +74,7 @@ def trim_synced(
             dry_run=dry_run,
             freed=freed if dry_run else 0,
             tell=partial(_tell, out),
+            watching=teller(out, context.obj),
         )
         trimmed += done
         freed += sum(shard.size for shard in done if shard.outcome in ("deleted", "due"))

@@ -15,6 +15,7 @@ from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import open_configured
 from vulcan_cli.cli.text import printable
 from vulcan_cli.cli.tree import Example
+from vulcan_cli.cli.watching import teller
 from vulcan_cli.quantities import counted, format_size
 from vulcan_cli.settings import load_settings
 
@@ -42,6 +43,7 @@ NoDownload = Annotated[
 
 
 def verify(
+    context: typer.Context,
     *,
     staging_dir: StagingDir = None,
     repo: Repo = None,
@@ -78,7 +80,9 @@ def verify(
             download=not no_download,
             progress=advance,
         )
-    fixed = mend.mend(area, found.findings) if fix and found.findings else frozenset()
+    fixed: Collection[Finding] = ()
+    if fix and found.findings:
+        fixed = mend.mend(area, found.findings, watching=teller(out, context.obj))
     if json:
         out.json(_document(str(area.root), [each.name for each in repos], found, fixed))
     else:
