@@ -57,6 +57,7 @@ def whole(**changed: object) -> dict[str, object]:
         "remaining": 0,
         "in_review": 0,
         "pull_request": None,
+        "pull_requests": {},
         "commits": [],
         "errors": [],
         "next_slot_at": None,

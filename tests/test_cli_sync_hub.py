@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from tests.cli_in_process import run
+from tests.cli_shards import staged as staged_by_command
 from tests.cli_support import Ran, on_full_disk, vulcan
 from tests.hub_support import plain_lfs
 from tests.hubserver import BAD, BOB, READ, WRITE, Fault, HubThread, LocalHub
@@ -214,6 +215,7 @@ def test_p9_what_is_no_shards_fault_says_what_is_safe_and_what_to_do(
             "remaining": 3,
             "in_review": 0,
             "pull_request": None,
+            "pull_requests": {},
             "commits": [],
             "errors": [case.sentence],
             "next_slot_at": None,
@@ -312,6 +314,39 @@ def test_p10_a_rate_limit_is_told_once_and_kept_by_the_next_run(
     assert [line for line in status if NAME in line] in [
         [f"  0 of 90 commits left in 1h, next in {wait}, to {NAME}"] for wait in waits
     ]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_pull_request_of_each_repo_is_told(
+    hub: LocalHub, tmp_path: Path, *, as_json: bool
+) -> None:
+    # Homes hang on the port of the hub: two in a million runs leave one of the repos empty.
+    for h11 in range(3, 23):
+        staged_by_command(tmp_path, f"g{h11}", geometry=f"h11={h11},h12=2")
+    repos = ("--repo", NAME, "--repo", OPEN)
+    words = ("sync", "--staging-dir", "spool", *repos, "--create-pr")
+    ran = run(*words, *(["--json"] if as_json else []), cwd=tmp_path, env=environment(hub, WRITE))
+    numbers = {name: hub.discussions(name)[-1]["num"] for name in (NAME, OPEN)}
+    assert numbers == {NAME: 1, OPEN: 1}
+    told = f"20 shards in review, pull request 1 of {NAME}, pull request 1 of {OPEN}\n"
+    assert (ran.code, ran.err) == (0, told)
+    if not as_json:
+        assert ran.out == "committed=0 failed=0 remaining=20 commits=2\n"
+        return
+    document = ran.document()
+    assert len(cast("list[str]", document.pop("commits"))) == 2
+    assert document == {
+        "committed": 0,
+        "failed": 0,
+        "rejected": 0,
+        "conflicts": 0,
+        "remaining": 20,
+        "in_review": 20,
+        "pull_request": 1,
+        "pull_requests": numbers,
+        "errors": [],
+        "next_slot_at": None,
+    }
 
 
 def test_nothing_is_proposed_where_a_folder_is_among_the_repos(

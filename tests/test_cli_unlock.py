@@ -217,7 +217,7 @@ WATCHERS = {
     "sync --json": (
         ["sync", "--create-repo", "--json"],
         '{"committed": 0, "failed": 0, "rejected": 0, "conflicts": 0, "remaining": 0, '
-        '"in_review": 0, "pull_request": null, "commits": [], "errors": [], '
+        '"in_review": 0, "pull_request": null, "pull_requests": {}, "commits": [], "errors": [], '
         '"next_slot_at": null}\n',
         "",
     ),

@@ -70,7 +70,7 @@ def test_a_run_proposes_all_its_shards_in_one_pull_request(
     staged = put_many(area, 5)
     report = propose(area, open_hub(hub), max_batch=2)
     assert told(report) == (0, 3, 5, 5, 0)
-    assert report.pull_request == 1
+    assert report.pull_requests == {NAME: 1}
     assert [each["status"] for each in hub.discussions(NAME)] == ["open"]
     assert (shards_at(hub, "refs/pr/1"), shards_at(hub, "main")) == (staged, {})
     assert shards_in(area.pending) == by_name(staged)
@@ -94,10 +94,10 @@ def test_p6_what_is_in_review_is_not_committed_again(
     sha256 = sha256_of_file(new)
     report = run(area, open_hub(hub), create_pr=create_pr)
     if create_pr:
-        assert (told(report), report.pull_request) == ((0, 1, 4, 4, 0), 2)
+        assert (told(report), report.pull_requests) == ((0, 1, 4, 4, 0), {NAME: 2})
         assert shards_at(hub, "refs/pr/2") == {path_of("new"): sha256}
     else:
-        assert (told(report), report.pull_request) == ((1, 1, 3, 3, 0), None)
+        assert (told(report), report.pull_requests) == ((1, 1, 3, 3, 0), {})
         assert shards_at(hub, "main") == {path_of("new"): sha256}
     assert shards_at(hub, "refs/pr/1") == staged
 

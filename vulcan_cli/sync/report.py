@@ -31,7 +31,8 @@ class SyncReport:
         n_young: Files in `pending/` that are no shards, and too young to be rejected for it; among
             the remaining.
         n_in_review: Shards in `pending/` that wait for a pull request; among the remaining.
-        pull_request: Number of the pull request that this run made or added to, if any.
+        pull_requests: The pull requests that this run made or added to: the name of each repo to
+            its number there.
         next_slot_at: When the next commit is possible, unix seconds; None where it is now.
         stopped: What ended the run early; None where nothing did.
         waited_for: The trouble whose end it waited for when it was asked to end; None where there
@@ -51,7 +52,7 @@ class SyncReport:
     n_unreadable: int = 0
     n_young: int = 0
     n_in_review: int = 0
-    pull_request: int | None = None
+    pull_requests: dict[str, int] = field(default_factory=dict)
     next_slot_at: float | None = None
     stopped: VulcanError | None = None
     waited_for: TryLater | None = None
@@ -96,6 +97,9 @@ def together(reports: Sequence[SyncReport]) -> SyncReport:
         n_unreadable=sum(report.n_unreadable for report in reports),
         n_young=sum(report.n_young for report in reports),
         n_in_review=sum(report.n_in_review for report in reports),
+        pull_requests={
+            repo: number for report in reports for repo, number in report.pull_requests.items()
+        },
         n_bytes=sum(report.n_bytes for report in reports),
         next_slot_at=min(slots) if len(slots) == len(waiting) else None,
         stopped=min(stopped, key=lambda error: _WORST_FIRST.index(error.exit_code), default=None),

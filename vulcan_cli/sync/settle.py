@@ -245,7 +245,7 @@ class Settler:
         if not names:
             return
         self.pull_request = revision
-        self._report.pull_request = int(revision.rpartition("/")[2])
+        self._report.pull_requests[self._repo.name] = int(revision.rpartition("/")[2])
 
     def _moved(self, result: Moved) -> bool:
         """Whether a shard is where it belongs now, as far as the repo is concerned."""

@@ -246,8 +246,8 @@ def _tell(out: Output, report: SyncReport, typed: Sequence[str]) -> None:
     if report.stopped is not None:
         out.explain(_explanation(report, report.stopped, typed))
     if report.n_in_review:
-        number = "" if report.pull_request is None else f", pull request {report.pull_request}"
-        out.say(f"{counted(report.n_in_review, 'shard')} in review{number}")
+        where = "".join(f", {each}" for each in _pull_requests(report))
+        out.say(f"{counted(report.n_in_review, 'shard')} in review{where}")
     # Beside an error in JSON nothing else stands on stderr.
     is_alone = out.as_json and report.stopped is not None
     if report.n_young and not is_alone:
@@ -262,6 +262,15 @@ def _tell(out: Output, report: SyncReport, typed: Sequence[str]) -> None:
             f"committed={report.n_committed} failed={report.n_failed} "
             f"remaining={report.n_remaining} commits={report.n_commits}"
         )
+
+
+def _pull_requests(report: SyncReport) -> list[str]:
+    """Each by its number, and where there are several, by its repo."""
+    several = len(report.pull_requests) > 1
+    return [
+        f"pull request {number}{f' of {repo}' if several else ''}"
+        for repo, number in report.pull_requests.items()
+    ]
 
 
 def _explanation(report: SyncReport, stopped: VulcanError, typed: Sequence[str]) -> Explanation:
@@ -326,7 +335,8 @@ def _document(report: SyncReport) -> dict[str, object]:
         "conflicts": report.n_conflicts,
         "remaining": report.n_remaining,
         "in_review": report.n_in_review,
-        "pull_request": report.pull_request,
+        "pull_request": next(iter(report.pull_requests.values()), None),
+        "pull_requests": report.pull_requests,
         "commits": report.commit_oids,
         "errors": report.errors,
         "next_slot_at": report.next_slot_at,
