@@ -16,7 +16,7 @@ from vulcan_cli.staging.intake import stage
 from vulcan_cli.staging.ledger import Ledger
 from vulcan_cli.sync.drain import SyncOptions
 from vulcan_cli.sync.report import SyncReport
-from vulcan_cli.sync.rounds import rounds, until
+from vulcan_cli.sync.rounds import for_at_most, rounds
 from vulcan_cli.sync.share import shares
 from vulcan_cli.sync.spread import rehearse_all, sync_all
 from vulcan_cli.sync.timing import Clock
@@ -193,7 +193,10 @@ class Ticking:
 
     def __init__(self) -> None:
         self.time = 1000.0
-        self.clock = Clock(now=lambda: self.time, sleep=self.sleep)
+        self.set_by = 0.0
+        self.clock = Clock(
+            now=lambda: self.time + self.set_by, sleep=self.sleep, monotonic=lambda: self.time
+        )
 
     def sleep(self, seconds: float) -> None:
         self.time += seconds
@@ -208,7 +211,7 @@ def test_rounds_begin_every_so_often_until_the_deadline() -> None:
         ticking.time += 100
         return SyncReport()
 
-    stopping = until(1000.0 + 2000, ticking.clock, lambda: False)
+    stopping = for_at_most(2000, ticking.clock, lambda: False)
     list(rounds(run, every_s=900, clock=ticking.clock, stopping=stopping))
     assert began == [1000, 1900, 2800]
 
@@ -223,13 +226,24 @@ def test_a_round_takes_what_came_since_the_one_before(area: StagingArea, tmp_pat
             put(area, first=GEOMETRIES)
         return report
 
-    stopping = until(1000.0 + 90, ticking.clock, lambda: False)
+    stopping = for_at_most(90, ticking.clock, lambda: False)
     reports = list(rounds(run, every_s=60, clock=ticking.clock, stopping=stopping))
     assert [(each.n_committed, each.n_remaining) for each in reports] == [
         (GEOMETRIES, 0),
         (GEOMETRIES, 0),
     ]
     assert len(held(repos[0])) == 2 * GEOMETRIES
+
+
+@pytest.mark.parametrize("set_by", [-86_400.0, 86_400.0])
+def test_a_clock_that_is_set_moves_no_end(set_by: float) -> None:
+    ticking = Ticking()
+    stopping = for_at_most(90, ticking.clock, lambda: False)
+    ticking.set_by = set_by
+    ticking.sleep(89)
+    assert not stopping()
+    ticking.sleep(1)
+    assert stopping()
 
 
 def test_one_round_without_every() -> None:
@@ -247,7 +261,7 @@ def test_another_sync_costs_a_round_and_ends_only_who_begins() -> None:
             raise SyncAtWork("process 7")
         return SyncReport()
 
-    stopping = until(1000.0 + 2000, ticking.clock, lambda: False)
+    stopping = for_at_most(2000, ticking.clock, lambda: False)
     busy = {1900.0}
     reports = rounds(
         run,

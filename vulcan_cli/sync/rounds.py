@@ -48,6 +48,11 @@ def rounds(
             return
 
 
-def until(deadline: float | None, clock: Clock, stopping: Callable[[], bool]) -> Callable[[], bool]:
-    """`stopping`, and also once the clock has reached the deadline (unix seconds, or None)."""
-    return lambda: stopping() or (deadline is not None and clock.now() >= deadline)
+def for_at_most(
+    seconds: float | None, clock: Clock, stopping: Callable[[], bool]
+) -> Callable[[], bool]:
+    """`stopping`, and also once so many seconds have passed from now on; None for no end."""
+    if seconds is None:
+        return stopping
+    deadline = clock.monotonic() + seconds
+    return lambda: stopping() or clock.monotonic() >= deadline

@@ -17,10 +17,12 @@ class Clock(NamedTuple):
     Attributes:
         now: Unix seconds.
         sleep: Waits so many seconds.
+        monotonic: Seconds that only ever grow, also where somebody sets the clock.
     """
 
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
 
 
 @dataclass(slots=True)

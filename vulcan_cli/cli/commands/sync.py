@@ -187,7 +187,7 @@ def _rounds(
     watching: Callable[[str], None],
 ) -> Iterator[SyncReport]:
     from vulcan_cli.sync.healthcheck import Healthcheck  # noqa: PLC0415
-    from vulcan_cli.sync.rounds import rounds, until  # noqa: PLC0415
+    from vulcan_cli.sync.rounds import for_at_most, rounds  # noqa: PLC0415
     from vulcan_cli.sync.spread import sync_all  # noqa: PLC0415
     from vulcan_cli.sync.timing import Clock  # noqa: PLC0415
 
@@ -195,9 +195,9 @@ def _rounds(
     health = Healthcheck(None if url is None else url.reveal(), out.warn)
     repos = health.guard(lambda: _opened(settings, options, out))
     clock = Clock()
-    deadline = None if max_duration is None else clock.now() + parse_duration(max_duration)
     asked = _asked_by_sigterm()
-    stopping = until(deadline, clock, asked)
+    longest_s = None if max_duration is None else parse_duration(max_duration)
+    stopping = for_at_most(longest_s, clock, asked)
 
     def run() -> SyncReport:
         with out.progress("shards", area.counts("pending").shards) as advance:
