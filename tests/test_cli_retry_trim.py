@@ -227,11 +227,20 @@ def test_while_a_sync_is_at_work(tmp_path: Path, spool: Path) -> None:
     assert tree(spool / "failed") == before
 
 
-@pytest.mark.parametrize("command", ["retry-failed", "trim-synced"])
-def test_without_a_staging_directory(tmp_path: Path, command: str) -> None:
-    words = [*REPO, "--older-than", "1d"] if command == "trim-synced" else []
-    assert run(command, *words, cwd=tmp_path).code == 4
-    ran = run(command, *words, "--staging-dir", "nowhere", cwd=tmp_path)
+WITHOUT = {
+    "retry-failed": [],
+    "retry-failed --from-rejected": [],
+    "retry-failed --from-rejected --dry-run": [],
+    "retry-failed --from-conflicts": [],
+    "trim-synced": [*REPO, "--older-than", "1d"],
+}
+
+
+@pytest.mark.parametrize(("command", "more"), WITHOUT.items(), ids=WITHOUT)
+def test_without_a_staging_directory(tmp_path: Path, command: str, more: list[str]) -> None:
+    words = [*command.split(), *more]
+    assert run(*words, cwd=tmp_path).code == 4
+    ran = run(*words, "--staging-dir", "nowhere", cwd=tmp_path)
     assert (ran.code, ran.out) == (4, "")
     assert ran.err.splitlines()[0] == "vulcan: there is no folder nowhere"
     assert tree(tmp_path) == {}

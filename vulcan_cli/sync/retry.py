@@ -133,6 +133,7 @@ def retry_aside(
         NotSetUp: There is no such staging directory.
         DiskTrouble: A folder cannot be read or written.
     """
+    area.require()
     chosen = sorted(
         (
             aside
