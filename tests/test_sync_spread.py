@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from tests.staging_tools import start
 from vulcan_cli.dataset.sources import locate
-from vulcan_cli.errors import RepoMissing, SyncAtWork, UsageError
+from vulcan_cli.errors import LeaseLost, RepoMissing, SyncAtWork, UsageError
 from vulcan_cli.hub.directory import DirectoryRepo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.intake import stage
+from vulcan_cli.staging.lease import break_lease, read_owner
 from vulcan_cli.staging.ledger import Ledger
 from vulcan_cli.sync.drain import SyncOptions
 from vulcan_cli.sync.report import SyncReport
@@ -129,6 +132,31 @@ def test_a_repo_that_fails_does_not_stop_the_other(area: StagingArea, tmp_path: 
     assert isinstance(report.stopped, RepoMissing)
     assert (report.exit_code, report.n_committed) == (4, len(held(repos[1])))
     assert report.n_remaining == GEOMETRIES - report.n_committed > 0
+
+
+def test_what_was_done_is_told_where_another_sync_comes_between(
+    area: StagingArea, tmp_path: Path
+) -> None:
+    repos = repos_in(tmp_path, "ab")
+    others: list[subprocess.Popen[str]] = []
+
+    def come_between(report: SyncReport, _left: int) -> None:
+        if report.n_commits and not others:
+            break_lease(area)
+            others.append(start("hold", area.root, 30, 300))
+            assert others[0].stdout is not None
+            assert others[0].stdout.readline() == "held\n"
+
+    one_by_one = SyncOptions(create_repo=True, max_batch=1)
+    report = sync_all(area, repos, one_by_one, progress=come_between)
+    (other,) = others
+    owner = read_owner(area)
+    assert other.communicate()[0] == "released\n"
+    assert isinstance(report.stopped, LeaseLost)
+    assert (report.n_committed, len(report.commit_oids), report.exit_code) == (1, 1, 7)
+    assert report.n_remaining == GEOMETRIES - 1
+    assert report.errors == [str(LeaseLost(str(owner))), str(SyncAtWork(str(owner)))]
+    assert [len(held(repo)) for repo in repos[:1]] == [1]
 
 
 def held_by_geometry(repo: DirectoryRepo) -> set[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from vulcan_cli.errors import UsageError
+from vulcan_cli.errors import UsageError, VulcanError
 from vulcan_cli.hub.repo import Repo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.sync.drain import SyncOptions, rehearse, sync
 from vulcan_cli.sync.report import SyncReport, together
-from vulcan_cli.sync.share import shares
+from vulcan_cli.sync.share import Share, shares
 from vulcan_cli.sync.timing import Clock
 
 
@@ -42,26 +42,41 @@ def sync_all(
 
     Raises:
         UsageError: A repo is named twice.
-        SyncAtWork: Another sync holds the lock.
+        SyncAtWork: Another sync holds the lock when this one begins.
         NotSetUp: There is no such staging directory.
     """
     keys = [repo.key for repo in repos]
     if len(set(keys)) < len(keys):
         raise UsageError("a repo is named twice")
-    reports = [
-        sync(
-            area,
-            repo,
-            replace(options, with_peer=options.with_peer and repo.key == (main or keys[0])),
-            clock=clock,
-            share=share,
-            stopping=stopping,
-            progress=progress,
-            watching=watching,
-        )
-        for repo, share in zip(repos, shares(area, keys), strict=True)
-    ]
+    reports: list[SyncReport] = []
+    for repo, share in zip(repos, shares(area, keys), strict=True):
+        is_main = repo.key == (main or keys[0])
+        try:
+            report = sync(
+                area,
+                repo,
+                replace(options, with_peer=options.with_peer and is_main),
+                clock=clock,
+                share=share,
+                stopping=stopping,
+                progress=progress,
+                watching=watching,
+            )
+        except VulcanError as error:
+            if not reports:
+                raise
+            # What was done for the repos before is told all the same.
+            report = _left_out(area, share, error)
+        reports.append(report)
     return together(reports)
+
+
+def _left_out(area: StagingArea, share: Share, error: VulcanError) -> SyncReport:
+    """The report of a repo for which nothing could begin."""
+    waiting = [each for each in area.scan("pending").entries if each.has_parquet]
+    return SyncReport(
+        n_remaining=sum(map(share.takes, waiting)), errors=[str(error)], stopped=error
+    )
 
 
 def rehearse_all(
