@@ -1,6 +1,8 @@
+import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -308,6 +310,26 @@ def test_each_shard_is_told_when_it_is_deleted(tmp_path: Path, published: Path) 
     words = ("trim-synced", *SPOOL, *REPO, "--keep-bytes", "0")
     assert to_a_full_disk(*words, home=tmp_path) == FULL
     # What could not be told of any more is still there.
+    assert left(published) == ["y", "z"]
+
+
+def test_sigterm_lets_it_finish_the_shard_at_hand(tmp_path: Path, published: Path) -> None:
+    # Who tells of a shard waits here for room in the pipe: the signal comes between two shards.
+    reader, writer = os.pipe()
+    full = fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(writer, b"-" * full)
+    words = ("trim-synced", "--staging-dir", str(published), *REPO, "--keep-bytes", "0", "-q")
+    process = subprocess.Popen(
+        [*VULCAN, *words], stdout=writer, stderr=subprocess.PIPE, env=clean(tmp_path), cwd=tmp_path
+    )
+    os.close(writer)
+    while len(left(published)) == 3 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    with os.fdopen(reader, "rb") as stdout:
+        out = stdout.read()[full:]
+    _, err = process.communicate()
+    assert (process.returncode, err, out) == (0, b"", f"{path('x')}\tdeleted\n".encode())
     assert left(published) == ["y", "z"]
 
 

@@ -51,6 +51,13 @@ def interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def asked_by_sigterm() -> Callable[[], bool]:
+    """Make SIGTERM a wish, granted after the batch or shard at hand: whether it was uttered."""
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    return lambda: bool(asked)
+
+
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
     """Let SIGTERM interrupt the block as Ctrl-C does, so that it cleans up.

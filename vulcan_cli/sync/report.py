@@ -107,10 +107,16 @@ def together(reports: Sequence[SyncReport]) -> SyncReport:
     )
 
 
-def all_told(shards: Iterable[_Shard], tell: Callable[[_Shard], None]) -> tuple[_Shard, ...]:
-    """All of them, each told as soon as it is there."""
+def all_told(
+    shards: Iterable[_Shard],
+    tell: Callable[[_Shard], None],
+    stopping: Callable[[], bool] = lambda: False,
+) -> tuple[_Shard, ...]:
+    """All of them, each told as soon as it is there; no more once this is stopping."""
     told = []
     for shard in shards:
         tell(shard)
         told.append(shard)
+        if stopping():
+            break
     return tuple(told)

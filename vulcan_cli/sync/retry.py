@@ -57,6 +57,7 @@ def retry_failed(
     dry_run: bool = False,
     tell: Callable[[Retried], None] = lambda _: None,
     watching: Callable[[str], None] = lambda _: None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> tuple[Retried, ...]:
     """Move failed shards back to `pending/`.
 
@@ -66,6 +67,7 @@ def retry_failed(
         dry_run: Only tell which.
         tell: Called with each when it is moved: an error or Ctrl-C may end the run after it.
         watching: As for `SyncLock`.
+        stopping: Likewise, and asked between batches; True ends the run in good order.
 
     Raises:
         SyncAtWork: A sync holds the lock.
@@ -82,8 +84,10 @@ def retry_failed(
     if dry_run or not chosen:
         return all_told(chosen, tell)
     retried: list[Retried] = []
-    with SyncLock(area, watching=watching) as lock:
+    with SyncLock(area, watching=watching, stopping=stopping) as lock:
         for batch in batches(chosen, _AT_ONCE):
+            if stopping():
+                break
             retried += _retry(area, batch, lock.check, tell)
         keep(area)
     return tuple(retried)
@@ -114,6 +118,7 @@ def retry_aside(
     dry_run: bool = False,
     tell: Callable[[Retried], None] = lambda _: None,
     watching: Callable[[str], None] = lambda _: None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> tuple[Retried, ...]:
     """Bring what was set aside back to `pending/`.
 
@@ -126,6 +131,7 @@ def retry_aside(
         dry_run: Only tell which.
         tell: As for `retry_failed`.
         watching: Likewise.
+        stopping: Likewise, and asked after each entry.
 
     Raises:
         SyncAtWork: A sync holds the lock.
@@ -146,8 +152,8 @@ def retry_aside(
     )
     if dry_run or not chosen:
         return all_told((_told(aside, None) for aside in chosen), tell)
-    with SyncLock(area, watching=watching) as lock:
-        retried = all_told(_bring_back(area, lock.check, chosen), tell)
+    with SyncLock(area, watching=watching, stopping=stopping) as lock:
+        retried = all_told(_bring_back(area, lock.check, chosen), tell, stopping)
         keep(area)
     return retried
 

@@ -57,6 +57,7 @@ def trim_synced(
     freed: int = 0,
     tell: Callable[[Trimmed], None] = lambda _: None,
     watching: Callable[[str], None] = lambda _: None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> tuple[Trimmed, ...]:
     """Delete shards that are old, or too many, and that the repo confirms.
 
@@ -72,6 +73,7 @@ def trim_synced(
         freed: Bytes of `synced/` that count as gone, because a rehearsal left them there.
         tell: Called with each shard at once: an error or Ctrl-C may end the run after it.
         watching: As for `SyncLock`.
+        stopping: Likewise, and asked after each shard; True ends the run in good order.
 
     Raises:
         UsageError: Neither limit is given.
@@ -86,7 +88,7 @@ def trim_synced(
     if dry_run:
         due = _due(area, _confirmed(area, repo), limits, freed)
         return all_told((Trimmed(_path(each), each.size, "due") for each in due), tell)
-    with SyncLock(area, watching=watching) as lock:
+    with SyncLock(area, watching=watching, stopping=stopping) as lock:
         confirmed = _confirmed(area, repo)
         if not confirmed:
             # Its name may be a slip: then there is nothing of that name to ask.
@@ -94,7 +96,9 @@ def trim_synced(
         due = _due(area, confirmed, limits, freed)
         trimmed: list[Trimmed] = []
         for batch in batches(due, LOOK_UP_LIMIT):
-            trimmed += all_told(_trim(area, repo, batch, revision, lock.check), tell)
+            if stopping():
+                break
+            trimmed += all_told(_trim(area, repo, batch, revision, lock.check), tell, stopping)
         keep(area)
     return tuple(trimmed)
 

@@ -14,6 +14,7 @@ from vulcan_cli.cli.text import printable
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.cli.watching import teller
 from vulcan_cli.errors import UsageError
+from vulcan_cli.interrupts import asked_by_sigterm
 from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
@@ -60,7 +61,12 @@ def retry_failed(
     tell = partial(_tell, out, f"{heap or 'failed'}/")
     bring_back = retry.retry_failed if heap is None else partial(retry.retry_aside, heap=heap)
     retried = bring_back(
-        area, run_ids or (), dry_run=dry_run, tell=tell, watching=teller(out, context.obj)
+        area,
+        run_ids or (),
+        dry_run=dry_run,
+        tell=tell,
+        watching=teller(out, context.obj),
+        stopping=asked_by_sigterm(),
     )
     if not retried:
         out.say("nothing to retry")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -38,6 +37,7 @@ from vulcan_cli.cli.typed import here
 from vulcan_cli.cli.watching import teller
 from vulcan_cli.environment import read_endpoint
 from vulcan_cli.errors import NotSetUp, SyncAtWork, TryLater, UsageError, VulcanError
+from vulcan_cli.interrupts import asked_by_sigterm
 from vulcan_cli.quantities import counted, parse_duration
 from vulcan_cli.settings import Settings, load_settings
 
@@ -195,7 +195,7 @@ def _rounds(
     health = Healthcheck(None if url is None else url.reveal(), out.warn)
     repos = health.guard(lambda: _opened(settings, options, out))
     clock = Clock()
-    asked = _asked_by_sigterm()
+    asked = asked_by_sigterm()
     longest_s = None if max_duration is None else parse_duration(max_duration)
     stopping = for_at_most(longest_s, clock, asked)
 
@@ -365,10 +365,3 @@ def _note(report: SyncReport, seconds: float) -> str:
     if report.next_slot_at is not None:
         slots = f"next slot at {format_moment(report.next_slot_at)}"
     return f"{format_size(report.n_bytes)}, {rate}/s, {slots}"
-
-
-def _asked_by_sigterm() -> Callable[[], bool]:
-    """Make SIGTERM a wish, granted after the batch in flight: whether it was uttered."""
-    asked: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
-    return lambda: bool(asked)

@@ -16,6 +16,7 @@ from vulcan_cli.cli.repos import open_configured
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.cli.watching import teller
 from vulcan_cli.errors import UsageError
+from vulcan_cli.interrupts import asked_by_sigterm
 from vulcan_cli.quantities import counted, format_size, parse_age, parse_size
 from vulcan_cli.settings import load_settings
 
@@ -64,7 +65,10 @@ def trim_synced(
     now = time.time()
     trimmed: list[Trimmed] = []
     freed = 0
+    asked = asked_by_sigterm()
     for opened in repos:
+        if asked():
+            break
         done = trim.trim_synced(
             area,
             opened,
@@ -75,6 +79,7 @@ def trim_synced(
             freed=freed if dry_run else 0,
             tell=partial(_tell, out),
             watching=teller(out, context.obj),
+            stopping=asked,
         )
         trimmed += done
         freed += sum(shard.size for shard in done if shard.outcome in ("deleted", "due"))
