@@ -284,6 +284,14 @@ def test_any_mix_is_what_polars_makes_of_all_rows(
             "where 'tau_im > 2 OR UNNEST(flux) = 1': unnest makes several rows of one, "
             "at character 15; for any element write array_contains(flux, x)",
         ),
+        *(
+            (
+                f"tau_im > 1 AND {name} ( ) = 1",
+                f"where '{f'tau_im > 1 AND {name} ( ) = 1'}': {name} takes at least one argument, "
+                "at character 16",
+            )
+            for name in ("coalesce", "GREATEST", "least")
+        ),
     ],
 )
 def test_a_condition_that_is_none_is_refused_with_its_place(where: str, sentence: str) -> None:
@@ -813,6 +821,13 @@ WHOLE_NUMBERS = (
                 f"{24 + len(clause)}; for any element write array_contains(flux, x)",
             )
             for clause in ("WHERE tau_im > 2 OR", "ORDER BY")
+        ),
+        *(
+            (
+                f"SELECT '{name}(' AS x, {name}() AS y FROM vacua",
+                f"sql: {name} takes at least one argument, at character {18 + len(name)}",
+            )
+            for name in ("coalesce", "GREATEST", "least")
         ),
     ],
 )

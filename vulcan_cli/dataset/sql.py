@@ -22,6 +22,8 @@ _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(\w+)", re.DOTALL)
 _CHEAPEST = "\0"
 
 _TEXT_IN_SQL = re.compile(r"'(?:[^']|'')*'")
+# Of nothing, Polars panics, and prints that itself.
+_OF_NOTHING = re.compile(r"\b(coalesce|greatest|least)\s*\(\s*\)", re.IGNORECASE)
 _ELEMENT_ZERO = re.compile(r"""((?:\w|"[^"]*")+)\s*\[\s*0+\s*\]""")
 
 _TEXT_IN_PLAN = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -42,6 +44,8 @@ def parse_where(text: str, available: Sequence[str]) -> pl.Expr:
         UsageError: It cannot be parsed (says where), names no column (says the nearest), or is not
             on one row.
     """
+    if nothing := _of_nothing(text):
+        raise UsageError(f"where {text!r}: {nothing}")
     try:
         condition = pl.sql_expr(text)
         names = condition.meta.root_names()
@@ -92,6 +96,8 @@ def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
     word = _FIRST_WORD.match(statement)
     if word is not None and word[1].lower() in _CHANGES:
         raise UsageError(f"sql: {word[1]} is refused: shards are only read, as by SELECT")
+    if nothing := _of_nothing(statement):
+        raise UsageError(f"sql: {nothing}")
     context = pl.SQLContext({"vacua": rows}, register_globals=False)
     try:
         result = context.execute(statement)
@@ -135,6 +141,12 @@ def _has_part(condition: pl.Expr, kinds: Set[str]) -> bool:
         elif part in kinds:
             return True
     return False
+
+
+def _of_nothing(sql: str) -> str | None:
+    """What is wrong with a call that needs an argument and has none."""
+    found = _OF_NOTHING.search(_TEXT_IN_SQL.sub("''", sql))
+    return found and f"{found[1]} takes at least one argument{at(sql, found[1])}"
 
 
 def _check_elements(sql: str) -> None:
