@@ -268,6 +268,30 @@ WRONG = {
 }
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "query --count",
+        "query --format csv",
+        "catalog --count",
+        "catalog --format csv",
+        "split",
+        "split train --format csv",
+        "split --out-dir ml",
+        "plot tau",
+    ],
+)
+def test_a_condition_that_fails_on_rows_is_wrong_usage(tmp_path: Path, typed: str) -> None:
+    staged(tmp_path, "r", rows(1))
+    command, *words = typed.split()
+    where = ("--where", "CAST(run_id AS INT) = max(h11)")
+    ran = run(command, *words, *where, *HERE, "--source", "staged", "-q", cwd=tmp_path)
+    said = "conversion from `str` to `i32` failed in column 'run_id' for 1 out of 1 values: [\"r\"]"
+    again = f"  safe: nothing was changed\n  next: vulcan {command} --help\n"
+    assert ran == Ran(2, "", f"vulcan: {said}\n{again}")
+    assert not (tmp_path / "ml").exists()
+
+
 @pytest.mark.parametrize(("words", "sentence"), WRONG.values(), ids=WRONG)
 def test_wrong_usage(there: Path, words: list[str], sentence: str) -> None:
     before = tree(there)

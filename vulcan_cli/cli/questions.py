@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
-from contextlib import suppress
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,14 +50,25 @@ def hand_over(
             text where stdout is a terminal, or the rows cannot be computed.
         DiskTrouble: The file cannot be written; it is as it was.
     """
-    import polars as pl  # noqa: PLC0415
-
     form = _format(out, file, wanted)
-    try:
+    with computing():
         if form == _TABLE:
             _table(rows, out)
         else:
             _write(rows, out, file, form, complex_columns)
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """Compute rows that were asked for.
+
+    Raises:
+        UsageError: They cannot be: text was cast to a number, say.
+    """
+    import polars as pl  # noqa: PLC0415
+
+    try:
+        yield
     except pl.exceptions.PolarsError as error:
         raise UsageError(first_line(error)) from error
 

@@ -24,6 +24,7 @@ from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.questions import (
     BAD_SHARDS,
     check_rows_wanted,
+    computing,
     hand_over,
     is_for_people,
     tell_bad,
@@ -102,7 +103,8 @@ def catalog(
 
 
 def _count(table: pl.LazyFrame, out: Output) -> None:
-    number = table.collect().height
+    with computing():
+        number = table.collect().height
     if out.as_json:
         out.json({"count": number})
     else:

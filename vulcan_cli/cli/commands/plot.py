@@ -22,7 +22,7 @@ from vulcan_cli.cli.options.pictures import (
 )
 from vulcan_cli.cli.options.results import Revision, SourcePlace
 from vulcan_cli.cli.output import Output
-from vulcan_cli.cli.questions import BAD_SHARDS, tell_bad
+from vulcan_cli.cli.questions import BAD_SHARDS, computing, tell_bad
 from vulcan_cli.cli.repos import locate_shards
 from vulcan_cli.cli.suggest import did_you_mean, one_of
 from vulcan_cli.cli.tree import Example
@@ -102,7 +102,7 @@ def plot(
     from vulcan_cli.dataset.query import query as ask  # noqa: PLC0415
 
     wish = Wish(modulus=modulus, bound=bound, tolerance=tolerance, whole=all_)
-    with out.counting("shards") as progress:
+    with out.counting("shards") as progress, computing():
         answer = ask(found.catalog, filters, leave_out_clashes=True, progress=progress)
         figure = figure_of(kind, answer.rows, wish)
     if output is not None and ending is not None:

@@ -25,7 +25,7 @@ from vulcan_cli.cli.options.results import (
     Sql,
 )
 from vulcan_cli.cli.output import Output
-from vulcan_cli.cli.questions import BAD_SHARDS, check_rows_wanted, hand_over, tell_bad
+from vulcan_cli.cli.questions import BAD_SHARDS, check_rows_wanted, computing, hand_over, tell_bad
 from vulcan_cli.cli.repos import locate_shards
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
@@ -135,7 +135,8 @@ def _count(answer: Query, out: Output) -> None:
 
     number = answer.n_rows
     if number is None:
-        number = int(answer.rows.select(pl.len()).collect(engine="streaming").item())
+        with computing():
+            number = int(answer.rows.select(pl.len()).collect(engine="streaming").item())
     if out.as_json:
         out.json({"count": number})
     else:

@@ -31,7 +31,7 @@ from vulcan_cli.cli.options.splits import (
 )
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.pushes import SplitPush, document_of, tell_sent
-from vulcan_cli.cli.questions import BAD_SHARDS, hand_over, tell_bad
+from vulcan_cli.cli.questions import BAD_SHARDS, computing, hand_over, tell_bad
 from vulcan_cli.cli.repos import locate_shards
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
@@ -130,7 +130,7 @@ def split(
     # What is frozen or described is all of the catalog, whatever the filters leave of it.
     found = locate_shards(settings, source, revision, out)
     left_out: Sequence[BadShard] = ()
-    with out.counting("shards") as progress:
+    with out.counting("shards") as progress, computing():
         view = SplitView(
             catalog=found.catalog,
             filters=asked.read(),
