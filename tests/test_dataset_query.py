@@ -829,6 +829,12 @@ WHOLE_NUMBERS = (
             )
             for name in ("coalesce", "GREATEST", "least")
         ),
+        (
+            "SELECT * FROM read_parquet('/nowhere/x.parquet')",
+            "sql: No such file or directory (os error 2): /nowhere/x.parquet",
+        ),
+        ("DESCRIBE vacua", "sql: shards are only read, as by SELECT"),
+        ("SET x = 1", "sql: shards are only read, as by SELECT"),
     ],
 )
 def test_sql_that_is_none_is_refused(statement: str, sentence: str) -> None:

@@ -90,8 +90,8 @@ def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
     """Run a statement in Polars SQL over the table `vacua`; elements of lists count from 1.
 
     Raises:
-        UsageError: It cannot be parsed, names no column, would change something, or chooses rows
-            by what makes several of one.
+        UsageError: It cannot be parsed, names no column or no file, would change something, or
+            chooses rows by what makes several of one.
     """
     word = _FIRST_WORD.match(statement)
     if word is not None and word[1].lower() in _CHANGES:
@@ -102,7 +102,7 @@ def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
     try:
         result = context.execute(statement)
         result.collect_schema()
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, OSError) as error:
         available = [name for name in rows.collect_schema() if name != _CHEAPEST]
         raise refused_sql(statement, error, available) from error
     _check_elements(statement)

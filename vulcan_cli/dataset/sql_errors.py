@@ -31,6 +31,7 @@ _PLAIN = (
     ("OFFSET conversion error", ("OFFSET",), _WHOLE),
     ("arguments for LIMIT/OFFSET/FETCH", ("LIMIT", "OFFSET", "FETCH"), _WHOLE),
     ("unsupported SQL join constraint", ("JOIN",), "JOIN needs ON or USING"),
+    ("statement type is not supported", (), "shards are only read, as by SELECT"),
 )
 """Words of Polars that tell a person little, what they are about, and what they mean."""
 
