@@ -17,7 +17,9 @@ from tests.dataset_support import PEERS, WHOLE, ask, put, vacua
 from vulcan_cli.dataset import scan
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.filters import Filters
-from vulcan_cli.dataset.query import query
+from vulcan_cli.dataset.query import query, query_sql
+from vulcan_cli.dataset.split_view import SplitView
+from vulcan_cli.dataset.splits import Splits
 from vulcan_cli.errors import BadShard
 
 
@@ -33,6 +35,46 @@ def test_batches_and_pieces_do_not_show(
         query(PEERS, Filters()).rows.slice(50, 90).filter(pl.col("tau_im") > 3).collect(),
         WHOLE.slice(50, 90).filter(pl.col("tau_im") > 3),
     )
+
+
+def test_rows_to_write_come_a_few_megabytes_at_a_time(tmp_path: Path) -> None:
+    """Polars holds some dozens of what it writes; of what is collected each would be a chunk."""
+    masses = pl.Series([[0.5 + row] * 360 for row in range(3000)])
+    catalog = Catalog.read([put(tmp_path, vacua(3000, mass2=masses), "run", h11=3, h12=2)])
+    stored = pl.read_parquet(catalog.rows["file"][0])
+    statement = "SELECT * FROM vacua"
+    heights: list[int] = []
+
+    def note(rows: pl.DataFrame) -> pl.DataFrame:
+        heights.append(rows.height)
+        return rows
+
+    for asked in (
+        query(catalog, Filters(), to_write=True),
+        query_sql(catalog, Filters(), statement, to_write=True),
+    ):
+        noted = asked.rows.map_batches(note, streamable=True)
+        assert_frame_equal(noted.collect(engine="streaming"), stored)
+        n_rows = 3000 * (2 << 20) // int(stored.estimated_size())
+        assert sorted(heights, reverse=True) == [n_rows] * 4 + [3000 - 4 * n_rows]
+        heights.clear()
+
+    for asked in (query(catalog, Filters()), query_sql(catalog, Filters(), statement)):
+        assert asked.rows.collect(engine="streaming").n_chunks("all") == [1] * stored.width
+
+
+def test_a_split_comes_in_slices_where_it_is_written_and_in_one_piece_where_it_is_collected(
+    tmp_path: Path,
+) -> None:
+    masses = pl.Series([[0.5 + row] * 360 for row in range(3000)])
+    catalog = Catalog.read([put(tmp_path, vacua(3000, mass2=masses), "run", h11=3, h12=2)])
+    view = SplitView(catalog=catalog, filters=Filters(), splits=Splits(("all",), (1.0,)))
+
+    features, _ = view.features("all")
+
+    collected = [view.rows("all"), view.with_flags("all")[0]]
+    chunks = [rows.collect(engine="streaming").n_chunks() for rows in collected]
+    assert (features.n_chunks(), chunks) == (1, [5, 5])
 
 
 ONE_THREAD = """

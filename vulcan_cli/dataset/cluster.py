@@ -67,7 +67,7 @@ class _Part:
 
     def __call__(self) -> tuple[int, int, list[tuple[str, str]]]:
         """What runs on a worker: rows, values that became null, shards left out."""
-        answer = query(self.catalog, self.filters)
+        answer = query(self.catalog, self.filters, to_write=True)
         held = answer.rows.collect_schema()
         rows = answer.rows.select(
             under(pl.col(name) if name in held else pl.lit(None), dtype).alias(name)

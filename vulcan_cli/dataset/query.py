@@ -51,6 +51,7 @@ def query(
     memory: Memory | None = None,
     leave_out_clashes: bool = False,
     progress: Progress = untold,
+    to_write: bool = False,
 ) -> Query:
     """Prepare the rows of the catalog's shards that meet the filters.
 
@@ -63,6 +64,7 @@ def query(
         memory: Holds shards between queries, where few are asked for.
         leave_out_clashes: Leave columns that no one type holds out of all columns.
         progress: Told, while rows are read, of how many shards, and of how many.
+        to_write: As for `scan`.
 
     Raises:
         UsageError: A filter names no column, or one of `where` is no condition.
@@ -90,8 +92,9 @@ def query(
     read = shards.where(may)
     # Only the scan of files can tell which shard fails a person's own condition.
     held = memory.rows(read, schema) if memory is not None and not filters.conditions else None
-    rows = scan(read, schema, may, unreadable, progress) if held is None else held
-    rows = rows if condition is None else rows.filter(condition)
+    if held is None:
+        held = scan(read, schema, may, unreadable, progress, to_write=to_write)
+    rows = held if condition is None else held.filter(condition)
     counted = _counted(shards, filters.limit) if condition is None else None
     result = list(found if filters.columns is None else filters.columns)
     return Query(
@@ -105,6 +108,7 @@ def query_sql(
     statement: str,
     *,
     progress: Progress = untold,
+    to_write: bool = False,
 ) -> Query:
     """Prepare a statement in Polars SQL over the rows that meet the filters.
 
@@ -113,13 +117,14 @@ def query_sql(
         filters: Which rows of them; `columns`, `sort` and `limit` are of the statement's result.
         statement: What to make of these.
         progress: As for `query`.
+        to_write: As for `scan`.
 
     Raises:
         UsageError: As `query` and `run_sql`; or the result lacks a column that is asked for.
         ColumnClash: It asks for a column that no one type holds.
     """
     matching = replace(filters, columns=None, sort=(), limit=None)
-    answer = query(catalog, matching, leave_out_clashes=True, progress=progress)
+    answer = query(catalog, matching, leave_out_clashes=True, progress=progress, to_write=to_write)
     if answer.clashes:
         _check_columns_read(statement, answer)
     # Nulls that nobody reads stand for them, so that a statement may leave them out by name.

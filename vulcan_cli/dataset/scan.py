@@ -32,6 +32,8 @@ _FEW_ROWS = 50_000
 _BATCHES_AT_ONCE = 2
 # Rows of a larger shard are handed over in pieces of so many: those of a row group of Polars.
 _PIECE_ROWS = 262_144
+# Rows to write are handed on in slices of so many bytes: Polars' sinks hold some dozens of them.
+_SLICE_BYTES = 2 << 20
 
 _TROUBLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
@@ -56,6 +58,8 @@ def scan(
     may: pl.Expr,
     unreadable: dict[Path, BadShard],
     progress: Progress,
+    *,
+    to_write: bool = False,
 ) -> pl.LazyFrame:
     """All rows of the shards under one schema.
 
@@ -65,6 +69,8 @@ def scan(
         may: Which rows can match at all; of large shards that are away only these are brought.
         unreadable: Where shards are noted that cannot be read.
         progress: Told, while rows are read, of how many shards, and of how many.
+        to_write: Whether rows are written as they come and not collected: they come in slices
+            that take little memory, of which a frame would keep every one as a chunk.
     """
 
     def batches(
@@ -74,9 +80,16 @@ def scan(
         reader = _Reader(schema, wanted, predicate, unreadable)
         of_large = Wanted(tuple(reader.columns), may, n_rows)
         batches = _batches(shards, schema, of_large, unreadable)
-        yield from reader.read_all(_told(batches, shards.rows.height, progress), n_rows)
+        frames = reader.read_all(_told(batches, shards.rows.height, progress), n_rows)
+        yield from chain.from_iterable(map(_slices, frames)) if to_write else frames
 
     return register_io_source(batches, schema=schema, is_pure=True)
+
+
+def _slices(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The same rows, a few megabytes at a time."""
+    n_rows = frame.height * _SLICE_BYTES // max(1, int(frame.estimated_size()))
+    return frame.iter_slices(max(1, n_rows))
 
 
 def _told(batches: Iterator[_Batch], total: int, progress: Progress) -> Iterator[_Batch]:

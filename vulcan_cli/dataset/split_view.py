@@ -59,13 +59,13 @@ class SplitView:
         return torn_polytopes(shards, self.splits.of_shards(shards))
 
     def rows(self, name: str) -> pl.LazyFrame:
-        """The rows of one split, or its features.
+        """The rows of one split, or its features, to be written as they come.
 
         Raises:
             UsageError: There is no such split, or no such feature.
         """
         self.splits.check_name(name)
-        rows = self._rows_of(name)
+        rows = self._rows_of(name, to_write=True)
         return rows if self.spec is None else self.spec.select(rows)
 
     def features(self, name: str) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -84,7 +84,7 @@ class SplitView:
             UsageError: As `rows`.
         """
         self.splits.check_name(name)
-        rows = self._rows_of(name)
+        rows = self._rows_of(name, to_write=True)
         return (rows, []) if self.spec is None else self.spec.with_flags(rows)
 
     @property
@@ -129,28 +129,29 @@ class SplitView:
     def _columns(self) -> set[str]:
         return {name for schema in self.catalog.schemas for name in schema}
 
-    def _rows_of(self, name: str) -> pl.LazyFrame:
+    def _rows_of(self, name: str, *, to_write: bool = False) -> pl.LazyFrame:
         """The rows of one split, with the columns and types that every split has."""
         everything = query(self.catalog, self.needed).rows.collect_schema()
-        rows = self._matching(name, tuple(everything))
+        rows = self._matching(name, tuple(everything), to_write=to_write)
         held = rows.collect_schema()
         return rows.with_columns(
             under(pl.col(name), dtype) for name, dtype in everything.items() if held[name] != dtype
         )
 
-    def _matching(self, name: str, columns: tuple[str, ...]) -> pl.LazyFrame:
+    def _matching(self, name: str, columns: tuple[str, ...], *, to_write: bool) -> pl.LazyFrame:
         """The rows of one split that match the filters."""
         of_shard = self.splits.of_shards(self.catalog.rows)
         shards = self.catalog.where(pl.lit(of_shard == name))
         if not self.filters.looks_around:
-            return self._ask(shards, columns).rows
+            return self._ask(shards, columns, to_write=to_write).rows
         # What a row is compared with may be in another split.
-        rows = self._ask(self.catalog, tuple(dict.fromkeys((*columns, "geometry_id")))).rows
+        needed = tuple(dict.fromkeys((*columns, "geometry_id")))
+        rows = self._ask(self.catalog, needed, to_write=to_write).rows
         ours = shards.rows["geometry_id"].unique()
         return rows.filter(pl.col("geometry_id").is_in(ours.implode())).select(columns)
 
-    def _ask(self, catalog: Catalog, columns: tuple[str, ...]) -> Query:
+    def _ask(self, catalog: Catalog, columns: tuple[str, ...], *, to_write: bool = False) -> Query:
         filters = replace(self.filters, columns=columns)
-        answer = query(catalog, filters, progress=self.progress)
+        answer = query(catalog, filters, progress=self.progress, to_write=to_write)
         self._asked.append(answer)
         return answer

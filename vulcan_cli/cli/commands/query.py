@@ -126,8 +126,10 @@ def _ask(
     from vulcan_cli.dataset.query import query_sql  # noqa: PLC0415
 
     if sql is not None:
-        return query_sql(catalog, filters, sql, progress=progress)
-    return ask(catalog, filters, leave_out_clashes=only_names, progress=progress)
+        return query_sql(catalog, filters, sql, progress=progress, to_write=True)
+    return ask(
+        catalog, filters, leave_out_clashes=only_names, progress=progress, to_write=not only_names
+    )
 
 
 def _count(answer: Query, out: Output) -> None:
