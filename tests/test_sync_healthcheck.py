@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli_in_process import run
 from tests.cli_shards import staged
+from tests.cli_support import Ran
 from vulcan_cli.errors import SyncAtWork
 from vulcan_cli.sync.healthcheck import Healthcheck
 
@@ -16,13 +17,19 @@ ID = "0b8d6f4e-uuid"
 
 
 class Monitor(http.server.ThreadingHTTPServer):
-    """Notes what it is asked for."""
+    """Notes what it is asked for.
+
+    Attributes:
+        slow: How the paths end that it notes and answers only once it has answered another ping, or
+            half a second has passed.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
         self.asked: list[str] = []
         self.code = 200
-        self.silent = threading.Event()
+        self.slow: str | None = None
+        self.answered = threading.Event()
 
     @property
     def url(self) -> str:
@@ -33,11 +40,13 @@ class Answer(http.server.BaseHTTPRequestHandler):
     server: Monitor
 
     def do_GET(self) -> None:
+        slow = self.server.slow
+        if slow is not None and self.path.endswith(slow):
+            self.server.answered.wait(0.5)
         self.server.asked.append(self.path)
-        if self.server.silent.is_set():
-            self.server.silent.wait(30)
         self.send_response(self.server.code)
         self.end_headers()
+        self.server.answered.set()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -66,7 +75,16 @@ def test_start_and_success(tmp_path: Path, monitor: Monitor) -> None:
         "committed=1 failed=0 remaining=0 commits=1\n",
         "",
     )
-    assert sorted(monitor.asked) == [f"/{ID}/start?create=1", f"/{ID}?create=1"]
+    assert monitor.asked == [f"/{ID}/start?create=1", f"/{ID}?create=1"]
+
+
+def test_the_end_waits_for_the_start(tmp_path: Path, monitor: Monitor) -> None:
+    """A monitor that hears of the start last takes the sync for one that never ended."""
+    staged(tmp_path, "r")
+    monitor.slow = "/start"
+    ran = run(*WORDS, "--create-repo", "--healthcheck-url", monitor.url, cwd=tmp_path)
+    assert ran == Ran(0, "committed=1 failed=0 remaining=0 commits=1\n", "")
+    assert monitor.asked == [f"/{ID}/start", f"/{ID}"]
 
 
 def test_failure_without_a_word_of_the_address(tmp_path: Path, monitor: Monitor) -> None:
@@ -110,9 +128,8 @@ def test_a_monitor_that_never_answers_holds_nobody_up(
 ) -> None:
     staged(tmp_path, "r")
     monkeypatch.setattr("vulcan_cli.sync.healthcheck.LONGEST_S", 0.05)
-    monitor.silent.set()
+    monitor.slow = ""
     ran = run(*WORDS, "--create-repo", "--healthcheck-url", monitor.url, cwd=tmp_path)
-    monitor.silent.clear()
     assert (ran.code, ran.out) == (0, "committed=1 failed=0 remaining=0 commits=1\n")
 
 

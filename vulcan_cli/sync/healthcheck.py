@@ -13,7 +13,7 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeVar
 
 from vulcan_cli.errors import SyncAtWork
@@ -46,12 +46,12 @@ class Healthcheck:
         """Ping. The start goes on its way by itself; the end is waited for, for a while."""
         if self._url is None:
             return
-        ping = threading.Thread(target=self._ping, args=(self._url, event), daemon=True)
+        before = () if event == "start" else tuple(self._pings)
+        ping = threading.Thread(target=self._ping, args=(self._url, event, before), daemon=True)
         ping.start()
         self._pings.append(ping)
         if event != "start":
-            for each in self._pings:
-                each.join(LONGEST_S)
+            ping.join(LONGEST_S)
             if ping.is_alive():
                 self._warn(f"the health check took longer than {LONGEST_S:g} s")
             self._pings.clear()
@@ -80,7 +80,10 @@ class Healthcheck:
             self.tell("fail")
             raise
 
-    def _ping(self, url: str, event: Event) -> None:
+    def _ping(self, url: str, event: Event, before: Sequence[threading.Thread]) -> None:
+        # A monitor that hears of the start last thinks that the sync never ends.
+        for each in before:
+            each.join(LONGEST_S / 2)
         try:
             request = urllib.request.Request(_address(url, event), headers=_AGENT)  # noqa: S310
             with urllib.request.urlopen(request, timeout=LONGEST_S) as answer:  # noqa: S310
