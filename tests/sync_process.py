@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +38,9 @@ from vulcan_cli.sync.trim import trim_synced
 __all__ = ["Zygote", "calls_in", "polars", "pyarrow", "vulcan_cli"]
 
 CHECKOUT = Path(__file__).parents[1]
+
+_STOPPED = re.compile(r"--- SIGSTOP \{.*--- stopped by SIGSTOP ---", re.DOTALL)
+"""What strace tells of a signal that it sent, once that has stopped the process."""
 
 
 class Zygote:
@@ -85,16 +89,18 @@ class Zygote:
     @contextmanager
     def stopped(self, pid: int, call: str, number: int) -> Iterator[None]:
         """A block while a started child stands still behind a system call; then it goes on."""
-        with _strace(pid, f"{call}:signal=STOP:when={number}", None):
+        with (
+            tempfile.NamedTemporaryFile() as log,
+            _strace(pid, f"{call}:signal=STOP:when={number}", Path(log.name)),
+        ):
             os.kill(pid, signal.SIGCONT)
-            # It is stopped for an instant at each call that strace looks at; this stop lasts.
-            seen = 0
-            while seen < 20:
+            # At each call that strace looks at it is stopped, too, for as long as strace takes.
+            while not _STOPPED.search(Path(log.name).read_text()):
                 time.sleep(0.01)
-                state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-                seen = seen + 1 if state in "tT" else 0
-            yield
-            os.kill(pid, signal.SIGCONT)
+            try:
+                yield
+            finally:
+                os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager
