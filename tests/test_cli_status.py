@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from itertools import groupby
 from pathlib import Path
 from typing import cast
 
@@ -309,7 +310,7 @@ def test_a_metrics_file_that_cannot_be_written(tmp_path: Path, spool: Path) -> N
 
 
 def watched(env: dict[str, str], spool: Path, ending: signal.Signals) -> tuple[int, str]:
-    """Watch on a terminal until it was drawn twice, with a shard more the second time."""
+    """Watch on a terminal until it was drawn with no shard, and then with one."""
     main, side = pty.openpty()
     words = [*VULCAN, "status", "--watch", "--staging-dir", "spool"]
     process = subprocess.Popen(
@@ -317,7 +318,7 @@ def watched(env: dict[str, str], spool: Path, ending: signal.Signals) -> tuple[i
     )
     os.close(side)
     seen = b""
-    while seen.count(b"sync: none at work") < 2:
+    while b"sync: none at work" not in seen.partition(b" 1 shard")[2]:
         seen += os.read(main, 65536)
         (spool / "pending" / "h12_2__h11_3__bucket_5__run_a.parquet").touch()
     process.send_signal(ending)
@@ -349,8 +350,10 @@ def test_it_is_redrawn_in_its_place_and_leaves_the_cursor(
         ]
         for shards, oldest in (("0 shards", ""), (" 1 shard", "  …"))
     ]
-    first, second = ("".join(f"{line}\x1b[K\n" for line in block) + "\x1b[J" for block in blocks)
-    assert seen == f"\x1b[?25l{first}\x1b[6F{second}\x1b[?25h"
+    drawn = ["".join(f"{line}\x1b[K\n" for line in block) + "\x1b[J" for block in blocks]
+    assert seen[:6] + seen[-6:] == "\x1b[?25l\x1b[?25h"
+    # A slow machine may see each more than once.
+    assert [block for block, _ in groupby(seen[6:-6].split("\x1b[6F"))] == drawn
 
 
 def test_a_dumb_terminal_gets_one_block_below_the_other(tmp_path: Path) -> None:
@@ -359,8 +362,9 @@ def test_a_dumb_terminal_gets_one_block_below_the_other(tmp_path: Path) -> None:
     code, seen = watched(clean(tmp_path, TERM="dumb"), spool, signal.SIGINT)
     assert code == 130
     assert "\x1b" not in seen
-    first, second, rest = seen.split("\n\n")
-    assert (first.splitlines()[0], second.splitlines()[0], rest) == ("spool", "spool", "")
+    *blocks, rest = seen.split("\n\n")
+    assert ({block.splitlines()[0] for block in blocks}, rest) == ({"spool"}, "")
+    assert len(blocks) >= 2
 
 
 def test_watching_for_a_script_ends_with_its_reader(tmp_path: Path, spool: Path) -> None:
