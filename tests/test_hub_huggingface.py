@@ -52,6 +52,8 @@ NAME = "alice/vacua"
 NOW = 1_700_000_000.0
 PROJECT = Path(__file__).resolve().parents[1]
 FAULT = "A fault of the local Hub"
+IMPATIENT_S = 2.0
+"""How long a client waits for a silent Hub, where all its other answers come in time."""
 
 
 @pytest.fixture(autouse=True)
@@ -302,29 +304,31 @@ def test_a_short_fault_of_an_upload_is_tried_again_by_the_client(
 @pytest.mark.parametrize("ask", ["head", "look_up", "pull_requests", "preflight"])
 def test_a_hub_that_is_silent_does_not_hold_a_question(hub: LocalHub, ask: str) -> None:
     """The client itself would wait for ever."""
-    repo = open_hub(hub, timeout_s=0.7)
+    repo = open_hub(hub, timeout_s=IMPATIENT_S)
     hub.add_faults(Fault("hang", "/api/"))
     with pytest.raises(Unreachable):
         getattr(repo, ask)(*([["a"]] if ask == "look_up" else []))
+    assert hub.await_held() == 1
     assert hub.release() == 1
 
 
 def test_a_hub_that_is_silent_does_not_hold_a_commit(hub: LocalHub, new: Addition) -> None:
-    repo = open_hub(hub, timeout_s=0.7)
+    repo = open_hub(hub, timeout_s=IMPATIENT_S)
     hub.add_faults(Fault("hold", COMMIT))
     commit = commit_of(repo, new)
     assert repo.commit(commit) == Unknown("timed out", Trouble.UNREACHABLE)
     assert contents(repo, new.path_in_repo) == {}
     # A second try, prepared before the first one lands.
     assert repo.upload([new]) == Ready()
-    hub.release()
+    assert hub.await_held() == 1
+    assert hub.release() == 1
     assert contents(repo, new.path_in_repo) == {new.path_in_repo: new.sha256}
     assert repo.commit(commit) == Stale()
     assert [commit.title for commit in hub.commits(NAME)] == ["initial commit", "one"]
 
 
 def test_a_listing_that_hangs_is_asked_for_again(hub: LocalHub, new: Addition) -> None:
-    repo = open_hub(hub, timeout_s=0.7)
+    repo = open_hub(hub, timeout_s=IMPATIENT_S)
     repo.commit(commit_of(repo, new))
     hub.add_faults(Fault("hang", "/tree/"))
     assert {file.path for file in repo.files()} == {".gitattributes", new.path_in_repo}
