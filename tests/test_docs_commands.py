@@ -92,7 +92,7 @@ VARYING = (
     r"\b[0-9a-f]{40}\b",
     r"(?<= at )[0-9a-f]{12}\b",
     r"\b[\d.]+ (?:B|kB|MB)\b",
-    r"(?<=oldest )\d+s",
+    r"(?<=oldest )\w+",
     r"(?<=accounts of group )\w+",
     r"\|[·▁▂▃▄▅▆▇█]+\|",
 )
