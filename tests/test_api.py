@@ -443,7 +443,7 @@ def tell(call):
 
 def work():
     # Where it waits for ever, it is ended.
-    signal.alarm(30)
+    signal.alarm(300)
     tell(lambda: vulcan.write(pl.scan_parquet(file), geometry={"h11": 107}).n_rows)
     tell(lambda: vulcan.sync(create_repo=True).n_committed)
     tell(lambda: vulcan.query().height)
@@ -502,7 +502,7 @@ asked = (
 shapes = [call().shape for call in asked]
 child = os.fork()
 if child == 0:
-    signal.alarm(30)
+    signal.alarm(300)
     print(shapes, [call().shape for call in asked] == shapes, flush=True)
     os._exit(0)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
