@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cli_support import clean
+from tests.cli_support import Ran, clean, python
 
 CLEANS_UP = """
 import os
@@ -69,6 +69,34 @@ except KeyboardInterrupt:
     os.kill(os.getpid(), signal.SIGINT)
     print("cleaned up", flush=True)
 """
+
+
+MISSED_BY_POLARS = """
+import os
+import signal
+
+from vulcan_cli.interrupts import catch_interrupts, interrupted_once
+
+catch_interrupts()
+import polars as pl
+
+
+def called(value):
+    os.kill(os.getpid(), signal.SIGINT)
+    return value
+
+
+try:
+    interrupted_once(lambda: pl.Series([1]).map_elements(called, return_dtype=pl.Int64))
+    print("went on", flush=True)
+except KeyboardInterrupt:
+    print("cleaned up", flush=True)
+"""
+
+
+def test_ctrl_c_that_polars_missed_is_raised_when_it_is_done(tmp_path: Path) -> None:
+    ran = python(MISSED_BY_POLARS, home=tmp_path)
+    assert ran == Ran(0, "cleaned up\n", "")
 
 
 def test_ctrl_c_raises_nothing_in_what_polars_calls_or_what_cleans_up(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ _UNTIL_IT_WAITS = 0.01
 _UNTIL_IT_IS_OUT = 0.05
 
 _asked_to_end = Event()
+# Those that came where they could not be caught, until they come again.
+_put_off: list[Timer] = []
 
 
 def catch_interrupts() -> None:
@@ -47,7 +49,9 @@ def interrupt(number: int, frame: FrameType | None) -> None:
         again = Timer(_UNTIL_IT_IS_OUT, signal.pthread_kill, (get_ident(), number))
         again.daemon = True
         again.start()
+        _put_off.append(again)
         return
+    _put_off.clear()
     raise KeyboardInterrupt
 
 
@@ -100,16 +104,23 @@ def interrupted_once(call: Callable[[], _Result]) -> _Result:
     """Call what runs Polars, so that Ctrl-C raises KeyboardInterrupt once.
 
     Polars 2.1 raises one of its own when it is stopped, and Python another for the same signal as
-    soon as it runs again: in the midst of whatever cleans up after the first.
+    soon as it runs again: in the midst of whatever cleans up after the first. One that Polars
+    missed is raised as soon as it is done: what follows may end before it would come again.
     """
     try:
-        return call()
+        result = call()
+        if _put_off:
+            raise KeyboardInterrupt  # noqa: TRY301 - to be treated as one that Polars raised
     except KeyboardInterrupt:
         try:  # noqa: SIM105 - to make a context manager is a call, too
             _let_signals_come()
         except KeyboardInterrupt:
             pass
+        for again in _put_off:
+            again.cancel()
+        _put_off.clear()
         raise
+    return result
 
 
 def _in_polars(frame: FrameType | None) -> bool:

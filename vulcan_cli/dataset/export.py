@@ -163,7 +163,8 @@ def write_stream(
     # Polars ends a file well where its first row fails.
     out = (_JsonArray if file_format == "json" else _Stream)(stream, lambda: tally.n_rows > 0)
     try:
-        _SINKS[file_format](counted, schema, cast("IO[bytes]", out))
+        sink = _SINKS[file_format]
+        interrupted_once(lambda: sink(counted, schema, cast("IO[bytes]", out)))
     except Exception:
         # Polars makes its own error of what the stream raised.
         if out.error is not None:
