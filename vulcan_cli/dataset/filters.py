@@ -61,13 +61,10 @@ class Filters:
     def __post_init__(self) -> None:
         names = tuple(self.columns or ())
         object.__setattr__(self, "columns", names or None)
-        for place, name in enumerate(names):
-            if name in names[:place]:
-                raise UsageError(f"the column {name} is named twice")
-        order = [name.removeprefix("-") for name in self.sort]
-        for place, name in enumerate(order):
-            if name in order[:place]:
-                raise UsageError(f"the order names the column {name} twice")
+        if (twice := _named_twice(names)) is not None:
+            raise UsageError(f"the column {twice} is named twice")
+        if (twice := _named_twice([name.removeprefix("-") for name in self.sort])) is not None:
+            raise UsageError(f"the order names the column {twice} twice")
         if self.limit is not None and self.limit < 0:
             raise UsageError(f"a limit counts rows, it cannot be {self.limit}")
         if self.limit is not None and self.limit > _MOST_ROWS:
@@ -129,6 +126,10 @@ def parse_integers(texts: Iterable[str]) -> tuple[range, ...]:
 def sort_columns(sort: Iterable[str]) -> dict[str, bool]:
     """Column to whether it descends, from names with or without `-` before them."""
     return {name.removeprefix("-"): name.startswith("-") for name in sort}
+
+
+def _named_twice(names: Sequence[str]) -> str | None:
+    return next((name for place, name in enumerate(names) if name in names[:place]), None)
 
 
 def _range(text: str) -> range:
