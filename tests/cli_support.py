@@ -129,6 +129,14 @@ def on_terminal(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> tu
     return process.wait(timeout=120), seen.decode().replace("\r\n", "\n")
 
 
+INTERRUPTED = [
+    "vulcan: interrupted",
+    "  safe: what was done so far stands; the same command goes on from there",
+    "  next: vulcan status",
+]
+"""What an interrupted command says."""
+
+
 def interrupted_at_work(
     *words: str, home: Path, folder: Path, number: signal.Signals = signal.SIGINT
 ) -> Ran:

@@ -7,7 +7,16 @@ import pytest
 
 import vulcan_cli
 from tests.cli_in_process import run
-from tests.cli_support import CHECKOUT, VULCAN, Ran, clean, in_shell, on_terminal, vulcan
+from tests.cli_support import (
+    CHECKOUT,
+    INTERRUPTED,
+    VULCAN,
+    Ran,
+    clean,
+    in_shell,
+    on_terminal,
+    vulcan,
+)
 from vulcan_cli.cli.app import COMMANDS, Command, program
 from vulcan_cli.cli.explain import EXIT_STATUSES
 
@@ -240,11 +249,7 @@ def test_interrupted(tmp_path: Path, spool: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr.splitlines()) == (
         130,
         "",
-        [
-            "vulcan: interrupted",
-            "  safe: what was done so far stands; the same command goes on from there",
-            "  next: vulcan status",
-        ],
+        INTERRUPTED,
     )
 
 

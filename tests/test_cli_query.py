@@ -18,6 +18,7 @@ from tests.cli_in_process import run, run_binary
 from tests.cli_shards import shard, staged, tree
 from tests.cli_support import (
     CHECKOUT,
+    INTERRUPTED,
     VULCAN,
     Ran,
     clean,
@@ -1010,11 +1011,7 @@ def test_an_interrupt_leaves_nothing_of_a_file(
     assert (ran.code, ran.out, ran.err.splitlines()) == (
         code,
         "",
-        [
-            "vulcan: interrupted",
-            "  safe: what was done so far stands; the same command goes on from there",
-            "  next: vulcan status",
-        ],
+        INTERRUPTED,
     )
     assert tree(folder) == {}
 

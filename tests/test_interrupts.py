@@ -100,15 +100,8 @@ def test_ctrl_c_that_polars_missed_is_raised_when_it_is_done(tmp_path: Path) -> 
 
 
 def test_ctrl_c_raises_nothing_in_what_polars_calls_or_what_cleans_up(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", CALLED_BY_POLARS],
-        capture_output=True,
-        text=True,
-        env=clean(tmp_path),
-        check=False,
-        timeout=120,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "raised nothing\ncleaned up\n", "")
+    ran = python(CALLED_BY_POLARS, home=tmp_path)
+    assert ran == Ran(0, "raised nothing\ncleaned up\n", "")
 
 
 def test_what_a_script_has_in_its_background_ends_by_sigterm(tmp_path: Path) -> None:
