@@ -292,6 +292,12 @@ def test_any_mix_is_what_polars_makes_of_all_rows(
             )
             for name in ("coalesce", "GREATEST", "least")
         ),
+        (
+            "run_id SIMILAR TO 'a%'",
+            "where \"run_id SIMILAR TO 'a%'\": SIMILAR TO is not supported, at character 8",
+        ),
+        ("run_id ~ '['", "where \"run_id ~ '['\": no regular expression: unclosed character class"),
+        ("is_susy.b > 1", "where 'is_susy.b > 1': there is no field 'b', at character 9"),
     ],
 )
 def test_a_condition_that_is_none_is_refused_with_its_place(where: str, sentence: str) -> None:
@@ -835,6 +841,13 @@ WHOLE_NUMBERS = (
         ),
         ("DESCRIBE vacua", "sql: shards are only read, as by SELECT"),
         ("SET x = 1", "sql: shards are only read, as by SELECT"),
+        (
+            "SELECT run_id SIMILAR TO 'a%' FROM vacua",
+            "sql: SIMILAR TO is not supported, at character 15",
+        ),
+        ("SELECT run_id COLLATE x FROM vacua", "sql: COLLATE is not supported, at character 15"),
+        ("SELECT 5 div 2 FROM vacua", "sql: no infix parser for div, at character 10"),
+        ("SELECT is_susy.b FROM vacua", "sql: there is no field 'b', at character 16"),
     ],
 )
 def test_sql_that_is_none_is_refused(statement: str, sentence: str) -> None:

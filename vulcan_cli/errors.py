@@ -387,9 +387,17 @@ class OutOfThreads(TryLater):
         super().__init__("the system starts no more threads for this account on this node")
 
 
+_WRONG_PATTERN = "error: "
+
+
 def first_line(error: BaseException) -> str:
     """The first line of what an error says, or its kind; Polars adds a plan, Arrow its reasons."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    lines = str(error).splitlines() or [type(error).__name__]
+    # Of a regular expression the first line only says that it is none.
+    wrong = [line for line in lines if line.startswith(_WRONG_PATTERN)]
+    if lines[0].endswith("regex parse error:") and wrong:
+        return f"no regular expression: {wrong[0].removeprefix(_WRONG_PATTERN)}"
+    return lines[0]
 
 
 def is_out_of_threads(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ import polars as pl
 
 from vulcan_cli.dataset.columns import unknown_column
 from vulcan_cli.dataset.places import at, at_line
-from vulcan_cli.errors import UnknownColumn, UsageError
+from vulcan_cli.errors import UnknownColumn, UsageError, first_line
 
 _MISSING = re.compile(
     r"""unable to find column "(?P<name>(?:[^"\\]|\\.)*)"(?:; valid columns: \[(?P<valid>.*)\])?"""
@@ -35,6 +35,10 @@ _PLAIN = (
 )
 """Words of Polars that tell a person little, what they are about, and what they mean."""
 
+# Where Polars shows what it made of the text instead of the text.
+_UNSUPPORTED = re.compile(r"expression (\w+).* is not currently supported")
+_WORD = re.compile(r'token Word\(Word \{ value: "(\w+)".*? \}\)')
+
 _MEANT = {"&&": "AND", "||": "OR", "**": "pow(x, 2)", "^": "pow(x, 2)"}
 
 # What Polars says of comparisons of times, and what that means.
@@ -56,7 +60,7 @@ _PLACE = re.compile(r"^sql parser error: (.*?)(?: at Line: (\d+), Column: (\d+))
 
 def refused_where(text: str, error: Exception) -> UsageError:
     """What to raise for a condition: what is wrong with it, and where, in one sentence."""
-    what = wrong_syntax(text) or _with_place(text, str(error), first_line=1)
+    what = wrong_syntax(text) or _with_place(text, error, begins=1)
     return UsageError(f"where {text!r}: {what}{_meant(text)}")
 
 
@@ -75,7 +79,7 @@ def refused_sql(statement: str, error: Exception, available: Sequence[str]) -> U
         if said in str(error):
             return UsageError(f"sql: {meaning}{_first_place(statement, words)}")
     table = "; the table is vacua" if _NO_TABLE.search(str(error)) else ""
-    what = _with_place(statement, str(error), first_line=1)
+    what = _with_place(statement, error, begins=1)
     return UsageError(f"sql: {what}{table or _meant(statement)}")
 
 
@@ -85,7 +89,7 @@ def wrong_syntax(text: str) -> str | None:
         pl.SQLContext(register_globals=False).execute(_SELECT + text)
     except pl.exceptions.PolarsError as whole:
         if _PLACE.search(str(whole)):
-            return _with_place(text, str(whole), first_line=2)
+            return _with_place(text, whole, begins=2)
     return None
 
 
@@ -103,21 +107,33 @@ def _meant(text: str) -> str:
     return "".join(f"; for {sign} write {word}" for sign, word in _MEANT.items() if sign in text)
 
 
-def _with_place(text: str, said: str, *, first_line: int) -> str:
-    """Polars' words with the place in the text, which begins in their `first_line`."""
-    found = _PLACE.search(said)
+def _with_place(text: str, error: Exception, *, begins: int) -> str:
+    """Polars' words with the place in the text, which for them `begins` in that line."""
+    found = _PLACE.search(str(error))
     if found is None:
-        # The place belongs to its first sentence; others give advice for Python.
-        what = re.split(r"\. (?=[A-Z])", said.splitlines()[0])[0]
-        for compared, meaning in _TIMES.items():
-            if compared.search(what):
-                return f"{meaning}; {_TIME_MEANT}"
-        words = [";"] if what.startswith(_SECOND_STATEMENT) else _ABOUT.findall(what)
-        return what + _first_place(text, words)
+        return _of_parsed(text, error)
     what = f"{found[1][0].lower()}{found[1][1:]}".replace("found: EOF", "found its end")
+    what = _WORD.sub(r"\1", what)
     if found[2] is None:
         return what
-    return what + at_line(text, int(found[2]) - first_line + 1, int(found[3]))
+    return what + at_line(text, int(found[2]) - begins + 1, int(found[3]))
+
+
+def _of_parsed(text: str, error: Exception) -> str:
+    """Polars' words of what it could parse, with the place of what they are about."""
+    # The place belongs to its first sentence; others give advice for Python.
+    what = re.split(r"\. (?=[A-Z])", first_line(error))[0]
+    for compared, meaning in _TIMES.items():
+        if compared.search(what):
+            return f"{meaning}; {_TIME_MEANT}"
+    if unsupported := _UNSUPPORTED.match(what):
+        # Polars calls SIMILAR TO `SimilarTo`.
+        name = re.sub(r"\B([A-Z])", r" \1", unsupported[1]).upper()
+        return f"{name} is not supported{_first_place(text, name.split())}"
+    if isinstance(error, pl.exceptions.StructFieldNotFoundError):
+        what = f"there is no field '{what}'"
+    words = [";"] if what.startswith(_SECOND_STATEMENT) else _ABOUT.findall(what)
+    return what + _first_place(text, words)
 
 
 def _first_place(text: str, words: Iterable[str]) -> str:
