@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Barrier
 from typing import Any, Self
@@ -44,6 +46,39 @@ def staging(tmp_path: Path) -> Path:
     put(root / "synced", vacua(3, is_isd=[True, False, None], extra=1), "a", h11=2, h12=2)
     put(root / "synced", vacua(2, extra=["x", "y"], tags="t").drop("extra"), "b", ks_id=5)
     return root
+
+
+def test_a_reader_and_its_view_show_where_they_read_and_no_secret(tmp_path: Path) -> None:
+    token = "hf_" + 24 * "a"
+    local = VulcanReader.from_local(tmp_path / "none")
+    hub = VulcanReader.from_hf("owner/name", revision=token, token=token)
+    folder = VulcanReader.from_hf("file:///a%20b")
+    vulcan = Vulcan(repo="owner/name", staging_dir="/spool", token=token)
+    names = (token, "https://me:secret@val")
+
+    shown = {
+        local: f"VulcanReader.from_local('{tmp_path}/none')",
+        hub: "VulcanReader.from_hf('owner/name', revision='[hidden]')",
+        folder: "VulcanReader.from_hf('file:///a%20b', revision='main')",
+        vulcan.reader(): "Vulcan(repo='owner/name', staging_dir='/spool').reader()",
+        VulcanReader(source=listed_nowhere): "VulcanReader(source=listed_nowhere)",
+        VulcanReader(source=partial(listed_nowhere)): "VulcanReader(source=partial)",
+        VulcanMLView(folder, folds=2): (
+            "VulcanMLView(VulcanReader.from_hf('file:///a%20b', revision='main'), "
+            "splits=('fold0', 'fold1'), fractions=(0.5, 0.5))"
+        ),
+        VulcanMLView(local, splits=names, fractions=(1, 0)): (
+            f"VulcanMLView(VulcanReader.from_local('{tmp_path}/none'), "
+            "splits=('[hidden]', '[hidden]val'), fractions=(1.0, 0.0))"
+        ),
+    }
+
+    assert [repr(each) for each in shown] == [*shown.values()]
+    assert repr(pickle.loads(pickle.dumps(hub))) == shown[hub]
+
+
+def listed_nowhere() -> Found:
+    raise AssertionError("nothing is read to be shown")
 
 
 @pytest.mark.parametrize("asked", QUERIES, ids=str)

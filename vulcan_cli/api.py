@@ -302,7 +302,9 @@ class Vulcan:
         """A reader of what is published: from `synced/`, and from the repo what was trimmed."""
         from vulcan_cli.dataset.reader import VulcanReader  # noqa: PLC0415
 
-        return VulcanReader(source=self._published, cache_size=cache_size)
+        return VulcanReader(
+            source=self._published, cache_size=cache_size, described=f"{self!r}.reader()"
+        )
 
     def query(self, **filters: Any) -> pl.DataFrame:  # noqa: ANN401 (as VulcanReader.query)
         """Published rows that match; see `VulcanReader.query`."""

@@ -21,6 +21,7 @@ from vulcan_cli.dataset.splits import DEFAULT_FRACTIONS, DEFAULT_SPLITS, Splits
 from vulcan_cli.errors import UsageError
 from vulcan_cli.extras import require
 from vulcan_cli.quantities import counted
+from vulcan_cli.vacua.secrets import scrub
 
 if TYPE_CHECKING:
     import datasets
@@ -72,6 +73,10 @@ class VulcanMLView:
         else:
             names, shares = texts("splits", splits), numbers("fractions", fractions)
             self._splits = Splits(names, shares, salt, group_by)
+
+    def __repr__(self) -> str:
+        drawn = f"splits={self.splits!r}, fractions={self.fractions!r}"
+        return scrub(f"VulcanMLView({self.reader!r}, {drawn})")
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from vulcan_cli.forks import check_threads
 from vulcan_cli.hub.repo import MAIN
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.vacua.geometry import KEYS
+from vulcan_cli.vacua.secrets import scrub
 
 CATALOG_COLUMNS = tuple(COLUMNS)[: list(COLUMNS).index("schema_version") + 1]
 """What `VulcanReader.catalog` shows: the peer's columns."""
@@ -46,6 +47,7 @@ class VulcanReader:
         source: Callable[[], Found],
         cache_size: int = DEFAULT_CACHE_SIZE,
         revision: str | None = None,
+        described: str | None = None,
     ) -> None:
         """Bind a reader; nothing is read yet.
 
@@ -53,12 +55,14 @@ class VulcanReader:
             source: Finds the shards.
             cache_size: How many shards to keep in memory; 0 keeps none.
             revision: What of the repo is read.
+            described: The expression that `repr` shows; None for one that names the source.
 
         Raises:
             UsageError: `cache_size` is negative or no integer (a ValueError).
         """
         self.revision = revision
         self._source = source
+        self._described = described
         self._catalog: Catalog | None = None
         self._memory = Memory(cache_size)
 
@@ -67,8 +71,12 @@ class VulcanReader:
         cls, staging_dir: Path | str, *, cache_size: int = DEFAULT_CACHE_SIZE
     ) -> VulcanReader:
         """A reader of what is synced in a staging directory."""
-        area = StagingArea(Path(staging_dir).absolute())
-        return cls(source=partial(locate, area, (), "synced"), cache_size=cache_size)
+        root = Path(staging_dir).absolute()
+        return cls(
+            source=partial(locate, StagingArea(root), (), "synced"),
+            cache_size=cache_size,
+            described=f"VulcanReader.from_local({str(root)!r})",
+        )
 
     @classmethod
     def from_hf(
@@ -92,7 +100,17 @@ class VulcanReader:
             TokenUnfit: What should hold the token holds none, or others can read it.
         """
         source = _OfRepo(arguments.repo(repo), revision or MAIN, token)
-        return cls(source=source, cache_size=cache_size, revision=revision)
+        return cls(
+            source=source,
+            cache_size=cache_size,
+            revision=revision,
+            described=f"VulcanReader.from_hf({source.name!r}, revision={revision or MAIN!r})",
+        )
+
+    def __repr__(self) -> str:
+        kind = type(self._source).__name__
+        named = f"VulcanReader(source={getattr(self._source, '__qualname__', kind)})"
+        return scrub(self._described or named)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_catalog": None, "_memory": self._memory.emptied()}
@@ -240,6 +258,11 @@ class _OfRepo:
     def __init__(self, repo: str, revision: str, token: str | None = None) -> None:
         self._repo = open_as_set(repo, token)
         self._revision = revision
+
+    @property
+    def name(self) -> str:
+        """The repo, as people write it."""
+        return self._repo.name
 
     def __call__(self) -> Found:
         return locate(None, [self._repo], "repo", revision=self._revision)
