@@ -1074,8 +1074,8 @@ def test_a_strangers_type_is_in_nobodys_way(tmp_path: Path) -> None:
     assert ask("split", "--features", "flux,tau", "train", "--json").code == 0
 
 
-def test_the_columns_beside_one_that_clashes_are_those_that_can_be_typed(tmp_path: Path) -> None:
-    """In `--columns` a comma parts names, and spaces around them are nothing."""
+def test_the_columns_beside_one_that_clashes_are_typed_as_they_are_read(tmp_path: Path) -> None:
+    """In `--columns` a comma parts names, and spaces around them are nothing, but in quotes."""
     for state in ("pending", "failed", "synced"):
         (tmp_path / state).mkdir()
     strange = {"a,b": 1, " c": 2, "d e": 3}
@@ -1086,10 +1086,59 @@ def test_the_columns_beside_one_that_clashes_are_those_that_can_be_typed(tmp_pat
     cure = shlex.split(cast("list[str]", run(*asked, cwd=tmp_path).error()["next"])[0])
 
     known = [*pl.read_parquet_schema(next((tmp_path / "synced").glob("*theirs*")))][:-1]
-    assert cure == ["vulcan", *asked, "--columns", ",".join([*known, "d e"])]
+    assert cure == ["vulcan", *asked, "--columns", ",".join([*known, '" c"', '"a,b"', "d e"])]
     cured = run(*cure[1:], cwd=tmp_path)
     found = [[*json.loads(line)] for line in cured.out.splitlines()]
-    assert (cured.code, found) == (0, [[*known, "d e"]] * 2)
+    assert (cured.code, found) == (0, [[*known, " c", "a,b", "d e"]] * 2)
+
+
+STRANGE = {"a,b": [1, 2], " c": [3, 4], 'd"e': [5, 6], '"f': [7, 8], "-g": [9, 0]}
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--columns", '"a,b"," c" , ks_id'), '"a,b", c,ks_id\r\n1,3,7\r\n2,4,7\r\n'),
+        (("--columns", '"ks_id"', "--limit", "1"), "ks_id\r\n7\r\n"),
+        (("--columns", '"d""e"', "--limit", "1"), '"d""e"\r\n5\r\n'),
+        # A quote that does not end where a name ends is a letter, as it always was.
+        (("--columns", 'd"e, "f,ks_id', "--limit", "1"), '"d""e","""f",ks_id\r\n5,7,7\r\n'),
+        (("--columns", '"f," c"', "--limit", "1"), '"""f", c\r\n7,3\r\n'),
+        (("--columns", "-g", "--limit", "1"), "-g\r\n9\r\n"),
+        (("--columns", "ks_id,-g", "--sort", '-"a,b"'), "ks_id,-g\r\n7,0\r\n7,9\r\n"),
+        (("--columns=-g", "--sort", 'ks_id, -" c"'), "-g\r\n0\r\n9\r\n"),
+        (("--columns=-g", "--sort", '"a,b"'), "-g\r\n9\r\n0\r\n"),
+    ],
+)
+def test_a_name_in_double_quotes_is_one_name(
+    tmp_path: Path, options: tuple[str, ...], found: str
+) -> None:
+    ran = run("query", *of_strange_columns(tmp_path), *options, cwd=tmp_path)
+
+    assert ran == Ran(0, found, "")
+
+
+def test_a_feature_in_double_quotes_is_one_feature(tmp_path: Path) -> None:
+    one_split = ("split", "all", "--splits", '"all"', "--fractions", "1", "--drop-geometry-id")
+    typed = (*one_split, *of_strange_columns(tmp_path), "--features", '"a,b",ks_id')
+
+    assert run(*typed, cwd=tmp_path) == Ran(0, '"a,b",ks_id\r\n1,7\r\n2,7\r\n', "")
+
+
+def of_strange_columns(root: Path) -> tuple[str | Path, ...]:
+    """A staging directory whose shard has `STRANGE`, as options name it."""
+    for state in ("pending", "failed", "synced"):
+        (root / state).mkdir()
+    put(root / "synced", vacua(2, **STRANGE), "a", ks_id=7)
+    return ("--staging-dir", root, "-q", "--format", "csv")
+
+
+@pytest.mark.parametrize("typed", ["", ",ks_id", "ks_id,", '""', 'ks_id,"" ,tau_re', " "])
+def test_a_name_that_is_missing_is_wrong_usage(there: Path, typed: str) -> None:
+    ran = run("query", *HERE, f"--columns={typed}", "--json", cwd=there)
+
+    error = ran.error()
+    assert (ran.code, error["message"]) == (2, f"names are written a,b, not {typed!r}")
 
 
 CSV_WANTED = ("--format", "csv")

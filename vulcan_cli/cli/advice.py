@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vulcan_cli import errors
+from vulcan_cli.cli.options.names import join_names
 from vulcan_cli.cli.typed import STAGING, again, here, only, there, values, without
 from vulcan_cli.environment import token_place
 from vulcan_cli.errors import VulcanError
@@ -159,14 +160,9 @@ def _clash(error: errors.ColumnClash, typed: Sequence[str]) -> Advice:
     is_filtered = re.search(rf"(?<!\w){re.escape(error.column)}(?!\w)", filters) is not None
     around: tuple[str, ...] = ()
     if option and not is_filtered and not values(typed, (option, "--sql")):
-        around = (f"{again(typed)} {shlex.join([option, _listed(error.others)])}",)
+        around = (f"{again(typed)} {shlex.join([option, join_names(filter(None, error.others))])}",)
     alone = _one_run(error, typed, is_text=is_filtered and "'" in filters)
     return Advice(_NOTHING_CHANGED, (*around, *alone, tell))
-
-
-def _listed(columns: Sequence[str]) -> str:
-    """Columns as an option takes them, without those whose names no option can hold."""
-    return ",".join(name for name in columns if "," not in name and "" != name == name.strip())
 
 
 def _one_run(error: errors.ColumnClash, typed: Sequence[str], *, is_text: bool) -> tuple[str, ...]:
@@ -191,7 +187,7 @@ def _uneven_lists(error: errors.UnevenLists, typed: Sequence[str]) -> Advice:
     other = _into_file(typed, "parquet")
     if typed[0] != "query" or [*only(typed, ("--sql",))]:
         return Advice(_NOTHING_CHANGED, (other,))
-    _, features = [*only(typed, ("--columns",))] or ["", _listed(error.columns)]
+    _, features = [*only(typed, ("--columns",))] or ["", join_names(filter(None, error.columns))]
     filters = without(typed[1:], (*_OF_FILES, *_OF_ROWS))
     cut = ["--features", features, "--list-max-len", length, "--out-dir", "FOLDER"]
     form = ["--format", error.file_format or "npz"]

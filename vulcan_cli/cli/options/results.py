@@ -72,7 +72,7 @@ Columns = Annotated[
     typer.Option(
         "--columns",
         metavar="A,B",
-        help="Columns of the result.",
+        help="""Columns of the result; '"a,b"' is one name.""",
         autocompletion=values_of("column", listed=True),
         rich_help_panel=OUTPUT,
     ),
@@ -83,7 +83,7 @@ Sort = Annotated[
     typer.Option(
         "--sort",
         metavar="A,-B",
-        help="Columns to sort by; - before a name descends.",
+        help="""Columns to sort by; - before a name descends; '-"a,b"' is one name.""",
         autocompletion=values_of("column", listed=True, signed=True),
         rich_help_panel=OUTPUT,
     ),

@@ -142,7 +142,7 @@ FeatureNames = Annotated[
         "--features",
         metavar="A,B",
         help="Columns that make the features; all but run id, time and geometry. moduli and tau "
-        "are complex, from _re and _im.",
+        """are complex, from _re and _im; '"a,b"' is one name.""",
         autocompletion=values_of("column", listed=True),
         rich_help_panel=SPLIT,
     ),
