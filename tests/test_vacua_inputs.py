@@ -42,10 +42,20 @@ def test_a_time_zone_that_is_none_is_refused_and_nothing_panics(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "in.parquet"
-    times = pa.array([0] * len(VACUA), pa.timestamp("us", "Nowhere"))
-    pq.write_table(VACUA.to_arrow().append_column("x", times), file)
+    none = [None] * len(VACUA)
+    table = VACUA.to_arrow()
+    for name, kind in {
+        "x": pa.timestamp("us", "Nowhere"),
+        "good": pa.timestamp("us", "+02:00"),
+        "in lists": pa.list_(pa.struct({"x": pa.int8(), "y": pa.timestamp("ms", "+05:30")})),
+    }.items():
+        table = table.append_column(name, pa.array(none, kind))
+    pq.write_table(table, file)
 
-    found: list[Found] = [(None, None, None, "there is no time zone 'Nowhere'")]
+    found: list[Found] = [
+        ("x", None, None, "there is no time zone 'Nowhere': write its times in UTC"),
+        ("in lists", None, None, "there is no time zone '+05:30': write its times in UTC"),
+    ]
     assert refused(lambda: inputs.read_file(file).frame) == found
     assert faults(file.read_bytes()) == found
     assert capfd.readouterr() == ("", "")
@@ -190,6 +200,9 @@ def test_the_systems_own_errors_stay_what_they_are(tmp_path: Path) -> None:
 # Arrow
 
 
+IN_UTC = ": write its times in UTC"
+
+
 @pytest.mark.parametrize("write", [pa.ipc.new_stream, pa.ipc.new_file])
 def test_arrow_columns_that_cannot_be_read_are_named_and_nothing_panics(
     write: Any, capfd: pytest.CaptureFixture[str]
@@ -202,12 +215,13 @@ def test_arrow_columns_that_cannot_be_read_are_named_and_nothing_panics(
             pa.StructArray.from_arrays([views], ["inside"]),
             pa.RunEndEncodedArray.from_arrays([2], pa.array([7])),
             pa.array([1, 2], pa.timestamp("us", "+05:30")),
+            pa.array([[1], [2]], pa.list_(pa.timestamp("s", "Nowhere"))),
             pa.array([1, 2], pa.timestamp("us", "+02:00")),
             pa.array([1, 2], pa.decimal256(50)),
             pa.StructArray.from_arrays([pa.array([1, 2])] * 2, ["a", "a"]),
             pa.array([1, 2]),
         ],
-        ["x", "views", "deep", "runs", "when", "good", "long", "twins", "x"],
+        ["x", "views", "deep", "runs", "when", "whens", "good", "long", "twins", "x"],
     )
     out = BytesIO()
     with write(out, table.schema) as writer:
@@ -217,7 +231,8 @@ def test_arrow_columns_that_cannot_be_read_are_named_and_nothing_panics(
         ("views", None, None, "list_view<item: int32> is not read here"),
         ("deep", None, None, "struct<inside: list_view<item: int32>> is not read here"),
         ("runs", None, None, "run_end_encoded<run_ends: int64, values: int64> is not read here"),
-        ("when", None, None, "timestamp[us, tz=+05:30] is not read here"),
+        ("when", None, None, f"timestamp[us, tz=+05:30] is not read here{IN_UTC}"),
+        ("whens", None, None, f"list<item: timestamp[s, tz=Nowhere]> is not read here{IN_UTC}"),
         ("long", None, None, "decimal256(50, 0) is not read here"),
         ("twins", None, None, "struct<a: int64, a: int64> is not read here"),
     ]

@@ -9,9 +9,9 @@ import polars as pl
 import pyarrow as pa
 
 from vulcan_cli.errors import InputRefused, Problem
-from vulcan_cli.vacua.arrow_ipc import check_zone
+from vulcan_cli.vacua.arrow_ipc import UnknownZone, check_zone
 from vulcan_cli.vacua.arrow_leaves import holds
-from vulcan_cli.vacua.unread import first_line
+from vulcan_cli.vacua.unread import IN_UTC, first_line
 
 
 def read_arrow(data: bytes) -> pl.DataFrame:
@@ -35,7 +35,7 @@ def _check_columns(schema: pa.Schema) -> None:
     times = Counter(schema.names)
     problems = [Problem("column stands there twice", name) for name in times if times[name] > 1]
     problems += [
-        Problem(f"{field.type} is not read here", field.name)
+        Problem(f"{field.type} is not read here{_cure(field.type)}", field.name)
         for field in schema
         if holds(field.type, _is_unread)
     ]
@@ -43,14 +43,17 @@ def _check_columns(schema: pa.Schema) -> None:
         raise InputRefused(*problems)
 
 
+def _cure(kind: pa.DataType) -> str:
+    return f": {IN_UTC}" if holds(kind, _is_of_no_zone) else ""
+
+
 def _is_unread(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         names = [kind.field(number).name for number in range(kind.num_fields)]
         return len(set(names)) < len(names)
-    if pa.types.is_timestamp(kind):
-        return not _is_known(kind.tz)
     return bool(
-        pa.types.is_list_view(kind)
+        _is_of_no_zone(kind)
+        or pa.types.is_list_view(kind)
         or pa.types.is_large_list_view(kind)
         or pa.types.is_run_end_encoded(kind)
         or pa.types.is_union(kind)
@@ -59,9 +62,11 @@ def _is_unread(kind: pa.DataType) -> bool:
     )
 
 
-def _is_known(zone: str | None) -> bool:
-    try:
-        check_zone(zone or "")
-    except ValueError:
+def _is_of_no_zone(kind: pa.DataType) -> bool:
+    if not pa.types.is_timestamp(kind):
         return False
-    return True
+    try:
+        check_zone(kind.tz or "")
+    except UnknownZone:
+        return True
+    return False

@@ -130,17 +130,21 @@ def with_inside(dtype: pl.DataType, change: Callable[[pl.DataType], pl.DataType]
     return dtype
 
 
+class UnknownZone(ValueError):
+    """Times are of a zone that Polars does not know, over which it would panic."""
+
+
 @lru_cache(maxsize=64)
 def check_zone(name: str) -> None:
     """Make sure that Polars knows a time zone; a name that is empty is none.
 
     Raises:
-        ValueError: It does not: it would panic.
+        UnknownZone: It does not.
     """
     try:
         pl.Series(dtype=pl.Datetime("us", name or None))
     except pl.exceptions.PolarsError:
-        raise ValueError(f"there is no time zone {name!r}") from None
+        raise UnknownZone(f"there is no time zone {name!r}") from None
 
 
 @lru_cache(maxsize=16)

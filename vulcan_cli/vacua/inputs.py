@@ -11,11 +11,12 @@ from typing import IO, Any, Literal, TypeVar, get_args
 import polars as pl
 
 from vulcan_cli.errors import InputRefused, NotSetUp, Problem, UsageError, is_out_of_threads
+from vulcan_cli.vacua.arrow_ipc import UnknownZone
 from vulcan_cli.vacua.csv_text import read_csv
 from vulcan_cli.vacua.ndjson_text import read_ndjson
-from vulcan_cli.vacua.nesting import check_nesting
+from vulcan_cli.vacua.nesting import check_nesting, unknown_zones
 from vulcan_cli.vacua.tail import tail_of
-from vulcan_cli.vacua.unread import UNREADABLE, UnreadRows, first_line
+from vulcan_cli.vacua.unread import IN_UTC, UNREADABLE, UnreadRows, first_line
 
 Format = Literal["auto", "parquet", "csv", "ndjson", "arrow", "npz"]
 """The formats an input can have; `auto` looks at its first bytes."""
@@ -195,7 +196,14 @@ def _with_config(given: Given, path: Path) -> Given:
 
 
 def _read_parquet(file: IO[bytes], source: Path | IO[bytes]) -> pl.DataFrame:
-    check_nesting(tail_of(file))
+    tail = tail_of(file)
+    try:
+        check_nesting(tail)
+    except UnknownZone:
+        zones = unknown_zones(tail)
+        raise InputRefused(
+            *(Problem(f"{error}: {IN_UTC}", name) for name, error in zones.items())
+        ) from None
     return pl.read_parquet(source, glob=False, hive_partitioning=False)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 from vulcan_cli.vacua import arrow_ipc
@@ -64,10 +65,40 @@ def check_nesting(tail: bytes) -> None:
         tail: The footer, from its first byte.
 
     Raises:
+        UnknownZone: Times are of a zone that Polars does not know.
         ValueError: They cannot, or this is no footer.
     """
-    try:
+    with _followed():
         _check_arrow_schema(tail, _parquet_elements(tail))
+
+
+def unknown_zones(tail: bytes) -> dict[str, arrow_ipc.UnknownZone]:
+    """What is wrong with the zones of times, by column.
+
+    Args:
+        tail: A footer in which `check_nesting` found such a zone.
+
+    Raises:
+        ValueError: Something else is wrong with its schema too.
+    """
+    message = arrow_schema_of(tail) or b""
+    most_fields = _parquet_elements(tail)
+    schema = arrow_ipc.schema_table(message.decode("latin-1"))
+    found = {}
+    with _followed():
+        for column in schema.tables(arrow_ipc.FIELDS_OF_SCHEMA):
+            try:
+                _check_fields(iter([column]), most_fields, len(message))
+            except arrow_ipc.UnknownZone as error:
+                found[column.string(_NAME_OF_FIELD)] = error
+    return found
+
+
+@contextmanager
+def _followed() -> Iterator[None]:
+    """Raise ValueError for a schema that ends before what it refers to."""
+    try:
+        yield
     except (IndexError, RecursionError, struct.error) as error:
         raise ValueError("its schema ends early") from error
 

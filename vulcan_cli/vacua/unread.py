@@ -24,6 +24,10 @@ UNREADABLE = (
 """What is raised where bytes are not what their format says."""
 
 
+IN_UTC = "write its times in UTC"
+"""What mends a column of times whose zone Polars does not know."""
+
+
 class UnreadRows(InputRefused):
     """Some rows are not what their format says; the others can be checked nevertheless.
 
