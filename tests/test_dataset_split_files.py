@@ -63,6 +63,21 @@ def rows_of(found: SplitFiles, name: str) -> list[Any]:
     return [file["rows"] for file in found.description["files"][name]]
 
 
+@pytest.mark.parametrize("seed", [None, 7])
+def test_rows_of_one_width_without_their_geometry_are_cut_into_files(
+    folder: Path, tmp_path: Path, seed: int | None
+) -> None:
+    """A row takes 28 bytes: an array of five 32-bit integers, and a 64-bit float."""
+    spec = FeatureSpec(["flux", "tau_im"], list_max_len=5, keep_geometry_id=False)
+    asked = view(folder, spec, names=("all",), fractions=(1.0,))
+
+    found = write_splits(tmp_path / "ml", asked, seed=seed, most_bytes=28 * 100)
+
+    assert rows_of(found, "all") == [100, 100, 40]
+    rows = pl.read_parquet(tmp_path / "ml/all-*.parquet")
+    assert_frame_equal(rows, asked.rows("all").collect(), check_row_order=seed is None)
+
+
 def test_files_hold_the_rows_of_each_split_and_say_how_they_were_made(
     folder: Path, tmp_path: Path
 ) -> None:

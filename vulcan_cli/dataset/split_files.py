@@ -251,7 +251,8 @@ def _size(name: str, dtype: pl.DataType) -> pl.Expr:
         return values.list.len().fill_null(0).cast(pl.Int64) * inner + 8
     if dtype == pl.String:
         return values.str.len_bytes().fill_null(0).cast(pl.Int64) + 8
-    return pl.lit(_width(dtype), dtype=pl.Int64)
+    # Alone, literals would be one value for all rows.
+    return pl.repeat(_width(dtype), pl.len(), dtype=pl.Int64)
 
 
 def _width(dtype: pl.DataType) -> int:
