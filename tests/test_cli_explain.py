@@ -231,6 +231,11 @@ def test_the_words_for_a_person() -> None:
             "vulcan split --features flux --format npz --out-dir ml --list-max-len N",
         ),
         (
+            errors.UnevenLists("uneven", ["f", "g,h"], longest=2, left_out=["odd"]),
+            "split train --format npz",
+            "vulcan split train --format npz --features 'f,\"g,h\"' --list-max-len 2",
+        ),
+        (
             errors.UnevenLists("the lists of f have 1 to 2 elements", ["f"], longest=2),
             "query --sql 'SELECT f FROM vacua' --format npz",
             "vulcan query --sql 'SELECT f FROM vacua' -o FILE.parquet",

@@ -467,6 +467,41 @@ def test_lists_of_several_lengths_and_what_to_type_then(own: Path) -> None:
     assert (own / "FOLDER/train-00000-of-00001.npz").exists()
 
 
+@pytest.mark.parametrize("form", ["npz", "safetensors"])
+def test_lists_inside_lists_that_no_length_evens_are_to_be_left_out(own: Path, form: str) -> None:
+    inside = pl.Series([[[1, 2], [3]], [[1, 2]]])
+    staged(own, "s", rows(2, odd=inside, extra=[[1], [1, 2]]), str(FIRST))
+    words = (*HERE, "--source", "staged", "--run-id", "s", "-q")
+    where = "--staging-dir spool --source staged --run-id s -q"
+    reason = f"vulcan: {form} holds arrays: the lists of odd have {{}} to 2 elements: leave it out"
+
+    alone = run("query", *words, "--columns", "h12,odd", "-o", f"a.{form}", cwd=own)
+    beside = run("query", *words, "--columns", "h12,odd,extra", "-o", f"a.{form}", cwd=own)
+    one = ("split", "all", "--splits", "all", "--fractions", "1", "--drop-geometry-id", *words)
+    filled = run(*one, "--features", "odd", "--list-max-len=2", "-o", f"a.{form}", cwd=own)
+    apart = run(*one, "--features", "h12,odd,extra", "-o", f"a.{form}", cwd=own)
+
+    assert alone == Ran(2, "", f"{reason.format(1)}\n{NOTHING}")
+    assert filled == Ran(2, "", f"{reason.format(0)}\n{NOTHING.replace('query', 'split')}")
+    both = (
+        f"{reason.format(1)}; the lists of extra have 1 to 2 elements\n  safe: nothing was changed"
+    )
+    cures = (
+        f"vulcan split {where} --features h12,extra --list-max-len 2 --out-dir FOLDER "
+        f"--format {form}",
+        f"vulcan split all --splits all --fractions 1 --drop-geometry-id {where} -o a.{form} "
+        "--features h12,extra --list-max-len 2",
+    )
+    assert beside == Ran(
+        2,
+        "",
+        f"{both}\n  next: vulcan query {where} --columns h12,odd,extra -o FILE.parquet\n"
+        f"  next: {cures[0]}\n",
+    )
+    assert apart == Ran(2, "", f"{both}\n  next: {cures[1]}\n")
+    assert [run(*shlex.split(cure)[1:], cwd=own).code for cure in cures] == [0, 0]
+
+
 def test_a_column_that_is_no_array_of_numbers(own: Path) -> None:
     staged(own, "s", rows(1, tags=["x"], extra=[["x"]]), str(FIRST))
     words = ("query", *HERE, "--source", "staged", "--run-id", "s", "-q", "-o", "rows.npz")

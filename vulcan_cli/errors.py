@@ -75,6 +75,7 @@ class UnevenLists(UsageError):
         columns: Their columns.
         longest: How many elements the longest of them has; None where that is not known.
         file_format: The format that holds arrays; None where none is written.
+        left_out: Columns beside them that no length makes arrays.
     """
 
     def __init__(
@@ -84,10 +85,12 @@ class UnevenLists(UsageError):
         *,
         longest: int | None = None,
         file_format: str | None = None,
+        left_out: Sequence[str] = (),
     ) -> None:
         self.columns = tuple(columns)
         self.longest = longest
         self.file_format = file_format
+        self.left_out = tuple(left_out)
         super().__init__(message)
 
 

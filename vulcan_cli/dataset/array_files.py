@@ -13,7 +13,7 @@ import math
 import re
 import struct
 import zipfile
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from typing import IO, NamedTuple
 
 import polars as pl
@@ -49,6 +49,9 @@ _SAFE = {
 }
 _SIZES = {dtype: int(name[-1]) for dtype, name in _NPY.items()}
 
+_LEAVE_OUT = ": leave it out"
+"""How a problem ends that no length mends."""
+
 # Rows of text that are encoded at a time.
 _PIECE = 2**16
 
@@ -77,6 +80,8 @@ def array_problem(column: pl.Series, cure: str = "") -> str | None:
         cure: What to say where lists have several lengths; those inside lists none can mend.
     """
     name, values = column.name, column
+    if _has_lists_inside(column.dtype):
+        cure = _LEAVE_OUT
     while isinstance(values.dtype, pl.List | pl.Array):
         if values.null_count():
             return f"{name} has nulls in place of lists{cure}"
@@ -84,23 +89,39 @@ def array_problem(column: pl.Series, cure: str = "") -> str | None:
         if shortest != longest:
             return f"the lists of {name} have {shortest} to {longest} elements{cure}"
         values = values.explode(empty_as_null=False)
-        cure = cure and ": leave it out"
+        cure = _LEAVE_OUT
     if values.dtype.is_nested():
-        return f"{name} holds {values.dtype}: leave it out"
+        return f"{name} holds {values.dtype}{_LEAVE_OUT}"
     if (values.dtype.is_integer() or values.dtype == pl.Boolean) and values.null_count():
-        return f"{name} has nulls, which {values.dtype} has not in NumPy: leave it out"
+        return f"{name} has nulls, which {values.dtype} has not in NumPy{_LEAVE_OUT}"
     return None
 
 
 def refusal(
-    message: str, columns: Iterable[pl.Series], file_format: str | None = None
+    start: str, problems: Mapping[str, str], frame: pl.DataFrame, file_format: str | None = None
 ) -> UsageError:
-    """The error that says that columns, as `even` left them, are no arrays."""
-    longest = {column.name: _lengths(column)[1] for column in columns if holds_lists(column.dtype)}
+    """The error that says that columns are no arrays.
+
+    Args:
+        start: How it begins.
+        problems: Why, by column.
+        frame: The columns, as `even` left them.
+        file_format: The format that holds arrays, if one is written.
+    """
+    message = f"{start}: {'; '.join(problems.values())}"
+    longest = {
+        name: _lengths(frame[name])[1]
+        for name, problem in problems.items()
+        if holds_lists(frame[name].dtype) and not problem.endswith(_LEAVE_OUT)
+    }
     if not longest:
         return UsageError(message)
     return UnevenLists(
-        message, tuple(longest), longest=max(longest.values()), file_format=file_format
+        message,
+        tuple(longest),
+        longest=max(longest.values()),
+        file_format=file_format,
+        left_out=[name for name in problems if name not in longest],
     )
 
 
@@ -134,9 +155,9 @@ def write_arrays(
         OSError: The stream refused.
     """
     frame = pl.DataFrame([even(column) for column in frame])
-    problems = [text for column in frame if (text := _problem(column, file_format))]
+    problems = {c.name: text for c in frame if (text := _problem(c, file_format))}
     if problems:
-        raise refusal(f"{file_format} holds arrays: {'; '.join(problems)}", frame, file_format)
+        raise refusal(f"{file_format} holds arrays", problems, frame, file_format)
     if file_format == "npz":
         _write_npz(frame, stream, complex_columns)
     else:
@@ -147,7 +168,7 @@ def _problem(column: pl.Series, file_format: str) -> str | None:
     inner = _innermost(column.dtype)
     problem = _name_problem(column.name, file_format)
     if problem is None and column.dtype.is_nested() and not is_number(column.dtype):
-        problem = f"{column.name} holds {inner}: leave it out"
+        problem = f"{column.name} holds {inner}{_LEAVE_OUT}"
     problem = problem or array_problem(column)
     if problem is not None:
         return problem
@@ -156,16 +177,16 @@ def _problem(column: pl.Series, file_format: str) -> str | None:
     if inner == pl.Datetime and file_format == "npz" and column.dtype == inner:
         return None
     if inner == pl.String and column.null_count():
-        return f"{column.name} has nulls, which text has not: leave it out"
-    return None if inner.base_type() in _NPY else f"{column.name} holds {inner}: leave it out"
+        return f"{column.name} has nulls, which text has not{_LEAVE_OUT}"
+    return None if inner.base_type() in _NPY else f"{column.name} holds {inner}{_LEAVE_OUT}"
 
 
 def _name_problem(name: str, file_format: str) -> str | None:
     """Any worker names columns: one must not become a path out of the folder of who unpacks."""
     if file_format == "npz" and re.search(r"[/\\\0]", name):
-        return f"{name!r} names no array of npz, which are files: leave it out"
+        return f"{name!r} names no array of npz, which are files{_LEAVE_OUT}"
     if file_format == "safetensors" and name == _METADATA:
-        return f"{name} is no array in safetensors: leave it out"
+        return f"{name} is no array in safetensors{_LEAVE_OUT}"
     return None
 
 
@@ -278,6 +299,15 @@ def _lengths(lists: pl.Series) -> tuple[int, int]:
         return lists.dtype.size, lists.dtype.size
     lengths = lists.list.len()
     return _whole(lengths.min()), _whole(lengths.max())
+
+
+def _has_lists_inside(dtype: pl.DataType) -> bool:
+    """Whether a column's lists or arrays hold lists: what fills up to a length has none alike."""
+    while isinstance(dtype, pl.List | pl.Array):
+        dtype = arrow_ipc.inner(dtype)
+        if isinstance(dtype, pl.List):
+            return True
+    return False
 
 
 def _whole(number: object) -> int:

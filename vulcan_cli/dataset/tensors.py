@@ -37,9 +37,9 @@ def as_numpy(frame: pl.DataFrame, complex_columns: frozenset[str]) -> dict[str, 
     for place, name in enumerate(names):
         frame.replace_column(place, even(frame[name]))
     cure = ": give list_max_len"
-    problems = [text for column in frame if (text := array_problem(column, cure))]
+    problems = {c.name: text for c in frame if (text := array_problem(c, cure))}
     if problems:
-        raise refusal(f"no arrays: {'; '.join(problems)}", frame)
+        raise refusal("no arrays", problems, frame)
     return {name: _array(frame.drop_in_place(name), name in complex_columns) for name in names}
 
 
