@@ -645,6 +645,46 @@ def test_a_file_costs_one_request_and_none_with_the_next_commit(
     assert kept.resolve() == repo.fetch(new.path_in_repo, second).resolve()
 
 
+def test_processes_that_read_one_commit_at_once_are_not_in_each_others_way(tmp_path: Path) -> None:
+    blobs = tmp_path / "datasets--alice--vacua/blobs"
+    blobs.mkdir(parents=True)
+    content = sha256(b"")
+    (blobs / content).touch()
+    program = f"""
+import sys
+from pathlib import Path
+from vulcan_cli.hub.downloads import Downloads
+
+seen = Downloads(Path({os.fspath(tmp_path)!r}), {NAME!r})
+print("ready", flush=True)
+sys.stdin.read()
+for number in range(3000):
+    found = seen.find(f"folder/{{number}}", {"c" * 40!r}, {content!r})
+    assert found is not None and found.read_bytes() == b""
+"""
+    gate, handle = os.pipe()
+    readers = [
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=gate,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for each in readers:
+        assert each.stdout is not None
+        assert each.stdout.readline() == "ready\n"
+    os.close(gate)
+    os.close(handle)
+    assert [(each.communicate(timeout=120)[1], each.returncode) for each in readers] == [
+        ("", 0)
+    ] * 4
+    links = tmp_path / "datasets--alice--vacua/snapshots" / ("c" * 40) / "folder"
+    assert sorted(link.name for link in links.iterdir()) == sorted(map(str, range(3000)))
+
+
 def test_what_the_hubs_client_downloaded_is_not_asked_for_again(
     hub: LocalHub, new: Addition, tmp_path: Path
 ) -> None:

@@ -346,6 +346,16 @@ class Folder:
             os.fsync(fd)
             self.rename_over(temporary, self, name)
 
+    def replace_by_link(self, name: str, target: str) -> None:
+        """Make a name a symbolic link; it is never absent, and others may make the same."""
+        hidden = _hidden()
+        os.symlink(target, hidden, dir_fd=self.fd)
+        try:
+            self.rename_over(hidden, self, name)
+        except BaseException:
+            self.discard(hidden)
+            raise
+
     def create(self, name: str, data: bytes, mode: int = 0o644) -> bool:
         """Make a file of these bytes, whole and durable; False where the name is taken."""
         with self.temporary() as (fd, temporary):

@@ -142,9 +142,7 @@ class Downloads:
         file.parent.mkdir(parents=True, exist_ok=True)
         target = os.path.relpath(self._root / "blobs" / blob, file.parent)
         with Folder.open(file.parent) as folder:
-            if folder.status(file.name) is not None:
-                folder.discard(file.name)
-            os.symlink(target, file.name, dir_fd=folder.fd)
+            folder.replace_by_link(file.name, target)
 
     def _is(self, file: Path, sha256: str) -> bool:
         """Whether a file has this content: by the name of its blob, else by reading it."""
