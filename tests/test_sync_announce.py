@@ -35,7 +35,7 @@ from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.query import Query, query
 from vulcan_cli.dataset.repo_catalog import BASE_PATH, HEAD_PATH, read_head
 from vulcan_cli.dataset.sources import locate
-from vulcan_cli.errors import TryLater
+from vulcan_cli.errors import RateLimited, TryLater
 from vulcan_cli.hub.repo import MAIN, Repo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.sync import announce
@@ -426,6 +426,34 @@ def test_a_footer_that_was_not_there_for_once_is_read_the_next_time(
     assert [str(shard.path) for shard in again.bad] == [bad]
     assert again.rows["path_in_repo"].to_list() == sorted([*PEERS, late])
     assert requests.told == [OURS_ALONE[0], ("GET", "shard", 206)]
+
+
+def test_footers_that_were_read_before_the_hub_took_no_more_are_not_read_again(
+    hub_place: Place, hub: LocalHub
+) -> None:
+    shards = {path_of(f"s{number:02d}"): shard_bytes(f"s{number:02d}") for number in range(40)}
+    bad = path_of("bad")
+    push(hub_place, {**shards, bad: b"PAR1 nothing PAR1"})
+    # As a Hub does that allows so many requests in five minutes.
+    for _ in range(3):
+        hub.add_faults(Fault("status", r"/resolve/.*\.parquet", skip=12, times=None, status=429))
+        with pytest.raises(RateLimited, match=r"^alice/vacua takes no more for now: "):
+            read(hub_place.open())
+        hub.clear_faults()
+    requests = Requests(hub)
+    found = read(hub_place.open())
+    assert found.rows["path_in_repo"].to_list() == sorted(shards)
+    assert [(str(shard.path), shard.reason) for shard in found.bad] == [
+        (bad, "unreadable as parquet: no footer at its end")
+    ]
+    assert requests.told == [OURS_ALONE[0], *[("GET", "shard", 206)] * (40 + 1 - 3 * 12)]
+    once_more = Requests(hub)
+    again = read(hub_place.open())
+    assert (again.rows.to_dicts(), [*map(str, again.bad)]) == (
+        found.rows.to_dicts(),
+        [*map(str, found.bad)],
+    )
+    assert once_more.told == OURS_ALONE[:1]
 
 
 def test_p14_an_empty_file_in_the_place_of_a_shard_stands_in_no_readers_way(

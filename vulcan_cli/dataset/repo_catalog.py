@@ -6,7 +6,8 @@ is written anew only when those have become many. Where the commit before the ne
 that the head names, nobody else has committed since, and the two files are all there is to read.
 Else the repo is listed, and rows whose shard is still there count. Of all other shards, as of those
 that the head names without knowing more, the footers are read, over HTTP ranges. What was learned
-so stays in the repo's `notes`.
+so stays in the repo's `notes`, also where the reading was broken off: a Hub allows so many
+requests at a time, and the next reader goes on from there.
 
 The catalog is a cache of the footers. Whoever may write to the repo may have written it: a shard
 that is read is held to its row.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -113,8 +114,10 @@ def read_repo(
     snapshot = repo.snapshot(revision)
     away = Away(repo, snapshot.head, is_cached=snapshot.is_cached)
     noted = _read_notes(repo, snapshot.head)
-    if noted is not None:
+    if noted is not None and not unread(noted):
         return _complete(_among(noted, only), away, progress)
+    if noted is not None:
+        return _noting(noted, _listed_in(noted), only, away, progress)
     head = read_head(repo, snapshot.head)
     known = None if head is None else _all_rows(repo, snapshot.head, head)
     told = known if head is not None and repo.is_remote and head.is_of(snapshot) else None
@@ -124,10 +127,7 @@ def read_repo(
         raise TryLater(f"offline, and the list of shards of {repo.name} is not here")
     listed = list_shards(repo, snapshot.head) if told is None else _listed_in(told)
     earlier = [each for each in (known, _read_notes(repo)) if each is not None]
-    found = _complete(_among(matching(earlier, listed), only), away, progress)
-    if only is None:
-        _write_notes(repo, snapshot.head, found, listed)
-    return found
+    return _noting(matching(earlier, listed), listed, only, away, progress)
 
 
 def read_head(repo: Repo, commit: str) -> Head | None:
@@ -222,19 +222,39 @@ def unread(catalog: Catalog) -> list[Listed]:
     return _listed_in(catalog.where(pl.col("n_rows").is_null()))
 
 
-def read_footers(away: Away, shards: Sequence[Listed], progress: Progress = untold) -> Catalog:
+def read_footers(
+    away: Away,
+    shards: Sequence[Listed],
+    progress: Progress = untold,
+    keep: Callable[[Catalog], None] = lambda _: None,
+) -> Catalog:
     """Rows of shards by their footers, over HTTP ranges; what are no shards are in `bad`.
+
+    Args:
+        away: Where they stand.
+        shards: The shards.
+        progress: Told of each.
+        keep: Given what was read until then, where the reading is broken off.
 
     Raises:
         VulcanError: The repo cannot be read.
     """
     reader = _RangeReader(away, len(shards), progress)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        tails = list(pool.map(reader.tail_of, shards))
+    try:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            tails = dict(zip(shards, pool.map(reader.tail_of, shards), strict=True))
+    except (VulcanError, KeyboardInterrupt):
+        keep(_parsed(away, reader.tails))
+        raise
+    return _parsed(away, tails)
+
+
+def _parsed(away: Away, tails: Mapping[Listed, bytes | BadShard]) -> Catalog:
+    """Rows of shards by their footers; what are no shards are in `bad`."""
     footers = FooterReader()
     rows: list[tuple[object, ...]] = []
     bad: list[BadShard] = []
-    for shard, tail in zip(shards, tails, strict=True):
+    for shard, tail in tails.items():
         try:
             if isinstance(tail, BadShard):
                 raise tail
@@ -254,37 +274,42 @@ def encode_head(parent: str, base: Base | None, recent: Catalog) -> bytes:
 
 
 class _RangeReader:
-    """Reads the ends of files; learns how long the footers of this repo are."""
+    """Reads the ends of files; learns how long the footers of this repo are.
+
+    Attributes:
+        tails: What was read, by `tail_of`.
+    """
 
     def __init__(self, away: Away, total: int, progress: Progress) -> None:
+        self.tails: dict[Listed, bytes | BadShard] = {}
         self._away = away
         self._guess = FIRST_GUESS
         self._longest = 0
-        self._done = 0
         self._total = total
         self._progress = progress
         self._lock = Lock()
 
     def tail_of(self, shard: Listed) -> bytes | BadShard:
         """The footer of a file, with its length and magic number."""
+        tail = self._read(shard)
+        with self._lock:
+            self.tails[shard] = tail
+            done = len(self.tails)
+            if isinstance(tail, bytes):
+                self._longest = max(self._longest, len(tail))
+                self._guess = self._longest + 512
+        self._progress(done, self._total)
+        return tail
+
+    def _read(self, shard: Listed) -> bytes | BadShard:
         try:
-            tail = read_footer(self._away.repo, self._away.commit, shard, self._guess)
+            return read_footer(self._away.repo, self._away.commit, shard, self._guess)
         except BadShard as error:
             return error
         except FileNotFoundError as error:
             gone = BadShard(Path(shard.path), "it is gone since it was listed")
             gone.__cause__ = error
             return gone
-        self._learn(len(tail))
-        return tail
-
-    def _learn(self, length: int) -> None:
-        with self._lock:
-            self._longest = max(self._longest, length)
-            self._guess = self._longest + 512
-            self._done += 1
-            done = self._done
-        self._progress(done, self._total)
 
 
 def _parse_head(data: bytes) -> Head:
@@ -309,13 +334,41 @@ def _all_rows(repo: Repo, commit: str, head: Head) -> Catalog | None:
     return None if base is None else Catalog.joined((head.recent, base))
 
 
-def _complete(known: Catalog, away: Away, progress: Progress) -> Catalog:
-    """All rows, footers read where they are not known."""
+def _noting(
+    known: Catalog,
+    listed: Sequence[Listed],
+    only: Set[str] | None,
+    away: Away,
+    progress: Progress,
+) -> Catalog:
+    """As `_complete`, of some paths; what was learned of all of them is kept, done or not."""
+    if only is not None:
+        return _complete(_among(known, only), away, progress)
+
+    def keep(found: Catalog) -> None:
+        _write_notes(away.repo, away.commit, found, listed)
+
+    found = _complete(known, away, progress, keep)
+    keep(found)
+    return found
+
+
+def _complete(
+    known: Catalog,
+    away: Away,
+    progress: Progress,
+    keep: Callable[[Catalog], None] = lambda _: None,
+) -> Catalog:
+    """All rows, footers read where they are not known; `keep` as in `read_footers`."""
     missing = unread(known)
     found = _placed(read_only(known), away)
     if not missing:
         return found
-    return Catalog.joined((found, read_footers(away, missing, progress)))
+
+    def keep_so_far(read: Catalog) -> None:
+        keep(Catalog.joined((found, read)))
+
+    return Catalog.joined((found, read_footers(away, missing, progress, keep_so_far)))
 
 
 def _listed_in(catalog: Catalog) -> list[Listed]:
