@@ -871,6 +871,24 @@ def test_which_commit_is_before_one_is_remembered_of_those_seen_last(
     assert [known.parent_of(commit) for commit in "abcd"] == [None, None, "b", "c"]
 
 
+@pytest.mark.parametrize("names", [("dev", "dev/x"), ("dev/x", "dev")])
+def test_a_branch_whose_name_goes_on_where_that_of_a_tag_ends_is_read(
+    hub: LocalHub, new: Addition, tmp_path: Path, names: tuple[str, str]
+) -> None:
+    repo = open_hub(hub)
+    start = repo.head()
+    made = repo.commit(commit_of(repo, new))
+    assert isinstance(made, Landed)
+    api = HfApi(endpoint=hub.url, token=WRITE)
+    api.create_tag(NAME, tag=names[0], repo_type="dataset")
+    api.create_branch(NAME, branch=names[1], repo_type="dataset")
+    for name in (*names, *names):
+        assert repo.snapshot(name) == Snapshot(made.commit_id, start)
+        assert repo.fetch(new.path_in_repo, name).read_bytes() == b"PAR1 new"
+    refs = tmp_path / "cache/datasets--alice--vacua/refs"
+    assert [str(file.relative_to(refs)) for file in refs.rglob("*") if file.is_file()] == [names[0]]
+
+
 @pytest.mark.parametrize(
     ("ask", "path"),
     [

@@ -98,16 +98,16 @@ class Downloads:
         return text if COMMIT_ID.fullmatch(text) else None
 
     def remember(self, revision: str, commit: str) -> None:
-        """Write down what a branch is now.
+        """Write down what a branch is now; that it cannot be written is no harm.
 
-        Raises:
-            OSError: It cannot be written.
+        A branch `a/b` has no file where a branch or tag `a` has one.
         """
         if COMMIT_ID.fullmatch(revision) or self.last_seen(revision) == commit:
             return
         ref = self._ref(revision)
-        ref.parent.mkdir(parents=True, exist_ok=True)
-        replace_durably(ref, commit.encode())
+        with contextlib.suppress(OSError):
+            ref.parent.mkdir(parents=True, exist_ok=True)
+            replace_durably(ref, commit.encode())
 
     def parent_of(self, commit: str) -> str | None:
         """The commit before one, where that was seen from here."""

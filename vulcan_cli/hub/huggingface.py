@@ -229,8 +229,7 @@ class HubRepo:
         if not newest:
             raise ServerTrouble(f"{self.name} gives no answer that makes sense: it has no commit")
         head, parent = (*newest, NO_COMMIT)[:2]
-        with self._client.asking(revision):
-            self._downloads.remember(revision, head)
+        self._downloads.remember(revision, head)
         self._downloads.remember_parent(head, parent)
         return Snapshot(head, parent)
 
