@@ -258,6 +258,32 @@ def test_older_commits_can_be_read(place: Place, tmp_path: Path) -> None:
         repo.fetch(both[1], old)
 
 
+def test_a_commit_may_be_named_by_the_beginning_of_its_id(place: Place, tmp_path: Path) -> None:
+    repo = place.open()
+    first = addition(tmp_path / "in", "run_first", b"1")
+    second = addition(tmp_path / "in", "run_second", b"2")
+    old = landed(repo.commit(commit_of(repo, first)))
+    new = landed(repo.commit(commit_of(repo, second)))
+    both = [first.path_in_repo, second.path_in_repo]
+    for digits in (7, 12, 39):
+        ids = (old[:digits], new[:digits])
+        assert [repo.head(each) for each in ids] == [old, new]
+        assert [repo.snapshot(each) for each in ids] == [repo.snapshot(old), Snapshot(new, old)]
+        assert [list(repo.look_up(both, each)) for each in ids] == [both[:1], both]
+        assert [[file.path for file in repo.files(each) if file.path in both] for each in ids] == [
+            both[:1],
+            both,
+        ]
+        assert [repo.log(1, each)[0].id for each in ids] == [old, new]
+        assert repo.fetch(both[0], ids[0]).read_bytes() == b"1"
+        with pytest.raises(FileNotFoundError):
+            repo.fetch(both[1], ids[0])
+    for less in (new[:6], new[:12].upper(), f"{new[:12]}x", f"{new}0"):
+        with pytest.raises(RepoMissing) as error:
+            repo.head(less)
+        assert (error.value.repo, error.value.revision) == (repo.name, less)
+
+
 def test_what_is_not_there_is_said(place: Place, tmp_path: Path) -> None:
     repo = place.open()
     nowhere = addition(tmp_path / "in", "run_a", b"a")

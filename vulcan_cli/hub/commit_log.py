@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from vulcan_cli.files.folder import Folder
@@ -23,6 +24,8 @@ HIDDEN = ".vulcan"
 """The folder that is ours. No name in it ends in `.parquet`: readers take all of those."""
 
 NAME = re.compile(r"([0-9]{8})\.json", re.ASCII)
+# As the Hub takes them: the id of a commit, or its beginning.
+_ID = re.compile(r"[0-9a-f]{7,40}", re.ASCII)
 LARGEST = 64 * 1024 * 1024
 """Bytes of a record: 25,000 files need 5 MB."""
 
@@ -181,6 +184,16 @@ def number_of(commits: Folder, revision: str) -> int | None:
     if revision == NO_COMMIT:
         return 0
     return next((each.number for each in newest_first(commits) if each.id == revision), None)
+
+
+def full_id(commits: Folder, revision: str) -> str | None:
+    """The id of a commit by itself, or by its beginning, 7 digits or more, that no other has."""
+    if not _ID.fullmatch(revision):
+        return None
+    ids = chain((each.id for each in newest_first(commits)), [NO_COMMIT])
+    enough = 1 if len(revision) == len(NO_COMMIT) else 2
+    found = list(islice((each for each in ids if each.startswith(revision)), enough))
+    return found[0] if len(found) == 1 else None
 
 
 def append_record(incoming: Folder, commits: Folder, record: Record) -> Landed | Stale | Unknown:

@@ -31,6 +31,7 @@ from vulcan_cli.hub.commit_log import (
     Record,
     RecordedFile,
     append_record,
+    full_id,
     newest_first,
     newest_record,
     number_of,
@@ -324,9 +325,10 @@ class DirectoryRepo:
         if revision in {MAIN, head}:
             return head
         with ours_to_read(root, "commits") as commits:
-            if commits is not None and number_of(commits, revision) is not None:
-                return revision
-        raise RepoMissing(self.name, revision)
+            found = None if commits is None else full_id(commits, revision)
+        if found is None:
+            raise RepoMissing(self.name, revision)
+        return found
 
     def _paths_at(self, root: Folder, revision: str) -> set[str] | None:
         """What was there at an older commit; None for the newest, which is what stands there."""
@@ -335,8 +337,11 @@ class DirectoryRepo:
             return None
         older = self._older
         if older is None or (older.newest, older.revision) != (newest, revision):
+            commit = self._head_of(root, revision)
+            if commit == newest:
+                return None
             with ours_to_read(root, "commits") as commits:
-                last = None if commits is None else number_of(commits, revision)
+                last = None if commits is None else number_of(commits, commit)
                 if commits is None or last is None:
                     raise RepoMissing(self.name, revision)
                 older = self._older = _Older(newest, revision, paths_left_of(commits, last))

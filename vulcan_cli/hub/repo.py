@@ -266,7 +266,9 @@ CommitOutcome = Landed | Changed | Refused | Stale | Later | Unknown
 
 
 class Repo(Protocol):
-    """A dataset repo. A `revision` is a branch, `refs/pr/N`, or the id of a commit.
+    """A dataset repo.
+
+    A `revision` is a branch, `refs/pr/N`, or the id of a commit, of which 7 digits are enough.
 
     Every method may raise `Denied`, `RepoMissing` (also for a revision that is not there) and
     `DiskTrouble`; those that ask, `Unreachable`, `RateLimited` and `ServerTrouble`.
