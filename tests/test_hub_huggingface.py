@@ -18,6 +18,7 @@ from tests.hub_support import SHARDS, addition, commit_of, contents, plain_lfs, 
 from tests.hubserver import BAD, BOB, READ, WRITE, Fault, HubThread, LocalHub, Refusal, Token
 from vulcan_cli.errors import (
     Denied,
+    DiskTrouble,
     RateLimited,
     RepoMissing,
     RepoRefuses,
@@ -643,6 +644,19 @@ def test_a_file_costs_one_request_and_none_with_the_next_commit(
     assert repo.fetch(new.path_in_repo, second, sha256=new.sha256).read_bytes() == b"PAR1 new"
     assert since(hub, before) == []
     assert kept.resolve() == repo.fetch(new.path_in_repo, second).resolve()
+
+
+def test_a_full_disk_below_the_downloads_is_named(hub: LocalHub, small_disk: Path) -> None:
+    path = f"{SHARDS}/run_large.parquet"
+    head = hub.push(NAME, {path: os.urandom(300_000)})
+    with pytest.raises(DiskTrouble) as error:
+        HubRepo(NAME, token=WRITE, endpoint=hub.url, cache_dir=small_disk).fetch(path, head)
+    kept = small_disk / "datasets--alice--vacua"
+    assert (error.value.path, str(error.value)) == (
+        kept,
+        f"{kept}: No space left on device",
+    )
+    assert [file for file in kept.rglob("*") if file.is_file()] == []
 
 
 def test_processes_that_read_one_commit_at_once_are_not_in_each_others_way(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class Content:
         """See `Repo.find`: what was downloaded, by this program or by the Hub's client."""
         if problem_of(path) is not None:
             return None
-        with self._client.asking(revision):
+        with self._client.asking(revision), self._downloads.named():
             return self._downloads.find(path, revision, sha256)
 
     def fetch(self, path: str, revision: str = MAIN, *, sha256: str | None = None) -> Path:
@@ -56,7 +56,11 @@ class Content:
                 return found
         if offline or problem_of(path) is not None:
             raise FileNotFoundError(errno.ENOENT, f"not in {self._client.repo_id}", path)
-        with self._client.asking(revision, path), self._open(path, revision) as response:
+        with (
+            self._client.asking(revision, path),
+            self._downloads.named(),
+            self._open(path, revision) as response,
+        ):
             commit = _first(response, "x-repo-commit")
             if not COMMIT_ID.fullmatch(commit):
                 raise ValueError("the commit that a file is of is missing")

@@ -12,7 +12,8 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vulcan_cli.errors import BadShard
@@ -44,6 +45,17 @@ class Downloads:
         """
         self._root = cache / f"datasets--{repo_id.replace('/', '--')}"
         self.notes = self._root / "vulcan"
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Let what the disk refuses name this folder, where it names no file that others find."""
+        try:
+            yield
+        except OSError as error:
+            # What went wrong on the way has no number.
+            if error.errno is not None and not Path(str(error.filename)).is_absolute():
+                error.filename = os.fspath(self._root)
+            raise
 
     def find(self, path: str, revision: str, sha256: str | None) -> Path | None:
         """A file of a commit, or of what a branch was when last seen, if its content is here."""
