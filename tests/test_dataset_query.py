@@ -657,6 +657,28 @@ def test_sql_that_asks_for_a_clash_is_told(clashing: Catalog, statement: str) ->
 
 
 @pytest.mark.parametrize(
+    ("statement", "sentence"),
+    [
+        (
+            "SELECT EXTRACT(year FROM run_id) FROM vacua",
+            "sql: `year` operation not supported for dtype `str`, at character 16",
+        ),
+        (
+            "SELECT STRPTIME('x', '%Y') AS t FROM vacua",
+            "sql: conversion from `str` to `datetime[μs]` failed in column 'literal' for 1 out of "
+            '1 values: ["x"]',
+        ),
+    ],
+)
+def test_sql_that_fails_without_rows_is_refused_beside_a_clash(
+    clashing: Catalog, statement: str, sentence: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        query_sql(clashing, Filters(), statement)
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
     ("values", "joined"),
     [
         (([1], [0.5]), None),

@@ -114,17 +114,22 @@ def columns_read(statement: str, schema: Mapping[str, pl.DataType]) -> list[str]
     """The columns that a statement reads of a table with this schema.
 
     Raises:
-        UsageError: As `run_sql`.
+        UsageError: As `run_sql`; or it cannot be computed.
     """
-    schema = pl.Schema({**schema, _CHEAPEST: pl.Null()})
+    held = pl.Schema({**schema, _CHEAPEST: pl.Null()})
     read: list[str] = []
 
     def no_rows(names: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
-        wanted = list(schema) if names is None else names
+        wanted = list(held) if names is None else names
         read.extend(wanted)
-        yield pl.DataFrame(schema={name: schema[name] for name in wanted})
+        yield pl.DataFrame(schema={name: held[name] for name in wanted})
 
-    run_sql(register_io_source(no_rows, schema=schema), statement).collect()
+    result = run_sql(register_io_source(no_rows, schema=held), statement)
+    try:
+        result.collect()
+    except pl.exceptions.PolarsError as error:
+        # What is made of no column is computed all the same, and some types are looked at late.
+        raise refused_sql(statement, error, list(schema)) from error
     return read
 
 
