@@ -296,6 +296,23 @@ def test_any_mix_is_what_polars_makes_of_all_rows(
             "run_id SIMILAR TO 'a%'",
             "where \"run_id SIMILAR TO 'a%'\": SIMILAR TO is not supported, at character 8",
         ),
+        (
+            "run_id SIMILAR TO 'Mr. X'",
+            "where \"run_id SIMILAR TO 'Mr. X'\": SIMILAR TO is not supported, at character 8",
+        ),
+        (
+            "TRIM(run_id FROM git_sha) = 'a'",
+            "where \"TRIM(run_id FROM git_sha) = 'a'\": "
+            'expression col("git_sha") is not currently supported, at character 18',
+        ),
+        *(
+            (
+                f"extra_data {sign} 'x' = 'Mr. X'",
+                f"where \"extra_data {sign} 'x' = 'Mr. X'\": -> and ->> take a text or a number; "
+                "to compare what they find write (a ->> 'x') = 1",
+            )
+            for sign in ("->", "->>")
+        ),
         ("run_id ~ '['", "where \"run_id ~ '['\": no regular expression: unclosed character class"),
         ("is_susy.b > 1", "where 'is_susy.b > 1': there is no field 'b', at character 9"),
     ],
@@ -868,6 +885,11 @@ WHOLE_NUMBERS = (
             "sql: SIMILAR TO is not supported, at character 15",
         ),
         ("SELECT run_id COLLATE x FROM vacua", "sql: COLLATE is not supported, at character 15"),
+        (
+            "SELECT run_id FROM vacua WHERE extra_data ->> 'x' = 'y'",
+            "sql: -> and ->> take a text or a number; "
+            "to compare what they find write (a ->> 'x') = 1",
+        ),
         ("SELECT 5 div 2 FROM vacua", "sql: no infix parser for div, at character 10"),
         ("SELECT is_susy.b FROM vacua", "sql: there is no field 'b', at character 16"),
     ],

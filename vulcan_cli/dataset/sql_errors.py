@@ -32,11 +32,16 @@ _PLAIN = (
     ("arguments for LIMIT/OFFSET/FETCH", ("LIMIT", "OFFSET", "FETCH"), _WHOLE),
     ("unsupported SQL join constraint", ("JOIN",), "JOIN needs ON or USING"),
     ("statement type is not supported", (), "shards are only read, as by SELECT"),
+    (
+        "invalid json/struct path-extract definition",
+        (),
+        "-> and ->> take a text or a number; to compare what they find write (a ->> 'x') = 1",
+    ),
 )
 """Words of Polars that tell a person little, what they are about, and what they mean."""
 
-# Where Polars shows what it made of the text instead of the text.
-_UNSUPPORTED = re.compile(r"expression (\w+).* is not currently supported")
+# Where Polars shows what it made of the text instead of the text; of a column it says `col`.
+_UNSUPPORTED = re.compile(r"expression ([A-Z]\w*).* is not currently supported")
 _WORD = re.compile(r'token Word\(Word \{ value: "(\w+)".*? \}\)')
 
 _MEANT = {"&&": "AND", "||": "OR", "**": "pow(x, 2)", "^": "pow(x, 2)"}
@@ -75,9 +80,6 @@ def refused_sql(statement: str, error: Exception, available: Sequence[str]) -> U
         valid = available if listed is None else [*map(_unescaped, _VALID.findall(listed))]
         if name not in valid:
             return UnknownColumn(unknown_column(name, valid, place=at(statement, name)))
-    for said, words, meaning in _PLAIN:
-        if said in str(error):
-            return UsageError(f"sql: {meaning}{_first_place(statement, words)}")
     table = "; the table is vacua" if _NO_TABLE.search(str(error)) else ""
     what = _with_place(statement, error, begins=1)
     return UsageError(f"sql: {what}{table or _meant(statement)}")
@@ -121,19 +123,23 @@ def _with_place(text: str, error: Exception, *, begins: int) -> str:
 
 def _of_parsed(text: str, error: Exception) -> str:
     """Polars' words of what it could parse, with the place of what they are about."""
-    # The place belongs to its first sentence; others give advice for Python.
-    what = re.split(r"\. (?=[A-Z])", first_line(error))[0]
-    for compared, meaning in _TIMES.items():
-        if compared.search(what):
-            return f"{meaning}; {_TIME_MEANT}"
-    if unsupported := _UNSUPPORTED.match(what):
+    said = first_line(error)
+    for known, words, meaning in _PLAIN:
+        if known in said:
+            return meaning + _first_place(text, words)
+    if unsupported := _UNSUPPORTED.match(said):
         # Polars calls SIMILAR TO `SimilarTo`.
         name = re.sub(r"\B([A-Z])", r" \1", unsupported[1]).upper()
         return f"{name} is not supported{_first_place(text, name.split())}"
+    # The place belongs to its first sentence; others give advice for Python.
+    what = re.split(r"\. (?=[A-Z])", said)[0]
+    for compared, meaning in _TIMES.items():
+        if compared.search(what):
+            return f"{meaning}; {_TIME_MEANT}"
     if isinstance(error, pl.exceptions.StructFieldNotFoundError):
         what = f"there is no field '{what}'"
-    words = [";"] if what.startswith(_SECOND_STATEMENT) else _ABOUT.findall(what)
-    return what + _first_place(text, words)
+    about = [";"] if what.startswith(_SECOND_STATEMENT) else _ABOUT.findall(what)
+    return what + _first_place(text, about)
 
 
 def _first_place(text: str, words: Iterable[str]) -> str:
