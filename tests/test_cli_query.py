@@ -502,6 +502,34 @@ def test_lists_inside_lists_that_no_length_evens_are_to_be_left_out(own: Path, f
     assert [run(*shlex.split(cure)[1:], cwd=own).code for cure in cures] == [0, 0]
 
 
+def test_who_names_no_columns_keeps_all_that_are_arrays_at_one_length(own: Path) -> None:
+    load = pytest.importorskip("numpy").load
+    inside = {"odd": pl.Series([[[1, 2], [3]], [[1, 2]]]), "deep": pl.Series(2 * [[[1], [2]]])}
+    file = staged(own, "s", rows(2, extra=[[1], [1, 2]], **inside), str(FIRST))
+    where = "--staging-dir spool --source staged --run-id s -q"
+    names = [name for name in pl.read_parquet_schema(file) if name not in inside]
+    # The fluxes are longer than what is uneven, and stay whole; what is deep would be filled up.
+    features = f"--features {','.join(names)} --list-max-len 12"
+
+    for asked, cure, written in (
+        (
+            f"vulcan query {where} -o a.npz",
+            f"vulcan split {where} {features} --out-dir ml --format npz",
+            "ml/train-00000-of-00001.npz",
+        ),
+        (
+            f"vulcan split train {where} --features {','.join([*names, *inside])} -o a.npz",
+            f"vulcan split train {where} -o a.npz {features}",
+            "a.npz",
+        ),
+    ):
+        ran = run(*asked.split()[1:], cwd=own)
+        assert ran.err.splitlines()[-1] == f"  next: {cure.replace('ml', 'FOLDER')}"
+        assert run(*cure.split()[1:], cwd=own).code == 0
+        arrays = load(own / written)
+        assert (list(arrays), arrays["flux"].shape) == (names, (2, 12))
+
+
 def test_a_column_that_is_no_array_of_numbers(own: Path) -> None:
     staged(own, "s", rows(1, tags=["x"], extra=[["x"]]), str(FIRST))
     words = ("query", *HERE, "--source", "staged", "--run-id", "s", "-q", "-o", "rows.npz")

@@ -72,8 +72,8 @@ class UnevenLists(UsageError):
     """Arrays are asked for of lists that have no length in common.
 
     Attributes:
-        columns: Their columns.
-        longest: How many elements the longest of them has; None where that is not known.
+        columns: All columns that are arrays where lists have one length, in their order.
+        longest: How many elements the longest of their lists has; None where that is not known.
         file_format: The format that holds arrays; None where none is written.
         left_out: Columns beside them that no length makes arrays.
     """

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vulcan_cli import errors
-from vulcan_cli.cli.options.names import join_names, split_names
+from vulcan_cli.cli.options.names import join_names
 from vulcan_cli.cli.typed import STAGING, again, here, only, there, values, without
 from vulcan_cli.environment import token_place
 from vulcan_cli.errors import VulcanError
@@ -182,27 +182,19 @@ def _uneven_lists(error: errors.UnevenLists, typed: Sequence[str]) -> Advice:
     if not typed:
         return Advice(_NOTHING_CHANGED, (f"{_COMMAND} --help",))
     length = str(error.longest or "N")
+    features = ["--features", join_names(filter(None, error.columns))]
     if typed[0] == "split":
         cured = again(typed)
         if error.left_out:
-            rest = again(without(typed, ("--features",)))
-            cured = f"{rest} {shlex.join(['--features', _arrays(error, typed, '--features')])}"
+            cured = f"{again(without(typed, ('--features',)))} {shlex.join(features)}"
         return Advice(_NOTHING_CHANGED, (f"{cured} --list-max-len {length}",))
     other = _into_file(typed, "parquet")
     if typed[0] != "query" or [*only(typed, ("--sql",))]:
         return Advice(_NOTHING_CHANGED, (other,))
-    features = _arrays(error, typed, "--columns")
     filters = without(typed[1:], (*_OF_FILES, *_OF_ROWS))
-    cut = ["--features", features, "--list-max-len", length, "--out-dir", "FOLDER"]
+    cut = [*features, "--list-max-len", length, "--out-dir", "FOLDER"]
     form = ["--format", error.file_format or "npz"]
     return Advice(_NOTHING_CHANGED, (other, shlex.join(["vulcan", "split", *filters, *cut, *form])))
-
-
-def _arrays(error: errors.UnevenLists, typed: Sequence[str], option: str) -> str:
-    """The columns that an option names, or those at fault, without those that no length mends."""
-    named = values(typed, (option,))
-    chosen = split_names(named[-1]) if named else error.columns
-    return join_names(name for name in chosen or () if name and name not in error.left_out)
 
 
 def _not_for_terminal(error: errors.NotForTerminal, typed: Sequence[str]) -> Advice:

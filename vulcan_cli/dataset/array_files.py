@@ -49,9 +49,6 @@ _SAFE = {
 }
 _SIZES = {dtype: int(name[-1]) for dtype, name in _NPY.items()}
 
-_LEAVE_OUT = ": leave it out"
-"""How a problem ends that no length mends."""
-
 # Rows of text that are encoded at a time.
 _PIECE = 2**16
 
@@ -72,33 +69,45 @@ def even(column: pl.Series) -> pl.Series:
     return column if dtype == column.dtype else column.cast(dtype)
 
 
-def array_problem(column: pl.Series, cure: str = "") -> str | None:
-    """Why a column is no array of numbers or texts, or None.
+class ArrayProblem(NamedTuple):
+    """Why a column is no array.
 
-    Args:
-        column: The column, as `even` left it.
-        cure: What to say where lists have several lengths; those inside lists none can mend.
+    Attributes:
+        text: Why, in words.
+        is_of_length: Whether one length for all lists mends it; else it is to be left out.
     """
+
+    text: str
+    is_of_length: bool = False
+
+
+def array_problem(column: pl.Series) -> ArrayProblem | None:
+    """Why a column, as `even` left it, is no array of numbers or texts, or None."""
     name, values = column.name, column
-    if _has_lists_inside(column.dtype):
-        cure = _LEAVE_OUT
+    is_of_length = not _is_deep(column.dtype)
     while isinstance(values.dtype, pl.List | pl.Array):
         if values.null_count():
-            return f"{name} has nulls in place of lists{cure}"
+            return ArrayProblem(f"{name} has nulls in place of lists", is_of_length)
         shortest, longest = _lengths(values)
         if shortest != longest:
-            return f"the lists of {name} have {shortest} to {longest} elements{cure}"
+            told = f"the lists of {name} have {shortest} to {longest} elements"
+            return ArrayProblem(told, is_of_length)
         values = values.explode(empty_as_null=False)
-        cure = _LEAVE_OUT
+        is_of_length = False
     if values.dtype.is_nested():
-        return f"{name} holds {values.dtype}{_LEAVE_OUT}"
+        return ArrayProblem(f"{name} holds {values.dtype}")
     if (values.dtype.is_integer() or values.dtype == pl.Boolean) and values.null_count():
-        return f"{name} has nulls, which {values.dtype} has not in NumPy{_LEAVE_OUT}"
+        return ArrayProblem(f"{name} has nulls, which {values.dtype} has not in NumPy")
     return None
 
 
 def refusal(
-    start: str, problems: Mapping[str, str], frame: pl.DataFrame, file_format: str | None = None
+    start: str,
+    problems: Mapping[str, ArrayProblem],
+    frame: pl.DataFrame,
+    *,
+    file_format: str | None = None,
+    cure: str = "",
 ) -> UsageError:
     """The error that says that columns are no arrays.
 
@@ -107,21 +116,22 @@ def refusal(
         problems: Why, by column.
         frame: The columns, as `even` left them.
         file_format: The format that holds arrays, if one is written.
+        cure: What to say where one length for all lists mends it.
     """
-    message = f"{start}: {'; '.join(problems.values())}"
-    longest = {
-        name: _lengths(frame[name])[1]
-        for name, problem in problems.items()
-        if holds_lists(frame[name].dtype) and not problem.endswith(_LEAVE_OUT)
-    }
-    if not longest:
+    told = (f"{p.text}{cure if p.is_of_length else ': leave it out'}" for p in problems.values())
+    message = f"{start}: {'; '.join(told)}"
+    if not any(problem.is_of_length for problem in problems.values()):
         return UsageError(message)
+    uncured = {name for name, problem in problems.items() if not problem.is_of_length}
+    left_out = [c.name for c in frame if c.name in uncured or _is_deep(c.dtype)]
+    kept = frame.drop(left_out)
+    lists = (column for column in kept if isinstance(column.dtype, pl.List | pl.Array))
     return UnevenLists(
         message,
-        tuple(longest),
-        longest=max(longest.values()),
+        kept.columns,
+        longest=max(_lengths(column)[1] for column in lists),
         file_format=file_format,
-        left_out=[name for name in problems if name not in longest],
+        left_out=left_out,
     )
 
 
@@ -155,38 +165,37 @@ def write_arrays(
         OSError: The stream refused.
     """
     frame = pl.DataFrame([even(column) for column in frame])
-    problems = {c.name: text for c in frame if (text := _problem(c, file_format))}
+    problems = {c.name: found for c in frame if (found := _problem(c, file_format))}
     if problems:
-        raise refusal(f"{file_format} holds arrays", problems, frame, file_format)
+        raise refusal(f"{file_format} holds arrays", problems, frame, file_format=file_format)
     if file_format == "npz":
         _write_npz(frame, stream, complex_columns)
     else:
         _write_safetensors(frame, stream, complex_columns)
 
 
-def _problem(column: pl.Series, file_format: str) -> str | None:
-    inner = _innermost(column.dtype)
-    problem = _name_problem(column.name, file_format)
-    if problem is None and column.dtype.is_nested() and not is_number(column.dtype):
-        problem = f"{column.name} holds {inner}{_LEAVE_OUT}"
-    problem = problem or array_problem(column)
-    if problem is not None:
+def _problem(column: pl.Series, file_format: str) -> ArrayProblem | None:
+    name, dtype, inner = column.name, column.dtype, _innermost(column.dtype)
+    if (wrong := _name_problem(name, file_format)) is not None:
+        return ArrayProblem(wrong)
+    if dtype.is_nested() and not is_number(dtype):
+        return ArrayProblem(f"{name} holds {inner}")
+    if (problem := array_problem(column)) is not None:
         return problem
-    if inner == pl.String and column.dtype == pl.String and not column.null_count():
+    if dtype == pl.String and column.null_count():
+        return ArrayProblem(f"{name} has nulls, which text has not")
+    is_held = inner.base_type() in _NPY or dtype == pl.String
+    if is_held or (dtype == pl.Datetime and file_format == "npz"):
         return None
-    if inner == pl.Datetime and file_format == "npz" and column.dtype == inner:
-        return None
-    if inner == pl.String and column.null_count():
-        return f"{column.name} has nulls, which text has not{_LEAVE_OUT}"
-    return None if inner.base_type() in _NPY else f"{column.name} holds {inner}{_LEAVE_OUT}"
+    return ArrayProblem(f"{name} holds {inner}")
 
 
 def _name_problem(name: str, file_format: str) -> str | None:
     """Any worker names columns: one must not become a path out of the folder of who unpacks."""
     if file_format == "npz" and re.search(r"[/\\\0]", name):
-        return f"{name!r} names no array of npz, which are files{_LEAVE_OUT}"
+        return f"{name!r} names no array of npz, which are files"
     if file_format == "safetensors" and name == _METADATA:
-        return f"{name} is no array in safetensors{_LEAVE_OUT}"
+        return f"{name} is no array in safetensors"
     return None
 
 
@@ -301,13 +310,10 @@ def _lengths(lists: pl.Series) -> tuple[int, int]:
     return _whole(lengths.min()), _whole(lengths.max())
 
 
-def _has_lists_inside(dtype: pl.DataType) -> bool:
-    """Whether a column's lists or arrays hold lists: what fills up to a length has none alike."""
-    while isinstance(dtype, pl.List | pl.Array):
-        dtype = arrow_ipc.inner(dtype)
-        if isinstance(dtype, pl.List):
-            return True
-    return False
+def _is_deep(dtype: pl.DataType) -> bool:
+    """Whether a column's lists hold lists: what fills up to a length has none alike."""
+    kinds = (pl.List, pl.Array)
+    return isinstance(dtype, kinds) and isinstance(arrow_ipc.inner(dtype), kinds)
 
 
 def _whole(number: object) -> int:

@@ -138,7 +138,7 @@ def _check_lists(view: SplitView, file_format: str) -> None:
         raise UnevenLists(
             f"{file_format} holds arrays, and the lists of {', '.join(lists)} need one length in "
             "all files: give list_max_len",
-            lists,
+            list(schema),
             file_format=file_format,
         )
 

@@ -36,10 +36,9 @@ def as_numpy(frame: pl.DataFrame, complex_columns: frozenset[str]) -> dict[str, 
     names = frame.columns
     for place, name in enumerate(names):
         frame.replace_column(place, even(frame[name]))
-    cure = ": give list_max_len"
-    problems = {c.name: text for c in frame if (text := array_problem(c, cure))}
+    problems = {c.name: found for c in frame if (found := array_problem(c))}
     if problems:
-        raise refusal("no arrays", problems, frame)
+        raise refusal("no arrays", problems, frame, cure=": give list_max_len")
     return {name: _array(frame.drop_in_place(name), name in complex_columns) for name in names}
 
 
