@@ -390,6 +390,20 @@ def test_what_cannot_be_is_refused_before_anything_is_done(
     assert (cwd / "there").read_text() == "{}"
 
 
+def test_a_complex_feature_of_lists_is_given_a_length_by_what_to_type_next(cwd: Path) -> None:
+    words = ("train", "--features", "moduli,tau", "-o", "x.npz", "-q")
+    cure = "vulcan split train --features moduli,tau -o x.npz -q --staging-dir spool --list-max-len"
+
+    assert split(cwd, *words) == Ran(
+        2,
+        "",
+        "vulcan: the complex feature moduli needs lists of one length: give list_max_len\n"
+        f"  safe: nothing was changed\n  next: {cure} N\n",
+    )
+    assert run(*f"{cure} 2".split()[1:], cwd=cwd) == Ran(0, "", "")
+    assert (cwd / "x.npz").exists()
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
 def test_an_interrupt_leaves_nothing_of_a_folder(
     cwd: Path, number: signal.Signals, code: int

@@ -17,7 +17,7 @@ from vulcan_cli.dataset.features import ListsCutShort
 from vulcan_cli.dataset.frozen import freeze
 from vulcan_cli.dataset.splits import Splits
 from vulcan_cli.dataset.tensors import as_numpy, numbers_only
-from vulcan_cli.errors import NotSetUp, UsageError
+from vulcan_cli.errors import NotSetUp, UnevenLists, UsageError
 from vulcan_cli.vacua.geometry import Geometry
 
 COMPLEX = FeatureSpec(["moduli", "tau", "flux", "tau_im", "is_susy"], list_max_len=20)
@@ -76,10 +76,21 @@ def test_a_complex_fill_is_real_and_no_rows_have_the_same_types() -> None:
 
 
 def test_a_complex_list_needs_a_length(view: VulcanMLView) -> None:
-    with pytest.raises(UsageError, match=r"^the complex feature moduli needs lists of one length"):
-        view.as_dataframe("all", feature_spec=FeatureSpec(["moduli"]))
+    with pytest.raises(UnevenLists) as refused:
+        view.as_dataframe("all", feature_spec=FeatureSpec(["moduli", "tau"]))
+    assert (str(refused.value), refused.value.columns) == (
+        "the complex feature moduli needs lists of one length: give list_max_len",
+        ("moduli", "tau"),
+    )
     with pytest.raises(UsageError, match=r"^there is no column 'modul'"):
         view.as_dataframe("all", feature_spec=FeatureSpec(["modul"]))
+
+
+def test_no_length_makes_a_number_and_a_list_complex() -> None:
+    rows = pl.LazyFrame({"z_re": [[1.0]], "z_im": [2.0]})
+    with pytest.raises(UsageError) as refused:
+        FeatureSpec(["z"], 1, keep_geometry_id=False).collect(rows)
+    assert str(refused.value) == "of the complex feature z only one part is lists"
 
 
 def test_arrays_hold_what_the_frame_holds(view: VulcanMLView) -> None:

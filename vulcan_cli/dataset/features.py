@@ -13,7 +13,7 @@ import polars as pl
 
 from vulcan_cli.arguments import integer, texts
 from vulcan_cli.dataset.columns import check_columns
-from vulcan_cli.errors import UsageError
+from vulcan_cli.errors import UnevenLists, UsageError
 from vulcan_cli.vacua import arrow_ipc
 from vulcan_cli.vacua.geometry import KEYS
 
@@ -101,8 +101,9 @@ class FeatureSpec:
         """The features of `rows`; where `list_max_len` is given, lists become arrays of it.
 
         Raises:
-            UsageError: A feature is not there, `list_fill` is no value of a list's type, or a
-                complex one is a list and has no length.
+            UnevenLists: A complex feature is of lists, and they have no length.
+            UsageError: A feature is not there, `list_fill` is no value of a list's type, or only
+                one part of a complex one is lists.
         """
         return rows.select(self._features(rows.collect_schema()))
 
@@ -149,10 +150,13 @@ class FeatureSpec:
         lists = [dtype for part in parts if isinstance(dtype := schema[part], (pl.List, pl.Array))]
         if not lists:
             return pl.concat_arr(pl.col(part).cast(pl.Float64) for part in parts).alias(name)
+        if len(lists) == 1:
+            raise UsageError(f"of the complex feature {name} only one part is lists")
         width = self.list_max_len
-        if width is None or len(lists) == 1:
-            raise UsageError(
-                f"the complex feature {name} needs lists of one length: give list_max_len"
+        if width is None:
+            raise UnevenLists(
+                f"the complex feature {name} needs lists of one length: give list_max_len",
+                self.features or (),
             )
         elements = [
             _elements(part, dtype, width, fill)
