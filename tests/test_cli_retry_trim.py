@@ -106,6 +106,31 @@ def test_failed_shards_wait_again(tmp_path: Path, spool: Path) -> None:
     assert run("retry-failed", *SPOOL, "--json", "-q", cwd=tmp_path) == Ran(0, "", "")
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_sigterm_before_the_first_is_not_said_to_be_nothing_to_retry(
+    tmp_path: Path, spool: Path
+) -> None:
+    held = names(spool / "failed")
+    # The lease is the first link: the signal comes as soon as it is held.
+    done = subprocess.run(
+        [
+            *("strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=link,linkat"),
+            *("-e", "inject=link,linkat:signal=TERM:when=1"),
+            *(*VULCAN, "retry-failed", *SPOOL),
+        ],
+        capture_output=True,
+        text=True,
+        env=clean(tmp_path),
+        cwd=tmp_path,
+        check=False,
+        timeout=120,
+    )
+    assert Ran(done.returncode, done.stdout, done.stderr) == Ran(
+        0, "", "nothing was brought back: SIGTERM came before the first\n"
+    )
+    assert names(spool / "failed") == held
+
+
 @pytest.mark.parametrize(
     ("patterns", "chosen"),
     [

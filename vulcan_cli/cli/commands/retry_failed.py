@@ -60,16 +60,18 @@ def retry_failed(
     heap: Heap | None = "rejected" if from_rejected else "conflicts" if from_conflicts else None
     tell = partial(_tell, out, f"{heap or 'failed'}/")
     bring_back = retry.retry_failed if heap is None else partial(retry.retry_aside, heap=heap)
+    asked = asked_by_sigterm()
     retried = bring_back(
         area,
         run_ids or (),
         dry_run=dry_run,
         tell=tell,
         watching=teller(out, context.obj),
-        stopping=asked_by_sigterm(),
+        stopping=asked,
     )
     if not retried:
-        out.say("nothing to retry")
+        early = "nothing was brought back: SIGTERM came before the first"
+        out.say(early if asked() else "nothing to retry")
     if any(shard.outcome in ("exists", "stays") for shard in retried):
         raise typer.Exit(_DATA)
 
