@@ -239,6 +239,32 @@ def test_p11_elsewhere_one_that_ends_while_it_is_watched_is_followed_without_a_w
         assert (held.warning, holder.returncode) == (None, 0)
 
 
+def test_p11_who_is_interrupted_while_taking_it_gives_it_back(
+    area: StagingArea, elsewhere: Owner
+) -> None:
+    holder = start("hold", area.root, 60, 600)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    leave(area, elsewhere)
+    seen: list[Owner | None] = []
+
+    def interrupt(_: float) -> None:
+        seen.append(read_owner(area))
+        if seen[-1] != elsewhere:
+            # Ours stands, and the other process still has the POSIX lock.
+            raise KeyboardInterrupt
+        lease(area).unlink()
+
+    with pytest.raises(KeyboardInterrupt), lock(area, Watch(interrupt)):
+        pass
+    holder.communicate("\n\n")
+    assert [owner and owner.pid for owner in seen] == [elsewhere.pid, os.getpid()]
+    assert not has_lease(area)
+    # In a notebook the process lives on, and tries again.
+    with lock(area) as held:
+        assert read_owner(area) == held.owner
+
+
 def test_p11_a_holder_beats_in_its_lease(area: StagingArea) -> None:
     beats = SyncLock(area, beat_s=0.01)
     with beats:

@@ -110,8 +110,7 @@ class SyncLock:
                 if not locked and not self._is_given_back():
                     self.warning = f"{LOCK_NAME} is still held, though its holder's lease ended"
         except BaseException:
-            self._close()
-            folder.close()
+            self._give_back(folder)
             raise
         self._folder = folder
         self._stop.clear()
@@ -123,10 +122,7 @@ class SyncLock:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        with contextlib.suppress(OSError):
-            take_away(self._folder, lambda lease: lease.is_of(self._owner), as_reserve=True)
-        self._close()
-        self._folder.close()
+        self._give_back(self._folder)
 
     @property
     def owner(self) -> Owner:
@@ -264,8 +260,13 @@ class SyncLock:
                 os.pwrite(self._lease_fd, self._text(beat), 0)
                 os.fsync(self._lease_fd)
 
-    def _close(self) -> None:
+    def _give_back(self, folder: Folder) -> None:
+        """Take our lease away, also one made a moment ago: we may run on, and want it again."""
+        if self._lease_fd >= 0:
+            with contextlib.suppress(OSError):
+                take_away(folder, lambda lease: lease.is_of(self._owner), as_reserve=True)
         for fd in (self._lease_fd, self._lock_fd):
             if fd >= 0:
                 os.close(fd)
         self._lease_fd = self._lock_fd = -1
+        folder.close()
