@@ -253,6 +253,22 @@ def test_interrupted(tmp_path: Path, spool: Path) -> None:
     )
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_interrupted_while_an_error_is_told(tmp_path: Path) -> None:
+    probe = ["strace", "-qq", "-o", os.devnull, "-e", "inject=write:signal=SIGINT:when=1"]
+    words = ["status", "--staging-dir", "nowhere"]
+    done = subprocess.run(
+        [*probe, *VULCAN, *words],
+        capture_output=True,
+        text=True,
+        env=clean(tmp_path, PYTHONDONTWRITEBYTECODE="1"),
+        check=False,
+        cwd=tmp_path,
+    )
+    told = "vulcan: there is no folder nowhere\n"
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", told)
+
+
 IN_TEXT = 'exec("raise KeyboardInterrupt")\n'
 """After this, Python would end by the signal, whoever catches the exception."""
 

@@ -15,16 +15,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # While modules load nothing is garbage.
     gc.set_threshold(_NEW_OBJECTS)
     try:
-        from vulcan_cli import interrupts  # noqa: PLC0415
         from vulcan_cli.cli.app import main as run  # noqa: PLC0415
+        from vulcan_cli.interrupts import catch_interrupts  # noqa: PLC0415
 
-        interrupts.catch_interrupts()
+        catch_interrupts()
+        code = run(arguments)
     except KeyboardInterrupt:
-        # Stopped before anything had begun: there is nothing to say.
-        return _INTERRUPTED
-    code = run(arguments)
+        # Before anything had begun, or while an error was told: there is nothing to say.
+        code = _INTERRUPTED
     if code == _INTERRUPTED:
-        interrupts.end_interrupted(code)
+        from vulcan_cli.interrupts import end_interrupted  # noqa: PLC0415
+
+        end_interrupted(code)
     # When the process ends, all of it is: not worth a search.
     gc.freeze()
     return code
