@@ -71,6 +71,24 @@ def to_a_full_disk(*words: str, home: Path) -> Ran:
     return Ran(done.returncode, "", done.stderr)
 
 
+def at_sigterm(call: str, *words: str, home: Path) -> Ran:
+    """Run vulcan, which gets SIGTERM with its first system call of this name."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    inject = ("-f", "-qq", "-o", os.devnull, "-e", f"inject={call}:signal=SIGTERM:when=1")
+    done = subprocess.run(
+        [strace, *inject, *VULCAN, *words],
+        capture_output=True,
+        text=True,
+        env=clean(home, PYTHONDONTWRITEBYTECODE="1"),
+        cwd=home,
+        check=False,
+        timeout=120,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
 def path(run_id: str) -> str:
     return GEOMETRY.path_in_repo(run_id)
 
@@ -106,29 +124,20 @@ def test_failed_shards_wait_again(tmp_path: Path, spool: Path) -> None:
     assert run("retry-failed", *SPOOL, "--json", "-q", cwd=tmp_path) == Ran(0, "", "")
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_sigterm_before_the_first_is_not_said_to_be_nothing_to_retry(
     tmp_path: Path, spool: Path
 ) -> None:
     held = names(spool / "failed")
     # The lease is the first link: the signal comes as soon as it is held.
-    done = subprocess.run(
-        [
-            *("strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=link,linkat"),
-            *("-e", "inject=link,linkat:signal=TERM:when=1"),
-            *(*VULCAN, "retry-failed", *SPOOL),
-        ],
-        capture_output=True,
-        text=True,
-        env=clean(tmp_path),
-        cwd=tmp_path,
-        check=False,
-        timeout=120,
-    )
-    assert Ran(done.returncode, done.stdout, done.stderr) == Ran(
-        0, "", "nothing was brought back: SIGTERM came before the first\n"
-    )
+    ran = at_sigterm("link,linkat", "retry-failed", *SPOOL, home=tmp_path)
+    assert ran == Ran(0, "", "nothing was brought back: SIGTERM came before the first\n")
     assert names(spool / "failed") == held
+
+
+@pytest.mark.usefixtures("spool")
+def test_sigterm_ends_a_rehearsal_of_retry_failed(tmp_path: Path) -> None:
+    ran = at_sigterm("write", "retry-failed", *SPOOL, "--dry-run", home=tmp_path)
+    assert ran == Ran(0, f"{path('a1')}\tHTTP 400: too\\nlarge\n", "")
 
 
 @pytest.mark.parametrize(
@@ -356,6 +365,12 @@ def test_sigterm_lets_it_finish_the_shard_at_hand(tmp_path: Path, published: Pat
     _, err = process.communicate()
     assert (process.returncode, err, out) == (0, b"", f"{path('x')}\tdeleted\n".encode())
     assert left(published) == ["y", "z"]
+
+
+@pytest.mark.usefixtures("published")
+def test_sigterm_ends_a_rehearsal_of_trim_synced(tmp_path: Path) -> None:
+    words = ("trim-synced", *SPOOL, *REPO, "--keep-bytes", "0", "--dry-run", "-q")
+    assert at_sigterm("write", *words, home=tmp_path) == Ran(0, f"{path('x')}\tdue\n", "")
 
 
 def test_what_the_repo_does_not_confirm_stays(tmp_path: Path, published: Path) -> None:

@@ -82,7 +82,7 @@ def retry_failed(
         if entry.has_parquet and _matches(entry.path_in_repo, patterns)
     ]
     if dry_run or not chosen:
-        return all_told(chosen, tell)
+        return all_told(chosen, tell, stopping)
     retried: list[Retried] = []
     with SyncLock(area, watching=watching, stopping=stopping) as lock:
         for batch in batches(chosen, _AT_ONCE):
@@ -151,7 +151,7 @@ def retry_aside(
         key=lambda aside: (aside.name, aside.time, aside.id),
     )
     if dry_run or not chosen:
-        return all_told((_told(aside, None) for aside in chosen), tell)
+        return all_told((_told(aside, None) for aside in chosen), tell, stopping)
     with SyncLock(area, watching=watching, stopping=stopping) as lock:
         retried = all_told(_bring_back(area, lock.check, chosen), tell, stopping)
         keep(area)

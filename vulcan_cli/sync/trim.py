@@ -87,7 +87,7 @@ def trim_synced(
     limits = _Limits(now, older_than_s, keep_bytes)
     if dry_run:
         due = _due(area, _confirmed(area, repo), limits, freed)
-        return all_told((Trimmed(_path(each), each.size, "due") for each in due), tell)
+        return all_told((Trimmed(_path(each), each.size, "due") for each in due), tell, stopping)
     with SyncLock(area, watching=watching, stopping=stopping) as lock:
         confirmed = _confirmed(area, repo)
         if not confirmed:
