@@ -159,6 +159,25 @@ def test_what_was_done_is_told_where_another_sync_comes_between(
     assert [len(held(repo)) for repo in repos[:1]] == [1]
 
 
+def test_what_was_done_is_told_where_pending_is_lost_between(
+    area: StagingArea, tmp_path: Path
+) -> None:
+    repos = repos_in(tmp_path, "ab")
+    pending = area.root / "pending"
+    reports: list[SyncReport] = []
+
+    def lose(report: SyncReport, _left: int) -> None:
+        if all(report is not each for each in reports):
+            reports.append(report)
+        if len(reports) > 1 and pending.exists():
+            pending.rename(tmp_path / "lost")
+
+    report = sync_all(area, repos, SyncOptions(create_repo=True), progress=lose)
+    assert report.n_committed == len(held(repos[0])) > 0
+    assert (report.n_remaining, report.exit_code) == (0, 4)
+    assert report.errors == [f"there is no folder {pending}"]
+
+
 def held_by_geometry(repo: DirectoryRepo) -> set[str]:
     return set(locate(None, [repo], "repo").catalog.rows["geometry_id"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -72,11 +73,13 @@ def sync_all(
 
 
 def _left_out(area: StagingArea, share: Share, error: VulcanError) -> SyncReport:
-    """The report of a repo for which nothing could begin."""
-    waiting = [each for each in area.scan("pending").entries if each.has_parquet]
-    return SyncReport(
-        n_remaining=sum(map(share.takes, waiting)), errors=[str(error)], stopped=error
-    )
+    """The report of a repo that was left out, or begun in vain."""
+    n_remaining = 0
+    # What ended it may keep us from counting, too.
+    with contextlib.suppress(VulcanError):
+        waiting = [each for each in area.scan("pending").entries if each.has_parquet]
+        n_remaining = sum(map(share.takes, waiting))
+    return SyncReport(n_remaining=n_remaining, errors=[str(error)], stopped=error)
 
 
 def rehearse_all(
