@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shlex
 import signal
 import subprocess
@@ -135,6 +136,17 @@ INTERRUPTED = [
     "  next: vulcan status",
 ]
 """What an interrupted command says."""
+
+
+# Of threads that Polars stops; its own words, and at any moment.
+_PANIC = re.compile(
+    r"^$|^thread '.*' panicked at |__POLARS_ABORT_KEYBOARD_INTERRUPT|^note: run with `RUST_BACK"
+)
+
+
+def our_lines(err: str) -> list[str]:
+    """The lines of stderr that are ours, where Polars may be stopped: it says so itself."""
+    return [line for line in err.splitlines() if not _PANIC.search(line)]
 
 
 def interrupted_at_work(

@@ -11,7 +11,15 @@ import polars as pl
 import pytest
 
 from tests.cli_in_process import run, run_binary
-from tests.cli_support import INTERRUPTED, VULCAN, Ran, clean, interrupted_at_work, vulcan
+from tests.cli_support import (
+    INTERRUPTED,
+    VULCAN,
+    Ran,
+    clean,
+    interrupted_at_work,
+    our_lines,
+    vulcan,
+)
 from tests.dataset_support import put, vacua
 from vulcan_cli.dataset.splits import Splits
 from vulcan_cli.vacua.geometry import Geometry
@@ -413,9 +421,5 @@ def test_an_interrupt_leaves_nothing_of_a_folder(
     (cwd / "out").mkdir()
     words = ("split", "--staging-dir", "spool", "-q", "--out-dir", "out/ml")
     ran = interrupted_at_work(*words, home=cwd, folder=cwd / "out", number=number)
-    assert (ran.code, ran.out, ran.err.splitlines()) == (
-        code,
-        "",
-        INTERRUPTED,
-    )
+    assert (ran.code, ran.out, our_lines(ran.err)) == (code, "", INTERRUPTED)
     assert list((cwd / "out").iterdir()) == []
