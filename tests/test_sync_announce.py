@@ -42,6 +42,7 @@ from vulcan_cli.sync import announce
 from vulcan_cli.sync.drain import SyncOptions, sync
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.vacua.geometry import path_of_file_name
+from vulcan_cli.vacua.tail import footer_length
 
 # The client's own upload makes httpx2 warn.
 pytestmark = pytest.mark.filterwarnings(
@@ -240,6 +241,19 @@ def test_shards_of_others_are_read_by_their_footers_once(
     last = Requests(hub)
     assert read(hub_place.open()).rows.height == len(PEERS) + 3
     assert last.told == OURS_ALONE
+
+
+def test_a_footer_somewhat_longer_than_those_before_it_takes_one_request_too(
+    hub_place: Place, hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repo_catalog, "AT_ONCE", 1)
+    shortest = min(PEERS, key=lambda path: footer_length(PEERS[path], len(PEERS[path]) - 4))
+    files = {path: data for path, data in PEERS.items() if path >= shortest}
+    push(hub_place, files)
+    requests = Requests(hub)
+    assert read(hub_place.open()).rows.height == len(files)
+    footers = [each for each in requests.told if each[2] == 206]
+    assert footers == [("GET", "shard", 206)] * len(files)
 
 
 def test_shards_that_a_commit_of_ours_only_names_are_read_by_their_footers_once(

@@ -53,6 +53,8 @@ NOTES_NAME = "catalog"
 
 _LARGEST = 256 << 20
 _STATE = "repo"
+# A footer that is longer than those before by less than this part of them takes one request, too.
+_SPARE = 4
 
 
 class Base(NamedTuple):
@@ -297,7 +299,7 @@ class _RangeReader:
             done = len(self.tails)
             if isinstance(tail, bytes):
                 self._longest = max(self._longest, len(tail))
-                self._guess = self._longest + 512
+                self._guess = self._longest + self._longest // _SPARE
         self._progress(done, self._total)
         return tail
 
