@@ -49,31 +49,12 @@ def vulcan(
     stdin: str = "",
 ) -> Ran:
     """Run vulcan with pipes for stdin, stdout and stderr."""
-    done = subprocess.run(
-        [*VULCAN, *map(str, words)],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        env=clean(home, **(env or {})),
-        cwd=cwd or home,
-        check=False,
-        timeout=120,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return _ran([*VULCAN, *words], home, cwd, env, stdin)
 
 
 def python(code: str, *words: str | Path, home: Path, env: Mapping[str, str] | None = None) -> Ran:
     """Run a program that is given as text, with pipes for stdout and stderr."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)],
-        capture_output=True,
-        text=True,
-        env=clean(home, **(env or {})),
-        cwd=home,
-        check=False,
-        timeout=120,
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return _ran([sys.executable, "-c", code, *words], home, None, env)
 
 
 def in_shell(
@@ -85,13 +66,23 @@ def in_shell(
     shell: str = "bash",
 ) -> Ran:
     """Run a command line in a shell, with pipes for stdin, stdout and stderr."""
+    return _ran([shell, "-c", command], home, None, env, stdin)
+
+
+def _ran(
+    command: Sequence[str | Path],
+    home: Path,
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    stdin: str = "",
+) -> Ran:
     done = subprocess.run(
-        [shell, "-c", command],
+        command,
         input=stdin,
         capture_output=True,
         text=True,
         env=clean(home, **(env or {})),
-        cwd=home,
+        cwd=cwd or home,
         check=False,
         timeout=120,
     )

@@ -463,6 +463,13 @@ def test_times_of_several_zones_are_those_of_utc(tmp_path: Path) -> None:
     assert rows.rows() == [(f"a{place}", noon) for place in range(3)]
 
 
+def refusal_of(shards: list[Source]) -> str:
+    """What is said of shards of which some column has no one type."""
+    with pytest.raises(ColumnClash) as refused:
+        query(Catalog.read(shards), Filters())
+    return str(refused.value)
+
+
 @pytest.mark.parametrize("units", [("ns", "us"), ("us", "ns")])
 def test_durations_of_several_units_clash(tmp_path: Path, units: tuple[Any, Any]) -> None:
     """As the shorter unit they may not fit, and as the longer one they would lose digits."""
@@ -471,11 +478,8 @@ def test_durations_of_several_units_clash(tmp_path: Path, units: tuple[Any, Any]
         for unit in units
     ]
 
-    with pytest.raises(ColumnClash) as refused:
-        query(Catalog.read(shards), Filters())
-
     path = "h12_2/h11_3/bucket_3/run_{}.parquet"
-    assert str(refused.value) == (
+    assert refusal_of(shards) == (
         "column d is Duration(time_unit='ns') in " + path.format("ns") + " and "
         "Duration(time_unit='us') in " + path.format("us")
     )
@@ -540,11 +544,8 @@ def test_structs_clash_where_a_field_does(tmp_path: Path) -> None:
         for run, value in (("a", 1), ("b", "x"))
     ]
 
-    with pytest.raises(ColumnClash) as refused:
-        query(Catalog.read(shards), Filters())
-
     path = "h12_2/h11_3/bucket_3/run_{}.parquet"
-    assert str(refused.value) == (
+    assert refusal_of(shards) == (
         "column fit is Struct({'a': Int64}) in " + path.format("a") + " and "
         "Struct({'a': String}) in " + path.format("b")
     )
@@ -591,11 +592,8 @@ def test_decimals_that_no_38_digits_hold_clash(tmp_path: Path) -> None:
         for run, digits in (("a", (38, 2)), ("b", (4, 3)))
     ]
 
-    with pytest.raises(ColumnClash) as refused:
-        query(Catalog.read(shards), Filters())
-
     path = "h12_2/h11_3/bucket_3/run_{}.parquet"
-    assert str(refused.value) == (
+    assert refusal_of(shards) == (
         "column charge is Decimal(precision=38, scale=2) in " + path.format("a") + " and "
         "Decimal(precision=4, scale=3) in " + path.format("b")
     )

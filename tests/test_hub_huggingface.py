@@ -557,14 +557,20 @@ def test_a_download_is_not_taken_up_where_it_did_not_break(hub: LocalHub, tmp_pa
     assert sha256(repo.fetch(large.path_in_repo).read_bytes()) == large.sha256
 
 
+def card_in(hub: LocalHub, tmp_path: Path, name: str = "README.md") -> Addition:
+    """A short file that a person put into the repo."""
+    card = addition(tmp_path / "in", name, b"# Words of people\n")
+    hub.push(NAME, {card.path_in_repo: b"# Words of people\n"})
+    return card
+
+
 @pytest.mark.parametrize("is_known", [False, True])
 @pytest.mark.parametrize("name", ["README.md", "run_a"])
 def test_a_file_whose_end_nobody_tells_is_held_to_its_size(
     hub: LocalHub, tmp_path: Path, name: str, *, is_known: bool
 ) -> None:
     repo = open_hub(hub)
-    card = addition(tmp_path / "in", name, b"# Words of people\n")
-    hub.push(NAME, {card.path_in_repo: b"# Words of people\n"})
+    card = card_in(hub, tmp_path, name)
     hub.add_faults(
         Fault("cut_unsaid", "/resolve/", "GET", keep=7),
         Fault("cut_unsaid", "/resolve/", "GET", keep=18),
@@ -581,8 +587,7 @@ def test_a_download_that_is_taken_up_in_part_is_held_to_its_size(
     hub: LocalHub, tmp_path: Path, answered: str
 ) -> None:
     repo = open_hub(hub)
-    card = addition(tmp_path / "in", "README.md", b"# Words of people\n")
-    hub.push(NAME, {card.path_in_repo: b"# Words of people\n"})
+    card = card_in(hub, tmp_path)
     hub.add_faults(
         Fault("truncate_download", "/resolve/", "GET", keep=7),
         Fault("other_range", "/resolve/", "GET", headers={"Range": answered}),
@@ -597,8 +602,7 @@ def test_a_file_in_git_that_comes_short_is_not_taken_for_another(
     hub: LocalHub, tmp_path: Path
 ) -> None:
     repo = open_hub(hub)
-    card = addition(tmp_path / "in", "README.md", b"# Words of people\n")
-    hub.push(NAME, {card.path_in_repo: b"# Words of people\n"})
+    card = card_in(hub, tmp_path)
     hub.add_faults(Fault("cut_unsaid", "/resolve/", "GET", keep=7))
     with pytest.raises(ServerTrouble) as error:
         repo.look_up([card.path_in_repo])
@@ -738,8 +742,7 @@ def test_a_download_is_taken_up_by_a_part_without_the_size_of_the_whole(
     hub: LocalHub, tmp_path: Path
 ) -> None:
     repo = open_hub(hub)
-    card = addition(tmp_path / "in", "README.md", b"# Words of people\n")
-    hub.push(NAME, {card.path_in_repo: b"# Words of people\n"})
+    card = card_in(hub, tmp_path)
     hub.add_faults(
         Fault("truncate_download", "/resolve/", "GET", keep=7),
         Fault("unsaid_size", "/resolve/", "GET"),

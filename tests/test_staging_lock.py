@@ -51,6 +51,16 @@ def leave(area: StagingArea, owner: Owner, beat: int = 0) -> None:
     lease(area).write_text(json.dumps({"beat": beat, **owner._asdict()}))
 
 
+def holding(
+    area: StagingArea, beat_s: float = 30, patience_s: float = 300
+) -> subprocess.Popen[str]:
+    """A process that holds the lock."""
+    holder = start("hold", area.root, beat_s, patience_s)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
 def ended() -> int:
     """The id of a process that ran a moment ago."""
     process = subprocess.Popen(["/bin/true"])
@@ -79,9 +89,7 @@ def test_p11_the_lock_is_held_by_one_and_given_back(area: StagingArea) -> None:
 
 
 def test_p11_another_process_that_works_is_named_at_once(area: StagingArea) -> None:
-    holder = start("hold", area.root, 30, 300)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
+    holder = holding(area)
     watch = Watch()
     with pytest.raises(SyncAtWork), lock(area, watch):
         pass
@@ -100,9 +108,7 @@ def test_p11_of_four_at_once_one_holds_it(area: StagingArea) -> None:
 
 
 def test_p11_a_killed_holder_is_followed_at_once(area: StagingArea) -> None:
-    holder = start("hold", area.root, 30, 300)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
+    holder = holding(area)
     holder.kill()
     holder.communicate()
     watch = Watch()
@@ -112,9 +118,7 @@ def test_p11_a_killed_holder_is_followed_at_once(area: StagingArea) -> None:
 
 
 def test_p11_a_killed_holder_that_nobody_waited_for_is_dead_too(area: StagingArea) -> None:
-    holder = start("hold", area.root, 30, 300)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
+    holder = holding(area)
     os.kill(holder.pid, signal.SIGKILL)
     os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
     owner = read_owner(area)
@@ -224,9 +228,7 @@ def test_p11_a_garbage_lease_is_taken_after_all_our_patience(area: StagingArea, 
 def test_p11_elsewhere_one_that_ends_while_it_is_watched_is_followed_without_a_word(
     area: StagingArea, elsewhere: Owner
 ) -> None:
-    holder = start("hold", area.root, 60, 600)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
+    holder = holding(area, 60, 600)
     leave(area, elsewhere)
 
     def give_back(_: float) -> None:
@@ -242,9 +244,7 @@ def test_p11_elsewhere_one_that_ends_while_it_is_watched_is_followed_without_a_w
 def test_p11_who_is_interrupted_while_taking_it_gives_it_back(
     area: StagingArea, elsewhere: Owner
 ) -> None:
-    holder = start("hold", area.root, 60, 600)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
+    holder = holding(area, 60, 600)
     leave(area, elsewhere)
     seen: list[Owner | None] = []
 
@@ -276,10 +276,9 @@ def test_p11_a_holder_beats_in_its_lease(area: StagingArea) -> None:
 
 
 def test_p11_a_stopped_holder_is_followed_and_stops_when_it_wakes(area: StagingArea) -> None:
-    holder = start("hold", area.root, 0.1, 2)
-    assert holder.stdout is not None
+    holder = holding(area, 0.1, 2)
     assert holder.stdin is not None
-    assert holder.stdout.readline() == "held\n"
+    assert holder.stdout is not None
     holder.stdin.write("\n")
     holder.stdin.flush()
     assert holder.stdout.readline() == "mine\n"
@@ -417,9 +416,7 @@ def test_on_a_full_disk_one_that_finds_another_at_work_leaves_the_room(
 
 
 def test_p7_on_a_full_disk_one_that_was_killed_is_followed(full: StagingArea) -> None:
-    holder = start("hold", full.root, 30, 300)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
+    holder = holding(full)
     assert names(full.private) == ["sync.lease", "sync.lock"]
     holder.kill()
     holder.communicate()

@@ -160,7 +160,7 @@ def _clash(error: errors.ColumnClash, typed: Sequence[str]) -> Advice:
     is_filtered = re.search(rf"(?<!\w){re.escape(error.column)}(?!\w)", filters) is not None
     around: tuple[str, ...] = ()
     if option and not is_filtered and not values(typed, (option, "--sql")):
-        around = (f"{again(typed)} {shlex.join([option, join_names(filter(None, error.others))])}",)
+        around = (f"{again(typed)} {shlex.join([option, join_names(error.others)])}",)
     alone = _one_run(error, typed, is_text=is_filtered and "'" in filters)
     return Advice(_NOTHING_CHANGED, (*around, *alone, tell))
 
@@ -182,7 +182,7 @@ def _uneven_lists(error: errors.UnevenLists, typed: Sequence[str]) -> Advice:
     if not typed:
         return Advice(_NOTHING_CHANGED, (f"{_COMMAND} --help",))
     length = str(error.longest or "N")
-    features = ["--features", join_names(filter(None, error.columns))]
+    features = ["--features", join_names(error.columns)]
     if typed[0] == "split":
         cured = again(typed)
         if error.left_out:

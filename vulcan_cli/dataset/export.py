@@ -97,9 +97,7 @@ def write_file(
                 return write_stream(rows, stream, file_format, complex_columns)
         with Folder.open(target.parent) as folder, folder.temporary() as (fd, name):
             with os.fdopen(fd, "wb", closefd=False) as stream:
-                written = interrupted_once(
-                    lambda: write_stream(rows, stream, file_format, complex_columns)
-                )
+                written = write_stream(rows, stream, file_format, complex_columns)
             os.fchmod(fd, 0o666 & ~_umask())
             os.fsync(fd)
             folder.rename_over(name, folder, target.name)
@@ -146,6 +144,12 @@ def write_stream(
         OSError: The stream refused; `BrokenPipeError` where its reader is gone.
         UsageError: There is no such format.
     """
+    return interrupted_once(lambda: _write(rows, stream, file_format, complex_columns))
+
+
+def _write(
+    rows: pl.LazyFrame, stream: IO[bytes], file_format: str, complex_columns: Set[str]
+) -> Written:
     if file_format in array_files.FORMATS:
         out = _Stream(stream)
         frame = rows.collect(engine="streaming")
@@ -163,8 +167,7 @@ def write_stream(
     # Polars ends a file well where its first row fails.
     out = (_JsonArray if file_format == "json" else _Stream)(stream, lambda: tally.n_rows > 0)
     try:
-        sink = _SINKS[file_format]
-        interrupted_once(lambda: sink(counted, schema, cast("IO[bytes]", out)))
+        _SINKS[file_format](counted, schema, cast("IO[bytes]", out))
     except Exception:
         # Polars makes its own error of what the stream raised.
         if out.error is not None:

@@ -34,8 +34,8 @@ def split_names(text: str | None) -> tuple[str, ...] | None:
 
 
 def join_names(names: Iterable[str]) -> str:
-    """The text that `split_names` reads as these names, of which none is empty."""
-    return ",".join(map(_written, names))
+    """The text that `split_names` reads as these names, without an empty one: it reads none."""
+    return ",".join(_written(name) for name in names if name)
 
 
 def _written(name: str) -> str:
