@@ -25,7 +25,8 @@ from vulcan_cli.staging.area import STATES, StagingArea
 from vulcan_cli.staging.aside import HEAPS, entries_aside
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.journal import Journal
-from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.retry import retry_failed
 from vulcan_cli.sync.trim import trim_synced
 from vulcan_cli.vacua.geometry import file_name

@@ -24,7 +24,8 @@ from tests.sync_support import NAME, open_hub
 from vulcan_cli import Vulcan, VulcanReader
 from vulcan_cli.dataset.sources import locate
 from vulcan_cli.staging.area import StagingArea
-from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
 
 REAL = Path(__file__).parent / "data/vacua"
 FILES: dict[str, Any] = json.loads((REAL / "geometries.json").read_text())["files"]

@@ -43,7 +43,8 @@ from vulcan_cli.staging.aside import HEAPS, entries_aside
 from vulcan_cli.staging.journal import Journal
 from vulcan_cli.staging.lease import break_lease
 from vulcan_cli.staging.listing import SIDECAR_SUFFIX
-from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.retry import retry_failed
 from vulcan_cli.sync.timing import Clock
 from vulcan_cli.sync.trim import trim_synced

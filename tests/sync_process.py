@@ -31,7 +31,8 @@ from vulcan_cli.errors import VulcanError
 from vulcan_cli.hub.open import Login, open_repo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.lease import break_lease
-from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.retry import retry_failed
 from vulcan_cli.sync.trim import trim_synced
 

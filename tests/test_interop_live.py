@@ -14,7 +14,8 @@ from tests.peer_support import Answers, Peer
 from vulcan_cli import FeatureSpec, StagedShard, Vulcan, VulcanMLView, VulcanReader
 from vulcan_cli.hub.huggingface import HubRepo
 from vulcan_cli.staging.area import StagingArea
-from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.vacua.geometry import KEYS, path_of_file_name
 from vulcan_cli.vacua.prepare import Run, prepare
 from vulcan_cli.vacua.shard import read_footer, sidecar_of

@@ -20,7 +20,8 @@ from vulcan_cli.hub.open import open_repo
 from vulcan_cli.staging.area import STATES, StagingArea
 from vulcan_cli.staging.budget import PEER_BUDGET, Budget
 from vulcan_cli.staging.listing import SIDECAR_SUFFIX
-from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.timing import Clock
 from vulcan_cli.vacua.geometry import KEYS, path_of_file_name
 from vulcan_cli.vacua.shard import sidecar_of

@@ -10,7 +10,7 @@ from vulcan_cli.environment import Display, read_display, read_endpoint
 from vulcan_cli.errors import NotSetUp, UsageError
 from vulcan_cli.settings import Origin, Settings, load_settings, options_alone
 from vulcan_cli.settings_fields import ENVIRONMENT, FIELDS
-from vulcan_cli.sync.drain import SyncOptions
+from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.vacua.run_id import DEFAULT_TEMPLATE
 
 TOKEN = "hf_" + "abcdefghij" * 3

@@ -37,7 +37,8 @@ from vulcan_cli.staging.lease import break_lease
 from vulcan_cli.staging.listing import Entry
 from vulcan_cli.sync.ahead import MOST_BYTES, THREAD, Lookahead
 from vulcan_cli.sync.check import Checked, NotChecked, check_all
-from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.vacua.shard import Footer, read_footer
 
 

@@ -39,7 +39,8 @@ from vulcan_cli.errors import RateLimited, TryLater
 from vulcan_cli.hub.repo import MAIN, Repo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.sync import announce
-from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.vacua.geometry import path_of_file_name
 from vulcan_cli.vacua.tail import footer_length

@@ -14,7 +14,8 @@ from vulcan_cli.dataset.sources import locate
 from vulcan_cli.hub.repo import Repo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.sync import announce
-from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.report import SyncReport
 
 # The client's own upload makes httpx2 warn.

@@ -70,7 +70,8 @@ from vulcan_cli.staging.aside import Aside, Unwanted, entries_aside, set_all_asi
 from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.sync import sift
 from vulcan_cli.sync.check import Checked, NotChecked, check_all
-from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.sync.verify import verify
 from vulcan_cli.vacua import arrow_secrets, secrets
@@ -895,7 +896,8 @@ polars.DataFrame({"a": [1]}).write_parquet(file := io.BytesIO())
 polars.scan_parquet(io.BytesIO(file.getvalue())).collect()
 from vulcan_cli.hub.directory import DirectoryRepo
 from vulcan_cli.staging.area import StagingArea
-from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
 uid, staging, repo = sys.argv[1:]
 os.setgid(int(uid))
 os.setuid(int(uid))

@@ -23,7 +23,8 @@ from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.journal import Journal
 from vulcan_cli.staging.lease import break_lease
-from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
 
 # The client's own upload makes httpx2 warn.
 pytestmark = pytest.mark.filterwarnings(

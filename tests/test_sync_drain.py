@@ -37,7 +37,9 @@ from vulcan_cli.staging.journal import Journal
 from vulcan_cli.staging.lease import break_lease
 from vulcan_cli.staging.ledger import LEDGER_NAME
 from vulcan_cli.staging.listing import SIDECAR_SUFFIX
-from vulcan_cli.sync.drain import SyncOptions, rehearse, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
+from vulcan_cli.sync.rehearse import rehearse
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.vacua.geometry import file_name
 

@@ -39,7 +39,8 @@ from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.journal import Journal
 from vulcan_cli.staging.reasons import read_reason
-from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.report import SyncReport
 
 # The client's own upload makes httpx2 warn.

@@ -30,7 +30,8 @@ from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moving, move
 from vulcan_cli.staging.reasons import read_reason, write_reason
-from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.retry import Retried, retry_aside, retry_failed
 from vulcan_cli.vacua.shard import read_footer
 

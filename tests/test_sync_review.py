@@ -28,7 +28,9 @@ from vulcan_cli.errors import UsageError
 from vulcan_cli.hub.repo import Repo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.journal import Journal
-from vulcan_cli.sync.drain import SyncOptions, rehearse, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
+from vulcan_cli.sync.rehearse import rehearse
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.sync.review import names_in_review
 

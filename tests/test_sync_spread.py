@@ -17,7 +17,7 @@ from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.intake import stage
 from vulcan_cli.staging.lease import break_lease, read_owner
 from vulcan_cli.staging.ledger import Ledger
-from vulcan_cli.sync.drain import SyncOptions
+from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.sync.rounds import for_at_most, rounds
 from vulcan_cli.sync.share import shares

@@ -26,7 +26,8 @@ from vulcan_cli.errors import RepoMissing, SyncAtWork, UsageError
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.listing import SIDECAR_SUFFIX
 from vulcan_cli.staging.lock import SyncLock
-from vulcan_cli.sync.drain import SyncOptions, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.trim import trim_synced
 
 # The client's own upload makes httpx2 warn.

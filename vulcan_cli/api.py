@@ -275,7 +275,9 @@ class Vulcan:
         check_threads()
         from vulcan_cli.hub.open import check_proposal  # noqa: PLC0415
         from vulcan_cli.hub.repo import MAIN  # noqa: PLC0415
-        from vulcan_cli.sync.drain import SyncOptions, rehearse, sync  # noqa: PLC0415
+        from vulcan_cli.sync.drain import sync  # noqa: PLC0415
+        from vulcan_cli.sync.options import SyncOptions  # noqa: PLC0415
+        from vulcan_cli.sync.rehearse import rehearse  # noqa: PLC0415
 
         target = _lasting(repo) if repo else self.repo
         opened = self._open(target, token)

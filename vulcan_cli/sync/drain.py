@@ -40,17 +40,9 @@ from vulcan_cli.sync.commit import (
     journaled,
 )
 from vulcan_cli.sync.limits import room_for_files
-from vulcan_cli.sync.options import (
-    DEFAULT_BUDGET,
-    DEFAULT_MAX_BATCH,
-    DEFAULT_MAX_RETRIES,
-    DEFAULT_PREFIX,
-    DEFAULT_WINDOW_S,
-    SyncOptions,
-)
+from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.push_splits import refuse_splits
 from vulcan_cli.sync.readme import CardKeeper, about_of
-from vulcan_cli.sync.rehearse import rehearse
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.sync.settle import Settler, sort
 from vulcan_cli.sync.share import Share
@@ -58,17 +50,6 @@ from vulcan_cli.sync.sift import Sieve
 from vulcan_cli.sync.timing import Clock
 from vulcan_cli.sync.waiting import Waiting
 from vulcan_cli.vacua.shard import sidecar_of
-
-__all__ = [
-    "DEFAULT_BUDGET",
-    "DEFAULT_MAX_BATCH",
-    "DEFAULT_MAX_RETRIES",
-    "DEFAULT_PREFIX",
-    "DEFAULT_WINDOW_S",
-    "SyncOptions",
-    "rehearse",
-    "sync",
-]
 
 MOST_IN_A_COMMIT = 25_000
 """Files that the Hub takes in one commit."""

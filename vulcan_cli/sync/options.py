@@ -9,12 +9,6 @@ from vulcan_cli.arguments import integer, number, text
 from vulcan_cli.errors import UsageError
 from vulcan_cli.hub.repo import MAIN
 
-DEFAULT_BUDGET = 90
-DEFAULT_WINDOW_S = 3600.0
-DEFAULT_MAX_BATCH = 500
-DEFAULT_MAX_RETRIES = 3
-DEFAULT_PREFIX = "vulcan: forge"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncOptions:
@@ -41,12 +35,12 @@ class SyncOptions:
             kind; or the window is none that it could keep to.
     """
 
-    max_batch: int = DEFAULT_MAX_BATCH
-    budget: int = DEFAULT_BUDGET
-    window_s: float = DEFAULT_WINDOW_S
-    max_retries: int = DEFAULT_MAX_RETRIES
+    max_batch: int = 500
+    budget: int = 90
+    window_s: float = 3600.0
+    max_retries: int = 3
     revision: str = MAIN
-    commit_prefix: str = DEFAULT_PREFIX
+    commit_prefix: str = "vulcan: forge"
     create_repo: bool = False
     create_pr: bool = False
     wait: bool = False

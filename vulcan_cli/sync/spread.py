@@ -9,7 +9,9 @@ from dataclasses import replace
 from vulcan_cli.errors import UsageError, VulcanError
 from vulcan_cli.hub.repo import Repo
 from vulcan_cli.staging.area import StagingArea
-from vulcan_cli.sync.drain import SyncOptions, rehearse, sync
+from vulcan_cli.sync.drain import sync
+from vulcan_cli.sync.options import SyncOptions
+from vulcan_cli.sync.rehearse import rehearse
 from vulcan_cli.sync.report import SyncReport, together
 from vulcan_cli.sync.share import Share, shares
 from vulcan_cli.sync.timing import Clock

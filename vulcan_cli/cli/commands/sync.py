@@ -44,7 +44,7 @@ from vulcan_cli.settings import Settings, load_settings
 if TYPE_CHECKING:
     from vulcan_cli.hub.repo import Repo
     from vulcan_cli.staging.area import StagingArea
-    from vulcan_cli.sync.drain import SyncOptions
+    from vulcan_cli.sync.options import SyncOptions
     from vulcan_cli.sync.report import SyncReport
     from vulcan_cli.sync.timing import Clock
 
@@ -97,7 +97,7 @@ def sync(
     """
     from vulcan_cli.scheduling.timers import parse_interval  # noqa: PLC0415
     from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
-    from vulcan_cli.sync.drain import SyncOptions  # noqa: PLC0415
+    from vulcan_cli.sync.options import SyncOptions  # noqa: PLC0415
 
     if no_reserve and not dry_run:
         raise UsageError("--no-reserve goes with --dry-run")
