@@ -164,15 +164,15 @@ def read_own(repo: Repo, path: str, commit: str, sha256: str | None = None) -> b
     return data if wanted else None
 
 
-def read_base(repo: Repo, commit: str, head: Head) -> Catalog | None:
-    """The rows of the base file that a head names; None where it is not what the head says.
+def read_base(repo: Repo, commit: str, base: Base | None) -> Catalog | None:
+    """The rows of the base file of a head, none without one; None where it is not what that says.
 
     Raises:
         VulcanError: The repo cannot be read.
     """
-    if head.base is None:
+    if base is None:
         return Catalog(frame_of([]))
-    data = read_own(repo, BASE_PATH, commit, head.base.sha256)
+    data = read_own(repo, BASE_PATH, commit, base.sha256)
     try:
         return None if data is None else decode(data)[1]
     except ValueError:
@@ -332,7 +332,7 @@ def _parse_base(told: Any) -> Base:  # noqa: ANN401 (JSON of a stranger)
 
 def _all_rows(repo: Repo, commit: str, head: Head) -> Catalog | None:
     """The rows of head and base; None where the base is not what the head says."""
-    base = read_base(repo, commit, head)
+    base = read_base(repo, commit, head.base)
     return None if base is None else Catalog.joined((head.recent, base))
 
 

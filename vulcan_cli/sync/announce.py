@@ -24,7 +24,6 @@ from vulcan_cli.dataset.repo_catalog import (
     BASE_PATH,
     HEAD_PATH,
     Base,
-    Head,
     encode_head,
     list_shards,
     matching,
@@ -181,21 +180,24 @@ class Announcer:
             told = None if head.base is None else head.base.sha256
             return _Known(head.base, head.recent, head.sha256, told)
         replaced = None if data is None else hashlib.sha256(data).hexdigest()
-        return self._by_listing(commit, head, replaced)
+        if head is None:
+            return self._by_listing(commit, None, None, replaced)
+        return self._by_listing(commit, head.base, head.recent, replaced)
 
-    def _by_listing(self, commit: str, head: Head | None, replaced: str | None) -> _Known:
+    def _by_listing(
+        self, commit: str, base: Base | None, recent: Catalog | None, replaced: str | None
+    ) -> _Known:
         """All rows anew, as far as possible out of those that are there."""
-        base = None if head is None else read_base(self._repo, commit, head)
-        earlier = [head.recent] if head is not None else []
-        listed = list_shards(self._repo, commit)
-        rows = matching([*earlier, *([base] if base is not None else [])], listed)
-        held = {} if base is None else dict(_contents(base))
+        older = read_base(self._repo, commit, base)
+        earlier = [each for each in (recent, older) if each is not None]
+        rows = matching(earlier, list_shards(self._repo, commit))
+        held = {} if older is None else dict(_contents(older))
         now = dict(_contents(rows))
-        there = None if base is None or head is None else head.base
-        if there is None or any(now.get(path) != content for path, content in held.items()):
+        is_true = older is not None and all(now.get(path) == held[path] for path in held)
+        if base is None or not is_true:
             return _Known(None, rows, replaced, self._base_there(commit))
-        recent = rows.where(~pl.col("path_in_repo").is_in(list(held)))
-        return _Known(there, recent, replaced, there.sha256)
+        since = rows.where(~pl.col("path_in_repo").is_in(list(held)))
+        return _Known(base, since, replaced, base.sha256)
 
     def _base_there(self, commit: str) -> str | None:
         """SHA-256 of a base file that does not count, for who compares it."""
@@ -212,11 +214,9 @@ class Announcer:
         base, replaced_base, files = known.base, known.replaced_base, []
         few = max(MOST_RECENT, (base.n_shards if base else 0) // 4)
         if read_only(recent).rows.height > few:
-            older = read_base(self._repo, parent, Head(parent, base, recent, ""))
+            older = read_base(self._repo, parent, base)
             if older is None:
-                recovered = self._by_listing(
-                    parent, Head(parent, None, known.recent, ""), known.replaced
-                )
+                recovered = self._by_listing(parent, None, known.recent, known.replaced)
                 return self._with(shards, recovered, parent)
             whole = Catalog.joined((read_only(recent), older))
             data = encode(whole, {})
@@ -239,7 +239,7 @@ class Announcer:
         if base is None:
             return known.recent
         if self._base is None or self._base[0] != base.sha256:
-            rows = read_base(self._repo, parent, Head(parent, base, known.recent, ""))
+            rows = read_base(self._repo, parent, base)
             if rows is None:
                 raise NoCardError(f"{BASE_PATH} is not what {HEAD_PATH} says")
             self._base = (base.sha256, rows)
