@@ -33,7 +33,7 @@ from vulcan_cli.dataset.catalog import Catalog, Source
 from vulcan_cli.dataset.catalog_text import decode, encode
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.query import Query, query
-from vulcan_cli.dataset.repo_catalog import BASE_PATH, HEAD_PATH, read_head
+from vulcan_cli.dataset.repo_head import BASE_PATH, HEAD_PATH, read_head
 from vulcan_cli.dataset.sources import locate
 from vulcan_cli.errors import RateLimited, TryLater
 from vulcan_cli.hub.repo import MAIN, Repo

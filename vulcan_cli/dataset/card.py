@@ -65,7 +65,7 @@ def card(before: str | None, shards: Catalog, about: About) -> Card:
     Raises:
         ColumnClash: No one type holds a column that we do not know.
     """
-    read = shards.where(pl.col("n_rows").is_not_null())
+    read = shards.already_read()
     schema = union(read.examples())
     n_unread = shards.rows.height - read.rows.height
     text = _text(schema, read, about, n_unread)

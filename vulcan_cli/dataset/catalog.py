@@ -138,6 +138,10 @@ class Catalog:
             return self
         return replace(self, rows=self.rows.filter(condition))
 
+    def already_read(self) -> Self:
+        """The shards whose footers were read; of others only path, bytes and SHA-256 are known."""
+        return self.where(pl.col("n_rows").is_not_null())
+
     def with_columns(self, names: Set[str]) -> Self:
         """The shards that have all these columns."""
         having = [number for number, schema in enumerate(self.schemas) if names <= schema.keys()]

@@ -1,28 +1,21 @@
-"""The catalog that stands in a repo, and what a reader makes of it: one row for each shard there.
+"""What a reader makes of the catalog that stands in a repo: one row for each shard there.
 
-Two files of ours, brought up to date by each commit of `sync`, with that commit: `HEAD_PATH` holds
-the rows that came last and names the commit that it was made on; `BASE_PATH` holds all others, and
-is written anew only when those have become many. Where the commit before the newest is the one
-that the head names, nobody else has committed since, and the two files are all there is to read.
-Else the repo is listed, and rows whose shard is still there count. Of all other shards, as of those
-that the head names without knowing more, the footers are read, over HTTP ranges. What was learned
-so stays in the repo's `notes`, also where the reading was broken off: a Hub allows so many
-requests at a time, and the next reader goes on from there.
-
-The catalog is a cache of the footers. Whoever may write to the repo may have written it: a shard
-that is read is held to its row.
+Where the commit before the newest is the one that the head names (see `repo_head`), nobody else has
+committed since, and the two files are all there is to read. Else the repo is listed, and rows whose
+shard is still there count. Of all other shards, as of those that the head names without knowing
+more, the footers are read, over HTTP ranges. What was learned so stays in the repo's `notes`, also
+where the reading was broken off: a Hub allows so many requests at a time, and the next reader goes
+on from there.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -40,56 +33,18 @@ from vulcan_cli.dataset.catalog import (
 from vulcan_cli.dataset.catalog_text import decode, encode
 from vulcan_cli.dataset.footers import FooterReader, Seen
 from vulcan_cli.dataset.ranges import FIRST_GUESS, Listed, read_footer
+from vulcan_cli.dataset.repo_head import Head, read_base, read_head
 from vulcan_cli.errors import BadShard, TryLater, VulcanError
 from vulcan_cli.files.paths import replace_durably
-from vulcan_cli.hub.repo import MAIN, RemoteFile, Repo, Snapshot
+from vulcan_cli.hub.repo import MAIN, RemoteFile, Repo
 from vulcan_cli.vacua.geometry import SHARD_PATH
-
-HEAD_PATH = "_vulcan/catalog/head"
-BASE_PATH = "_vulcan/catalog/base"
 
 NOTES_NAME = "catalog"
 """The file in `Repo.notes`: all rows of the newest commit of which footers had to be read."""
 
-_LARGEST = 256 << 20
 _STATE = "repo"
 # A footer that is longer than those before by less than this part of them takes one request, too.
 _SPARE = 4
-
-
-class Base(NamedTuple):
-    """What the head says of the base file.
-
-    Attributes:
-        sha256: Its SHA-256.
-        n_shards: How many shards it has rows of.
-    """
-
-    sha256: str
-    n_shards: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Head:
-    """The head file of a repo.
-
-    Attributes:
-        parent: The commit that it was made on.
-        base: The base file; None where all rows are here.
-        recent: Rows that came since, which count before those of the base.
-        sha256: What the file is.
-    """
-
-    parent: str
-    base: Base | None
-    recent: Catalog
-    sha256: str
-
-    def is_of(self, snapshot: Snapshot) -> bool:
-        """Whether it tells all that there is at this commit, as far as can be known."""
-        # What only the Hub's client brought here has no parent that anybody saw.
-        unknown = snapshot.is_cached and snapshot.parent is None
-        return unknown or self.parent == snapshot.parent
 
 
 def read_repo(
@@ -132,53 +87,6 @@ def read_repo(
     return _noting(matching(earlier, listed), listed, only, away, progress)
 
 
-def read_head(repo: Repo, commit: str) -> Head | None:
-    """The head file at a commit; None where there is none, or none that can be read.
-
-    Raises:
-        VulcanError: The repo cannot be read.
-    """
-    return parse_head(read_own(repo, HEAD_PATH, commit))
-
-
-def parse_head(data: bytes | None) -> Head | None:
-    """The head file out of its bytes; None for what is none."""
-    try:
-        return None if data is None else _parse_head(data)
-    except (ValueError, TypeError, KeyError):
-        return None
-
-
-def read_own(repo: Repo, path: str, commit: str, sha256: str | None = None) -> bytes | None:
-    """A file of ours at a commit; None where it is not there, too large, or another than expected.
-
-    Raises:
-        VulcanError: The repo cannot be read.
-    """
-    try:
-        file = repo.fetch(path, commit, sha256=sha256)
-        data = file.read_bytes() if file.stat().st_size <= _LARGEST else None
-    except (OSError, BadShard):
-        return None
-    wanted = data is not None and sha256 in (None, hashlib.sha256(data).hexdigest())
-    return data if wanted else None
-
-
-def read_base(repo: Repo, commit: str, base: Base | None) -> Catalog | None:
-    """The rows of the base file of a head, none without one; None where it is not what that says.
-
-    Raises:
-        VulcanError: The repo cannot be read.
-    """
-    if base is None:
-        return Catalog(frame_of([]))
-    data = read_own(repo, BASE_PATH, commit, base.sha256)
-    try:
-        return None if data is None else decode(data)[1]
-    except ValueError:
-        return None
-
-
 def list_shards(repo: Repo, commit: str) -> list[Listed]:
     """The shards that a repo lists at a commit, by their paths alone, sorted.
 
@@ -216,7 +124,7 @@ def matching(known: Sequence[Catalog], listed: Sequence[Listed]) -> Catalog:
         if name not in {"path_in_repo", "bytes", "sha256"}
     )
     blank = Catalog(unread.select(*COLUMNS, SCHEMA))
-    return Catalog.joined([*(read_only(frame) for frame in frames), blank])
+    return Catalog.joined([*(frame.already_read() for frame in frames), blank])
 
 
 def unread(catalog: Catalog) -> list[Listed]:
@@ -269,12 +177,6 @@ def _parsed(away: Away, tails: Mapping[Listed, bytes | BadShard]) -> Catalog:
     return Catalog(frame, tuple(footers.schemas), tuple(bad), {away.name: away})
 
 
-def encode_head(parent: str, base: Base | None, recent: Catalog) -> bytes:
-    """The head file."""
-    told = None if base is None else {"sha256": base.sha256, "n_shards": base.n_shards}
-    return encode(recent, {"parent": parent, "base": told})
-
-
 class _RangeReader:
     """Reads the ends of files; learns how long the footers of this repo are.
 
@@ -314,22 +216,6 @@ class _RangeReader:
             return gone
 
 
-def _parse_head(data: bytes) -> Head:
-    header, recent = decode(data)
-    parent, told = header.get("parent"), header.get("base")
-    if not isinstance(parent, str):
-        raise TypeError("it names no parent")
-    base = None if told is None else _parse_base(told)
-    return Head(parent, base, recent, hashlib.sha256(data).hexdigest())
-
-
-def _parse_base(told: Any) -> Base:  # noqa: ANN401 (JSON of a stranger)
-    sha256, n_shards = told["sha256"], told["n_shards"]
-    if not isinstance(sha256, str) or not isinstance(n_shards, int):
-        raise TypeError("what it says of the base makes no sense")
-    return Base(sha256, n_shards)
-
-
 def _all_rows(repo: Repo, commit: str, head: Head) -> Catalog | None:
     """The rows of head and base; None where the base is not what the head says."""
     base = read_base(repo, commit, head.base)
@@ -363,7 +249,7 @@ def _complete(
 ) -> Catalog:
     """All rows, footers read where they are not known; `keep` as in `read_footers`."""
     missing = unread(known)
-    found = _placed(read_only(known), away)
+    found = _placed(known.already_read(), away)
     if not missing:
         return found
 
@@ -385,11 +271,6 @@ def _among(catalog: Catalog, paths: Set[str] | None) -> Catalog:
         return catalog
     bad = tuple(shard for shard in catalog.bad if os.fspath(shard.path) in paths)
     return replace(catalog.where(pl.col("path_in_repo").is_in(sorted(paths))), bad=bad)
-
-
-def read_only(catalog: Catalog) -> Catalog:
-    """The shards whose footers were read."""
-    return catalog.where(pl.col("n_rows").is_not_null())
 
 
 def _placed(catalog: Catalog, away: Away) -> Catalog:
@@ -431,12 +312,3 @@ def _write_notes(repo: Repo, commit: str, catalog: Catalog, listed: Sequence[Lis
         replace_durably(repo.notes / NOTES_NAME, data)
     except (OSError, VulcanError):
         return
-
-
-def describe(found: Mapping[str, Away]) -> str:
-    """Which repos at which commits, in words."""
-    return " and ".join(
-        f"{away.repo.name} at {away.commit[:12]}"
-        + (", as last seen from this machine" if away.is_cached else "")
-        for away in found.values()
-    )

@@ -8,9 +8,10 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from vulcan_cli import environment
+from vulcan_cli.dataset.away import Away
 from vulcan_cli.dataset.catalog import Catalog, Progress, untold
 from vulcan_cli.dataset.local_catalog import Held, read_state
-from vulcan_cli.dataset.repo_catalog import describe, read_repo
+from vulcan_cli.dataset.repo_catalog import read_repo
 from vulcan_cli.errors import (
     HomeNotSet,
     NotSetUp,
@@ -121,7 +122,16 @@ def _in_pending_and_synced(area: StagingArea, progress: Progress, where: pl.Expr
 
 def _in_repos(repos: Sequence[Repo], revision: str, progress: Progress) -> Found:
     found = Catalog.joined([read_repo(repo, revision, progress) for repo in repos])
-    return Found(found, describe(found.away))
+    return Found(found, _described(found.away))
+
+
+def _described(found: Mapping[str, Away]) -> str:
+    """Which repos at which commits, in words."""
+    return " and ".join(
+        f"{away.repo.name} at {away.commit[:12]}"
+        + (", as last seen from this machine" if away.is_cached else "")
+        for away in found.values()
+    )
 
 
 def _with_trimmed(

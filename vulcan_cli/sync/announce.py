@@ -20,19 +20,15 @@ from vulcan_cli.dataset.card import README
 from vulcan_cli.dataset.catalog import COLUMNS, Catalog, Source, frame_of, row_of
 from vulcan_cli.dataset.catalog_text import encode
 from vulcan_cli.dataset.footers import FooterReader
-from vulcan_cli.dataset.repo_catalog import (
+from vulcan_cli.dataset.repo_catalog import list_shards, matching, read_footers, unread
+from vulcan_cli.dataset.repo_head import (
     BASE_PATH,
     HEAD_PATH,
     Base,
     encode_head,
-    list_shards,
-    matching,
     parse_head,
     read_base,
-    read_footers,
-    read_only,
     read_own,
-    unread,
 )
 from vulcan_cli.errors import VulcanError, first_line
 from vulcan_cli.hub.repo import Addition, Refused, Repo
@@ -213,12 +209,12 @@ class Announcer:
         recent = Catalog.joined((self._rows(shards), late, known.recent))
         base, replaced_base, files = known.base, known.replaced_base, []
         few = max(MOST_RECENT, (base.n_shards if base else 0) // 4)
-        if read_only(recent).rows.height > few:
+        if recent.already_read().rows.height > few:
             older = read_base(self._repo, parent, base)
             if older is None:
                 recovered = self._by_listing(parent, None, known.recent, known.replaced)
                 return self._with(shards, recovered, parent)
-            whole = Catalog.joined((read_only(recent), older))
+            whole = Catalog.joined((recent.already_read(), older))
             data = encode(whole, {})
             files.append((BASE_PATH, data, replaced_base))
             base = Base(hashlib.sha256(data).hexdigest(), whole.rows.height)

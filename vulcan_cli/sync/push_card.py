@@ -8,13 +8,8 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 from vulcan_cli.dataset.card import README, About, card
-from vulcan_cli.dataset.repo_catalog import (
-    HEAD_PATH,
-    encode_head,
-    parse_head,
-    read_own,
-    read_repo,
-)
+from vulcan_cli.dataset.repo_catalog import read_repo
+from vulcan_cli.dataset.repo_head import HEAD_PATH, encode_head, parse_head, read_own
 from vulcan_cli.errors import BadShard
 from vulcan_cli.hub.repo import Addition, Repo
 from vulcan_cli.staging.area import StagingArea
