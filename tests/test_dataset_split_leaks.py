@@ -143,13 +143,14 @@ from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.split_view import SplitView
 from vulcan_cli.dataset.splits import Splits
+from vulcan_cli.files import paths
 shards = Catalog.read(listed(Path(sys.argv[1])))
 view = SplitView(catalog=shards, filters=Filters(), splits=Splits())
 def slow(path):
     print(path, flush=True)
     sys.stdin.read()
 if len(sys.argv) > 3:
-    split_files.fsync_dir = slow
+    paths.fsync_dir = slow
 split_files.write_splits(Path(sys.argv[2]), view, seed=1)
 """
 

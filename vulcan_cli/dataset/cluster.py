@@ -7,8 +7,6 @@ share. A task that dies with its worker is run again by the scheduler: it writes
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +22,7 @@ from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.query import query
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp, TryLater, UsageError
 from vulcan_cli.files.folder import Folder
-from vulcan_cli.files.paths import fsync_dir
+from vulcan_cli.files.paths import is_vacant, new_folder
 
 PARTS_PER_THREAD = 4
 """Slices for each thread of the cluster, so that a slow one holds up little."""
@@ -209,7 +207,7 @@ def making_on(scheduler: str, shards: Catalog, folder: Path) -> Iterator[tuple[C
         raise UsageError("a cluster reads shards in folders that it shares; these are in a repo")
     # A rename replaces no link to a folder.
     folder = Path(os.path.realpath(folder))
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not is_vacant(folder):
         raise UsageError(f"{folder} is there and not empty; part files go to a new or empty folder")
     with _making(folder) as making, _connected(scheduler) as client:
         yield Cluster(client, PARTS_PER_THREAD * _threads_of(client, scheduler)), making
@@ -244,20 +242,13 @@ def _threads_of(client: _Client, scheduler: str) -> int:
 
 @contextmanager
 def _making(folder: Path) -> Iterator[Path]:
-    """A hidden folder that gets its name when the block ends well."""
-    making = folder.parent / f".{folder.name}.v{secrets.token_hex(8)}"
+    """As `new_folder`, for files that workers write."""
     try:
-        making.mkdir(parents=True)
-        yield making
-        with Folder.open(making) as made:
-            # A worker that was killed left what it had begun.
-            for name in [entry.name for entry in made.scan() if entry.name.startswith(".")]:
-                made.discard(name)
-        fsync_dir(making)
-        with Folder.open(folder.parent) as parent:
-            parent.rename_over(making.name, parent, folder.name)
-            parent.sync()
+        with new_folder(folder) as making:
+            yield making
+            with Folder.open(making) as made:
+                # A worker that was killed left what it had begun.
+                for name in [entry.name for entry in made.scan() if entry.name.startswith(".")]:
+                    made.discard(name)
     except OSError as error:
         raise DiskTrouble(folder, error) from error
-    finally:
-        shutil.rmtree(making, ignore_errors=True)

@@ -9,10 +9,7 @@ import hashlib
 import json
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from glob import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,9 +23,8 @@ from vulcan_cli.dataset.features import take_flags
 from vulcan_cli.dataset.shuffle import files_for, shuffled
 from vulcan_cli.dataset.split_view import SplitView
 from vulcan_cli.errors import DiskTrouble, UnevenLists, UsageError
-from vulcan_cli.files.folder import DAY, Folder
 from vulcan_cli.files.open_files import sha256_of
-from vulcan_cli.files.paths import fsync_dir
+from vulcan_cli.files.paths import drop_unfinished, is_vacant, new_folder
 from vulcan_cli.interrupts import interrupted_once
 from vulcan_cli.vacua import arrow_ipc
 
@@ -87,32 +83,17 @@ def write_splits(
     # A rename replaces no link to a folder.
     folder = Path(os.path.realpath(folder))
     check_files(view, file_format)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not is_vacant(folder):
         raise UsageError(f"{folder} is there and not empty; splits go to a new or empty folder")
-    making = folder.parent / f".{folder.name}.v{secrets.token_hex(8)}"
-    writer = _Writer(making, view, file_format, seed, most_bytes)
     try:
-        making.mkdir(parents=True)
-        _drop_debris(making, folder)
-        found = interrupted_once(writer.write)
-        (making / DESCRIPTION).write_text(json.dumps(found.description, indent=2) + "\n")
-        fsync_dir(making)
-        with Folder.open(folder.parent) as parent:
-            parent.rename_over(making.name, parent, folder.name)
-            parent.sync()
+        with new_folder(folder) as making:
+            drop_unfinished(folder, making.stat().st_mtime)
+            writer = _Writer(making, view, file_format, seed, most_bytes)
+            found = interrupted_once(writer.write)
+            (making / DESCRIPTION).write_text(json.dumps(found.description, indent=2) + "\n")
     except OSError as error:
         raise DiskTrouble(folder, error) from error
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
     return found
-
-
-def _drop_debris(making: Path, folder: Path) -> None:
-    """Remove what killed runs for the same folder left, a day ago by the server's clock."""
-    now = making.stat().st_mtime
-    for path in folder.parent.glob(f".{escape(folder.name)}.v*"):
-        if path.is_dir() and not path.is_symlink() and now - path.stat().st_mtime > DAY:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def check_files(view: SplitView, file_format: str) -> None:
