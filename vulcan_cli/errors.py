@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
+WORST_FIRST = (1, 6, 4, 5, 3, 7, 2, 0)
+"""Which exit status counts where several apply."""
+
 
 class VulcanError(Exception):
     """Base of all our errors; raised itself only for a fault of ours."""

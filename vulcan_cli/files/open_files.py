@@ -26,6 +26,9 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 
+GONE = {errno.ENOENT, errno.ESTALE}
+"""What the system says of a name that is gone, or on its way over NFS: nobody's fault."""
+
 
 class Identity(NamedTuple):
     """What makes a file this one and no other, whatever it is called."""

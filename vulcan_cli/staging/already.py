@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from vulcan_cli.errors import BadShard, Conflict, DiskTrouble
 from vulcan_cli.files.folder import Folder
-from vulcan_cli.files.open_files import path_of, sha256_of
+from vulcan_cli.files.open_files import GONE, path_of, sha256_of
 from vulcan_cli.staging.area import LARGEST_SHARD, PRIVATE, SHARD_MODE, StagingArea, State
 from vulcan_cli.staging.aside import HEAPS, entries_aside
 from vulcan_cli.staging.ledger import Ledger
@@ -22,8 +22,6 @@ from vulcan_cli.staging.sidecar import Sidecar, parse_sidecar
 
 # In this order: a shard that sync moves while we look is seen in one folder or the next.
 _ORDER: tuple[State, ...] = ("pending", "failed", "synced")
-
-_GONE = {errno.ENOENT, errno.ESTALE}
 
 DigestOf = Callable[[Path], str | None]
 """Computes a shard's content digest from its rows; None where the file is no shard."""
@@ -137,7 +135,7 @@ class Already:
         try:
             digest = self._digest_in(folder, shard.name)
         except OSError as error:
-            if error.errno not in _GONE:
+            if error.errno not in GONE:
                 raise
             return None
         if digest != shard.digest:

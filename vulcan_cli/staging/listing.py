@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import NamedTuple
 
 from vulcan_cli.errors import BadShard
 from vulcan_cli.files.folder import Folder, is_temporary
+from vulcan_cli.files.open_files import GONE
 from vulcan_cli.vacua.geometry import path_of_file_name
 
 SHARD_SUFFIX = ".parquet"
@@ -19,9 +19,6 @@ LONGEST_NAME = 255
 """Bytes that a file name may have on every file system we know."""
 
 _PARQUET, _SIDECAR = 1, 2
-
-# A file listed a moment ago that is gone now was moved on; NFS may say so late.
-_GONE = {errno.ENOENT, errno.ESTALE}
 
 
 class Entry(NamedTuple):
@@ -164,6 +161,7 @@ def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
     try:
         return entry.stat(follow_symlinks=False)
     except OSError as error:
-        if error.errno in _GONE:
+        # It was listed a moment ago, and moved on.
+        if error.errno in GONE:
             return None
         raise

@@ -21,8 +21,8 @@ from vulcan_cli.staging.moves import sha256_in
 from vulcan_cli.staging.records import RECORD_LIMIT, RecordError, render_record
 from vulcan_cli.staging.sidecar import Sidecar, parse_sidecar
 
-MINUTE = 60.0
-"""Seconds for which a shard or sidecar may still be in the making."""
+MAKING_S = 60.0
+"""Seconds for which one of a pair may be there without the other: its writer is at work."""
 
 SidecarOf = Callable[[Path], Mapping[str, object] | None]
 """Reads the peer's four keys from a shard's footer; None where the file is no shard."""
@@ -109,7 +109,7 @@ def _join(area: StagingArea, name: str, lone: State, bare: State) -> bool:
             return False
         if sidecar.sha256 is None:
             # The peer's: it names no bytes, so let whoever may be at work finish first.
-            if _age(here, meta, here.server_time()) < MINUTE:
+            if _age(here, meta, here.server_time()) < MAKING_S:
                 return False
         elif sha256_in(there, name) != sidecar.sha256:
             return False
@@ -135,7 +135,7 @@ def _drop_debris(area: StagingArea, name: str, state: State) -> bool:
 def _rebuild(area: StagingArea, name: str, state: State, sidecar_of: SidecarOf) -> bool:
     meta = f"{name}{SIDECAR_SUFFIX}"
     with contextlib.suppress(OSError, BadShard), area.folder(state) as folder:
-        if _age(folder, name, folder.server_time()) < MINUTE:
+        if _age(folder, name, folder.server_time()) < MAKING_S:
             return False
         fd = folder.open_regular(name)
         try:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from vulcan_cli.errors import BadShard, DiskTrouble
 from vulcan_cli.files.folder import Folder
-from vulcan_cli.files.open_files import Identity, path_of, sha256_of
+from vulcan_cli.files.open_files import GONE, Identity, path_of, sha256_of
 from vulcan_cli.staging.area import LARGEST_SHARD, StagingArea, State
 from vulcan_cli.staging.carry import outgoing_copy
 from vulcan_cli.staging.listing import SIDECAR_SUFFIX, Entry
@@ -32,9 +32,6 @@ from vulcan_cli.vacua.tail import footer_length
 
 GRACE_S = 60.0
 """A file younger than this may still be on its way here, over NFS or from the peer's writer."""
-
-NOT_NOW = {errno.ENOENT, errno.ESTALE}
-"""What a name gives that is gone, or on its way over NFS: nobody's fault."""
 
 _AT_ONCE = 16 << 20
 """A file of so many bytes is read once, hashed and parsed in memory."""
@@ -230,7 +227,7 @@ def _not_now(entry: Entry, error: OSError | DiskTrouble) -> NotChecked:
         # It has grown since it was looked at.
         return NotChecked(entry, "rejected", f"larger than {LARGEST_SHARD} bytes")
     words = str(error) if isinstance(error, DiskTrouble) else (error.strerror or str(error))
-    return NotChecked(entry, "wait" if error.errno in NOT_NOW else "unreadable", words)
+    return NotChecked(entry, "wait" if error.errno in GONE else "unreadable", words)
 
 
 def _replaced(old: int, new: int) -> int:

@@ -6,12 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from vulcan_cli.errors import TryLater, VulcanError
+from vulcan_cli.errors import WORST_FIRST, TryLater, VulcanError
 
 _Shard = TypeVar("_Shard")
-
-_WORST_FIRST = (1, 6, 4, 5, 3, 7, 2, 0)
-"""Which exit status counts where several apply."""
 
 
 @dataclass(slots=True)
@@ -73,7 +70,7 @@ class SyncReport:
             3 if self.n_failed or self.n_rejected or self.n_conflicts else 0,
             6 if self.n_unreadable else 0,
         }
-        return min(codes, key=_WORST_FIRST.index)
+        return min(codes, key=WORST_FIRST.index)
 
 
 def together(reports: Sequence[SyncReport]) -> SyncReport:
@@ -102,7 +99,7 @@ def together(reports: Sequence[SyncReport]) -> SyncReport:
         },
         n_bytes=sum(report.n_bytes for report in reports),
         next_slot_at=min(slots) if len(slots) == len(waiting) else None,
-        stopped=min(stopped, key=lambda error: _WORST_FIRST.index(error.exit_code), default=None),
+        stopped=min(stopped, key=lambda error: WORST_FIRST.index(error.exit_code), default=None),
         waited_for=next(iter(waited_for), None),
     )
 

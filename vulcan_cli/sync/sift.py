@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from vulcan_cli.errors import DiskTrouble
+from vulcan_cli.files.open_files import GONE
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.aside import Unwanted, set_all_aside, set_aside
 from vulcan_cli.staging.listing import SIDECAR_SUFFIX, Entry
 from vulcan_cli.sync.ahead import Lookahead
-from vulcan_cli.sync.check import NOT_NOW, Checked, NotChecked, check_all
+from vulcan_cli.sync.check import Checked, NotChecked, check_all
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.vacua.shard import Footer
 
@@ -74,7 +75,7 @@ class Sieve:
             trouble = stays.get(result.entry.name)
             if trouble is None:
                 told = result
-            elif trouble.errno in NOT_NOW:
+            elif trouble.errno in GONE:
                 # What its writer took away meanwhile is no trouble of the disk.
                 continue
             else:

@@ -16,11 +16,12 @@ import polars as pl
 import pyarrow as pa
 
 from vulcan_cli.errors import BadShard, DiskTrouble
-from vulcan_cli.files.open_files import open_regular, path_of, sha256_of
+from vulcan_cli.files.open_files import GONE, open_regular, path_of, sha256_of
 from vulcan_cli.hub.repo import MAIN, Repo
 from vulcan_cli.staging.area import LARGEST_SHARD, STATES, StagingArea, State, disk_trouble
 from vulcan_cli.staging.ledger import Ledger, LedgerEntry
 from vulcan_cli.staging.listing import Entry, Listing
+from vulcan_cli.staging.tidy import MAKING_S
 from vulcan_cli.sync.contents import check_contents
 from vulcan_cli.vacua.digest import content_digest
 from vulcan_cli.vacua.geometry import SHARD_PATH, path_of_file_name
@@ -32,10 +33,6 @@ recorded. `bad`: no shard, or not the one that its name says. `doubled`: the sam
 run ids. `orphaned`: a shard without its sidecar, or a sidecar without its shard. `two-states`: the
 same name in two state folders. `unreadable`: the disk refuses."""
 
-MAKING_S = 60.0
-"""Seconds for which one of a pair may be there without the other: its writer is at work."""
-
-_GONE = {errno.ENOENT, errno.ESTALE}
 _KEYS = ("geometry_id", "flux")
 
 
@@ -224,7 +221,7 @@ class _Verifier:
             self._find("bad", _path(entry.name), state, error.reason)
         except DiskTrouble as error:
             # Moved on since it was listed, or on its way here.
-            if error.errno not in _GONE:
+            if error.errno not in GONE:
                 self._find("unreadable", _path(entry.name), state, str(error))
 
     def _in_repo(self, repo: Repo, path: str, revision: str, sha256: str | None) -> None:

@@ -9,6 +9,7 @@ import typer
 from vulcan_cli.cli.options.everywhere import Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.output import Output, Style
 from vulcan_cli.cli.tree import Example
+from vulcan_cli.errors import WORST_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +23,6 @@ EXAMPLES = (
 )
 EXIT_CODES = (4, 5, 6)
 
-_ORDER = (1, 6, 4, 5, 3, 2)
 _STYLES: Mapping[Verdict, Style] = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 Offline = Annotated[bool, typer.Option("--offline", help="Ask nothing of the network.")]
@@ -55,7 +55,7 @@ def doctor(
     if json:
         out.json(_document(found))
     failed = {check.exit_code for check in found if check.verdict == "fail"}
-    return next((code for code in _ORDER if code in failed), 0)
+    return min(failed, key=WORST_FIRST.index, default=0)
 
 
 def _tell(check: Check, out: Output) -> None:
