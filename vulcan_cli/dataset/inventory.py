@@ -12,7 +12,7 @@ import polars as pl
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog
 from vulcan_cli.dataset.columns import check_columns
 from vulcan_cli.dataset.filters import Filters, sort_columns
-from vulcan_cli.dataset.query import Query, query
+from vulcan_cli.dataset.query import Query, arranged, query
 from vulcan_cli.dataset.sql import checked_where
 from vulcan_cli.errors import UsageError
 
@@ -57,7 +57,8 @@ def inventory(
     table = table.filter(_condition(filters.conditions))
     if by:
         table = _summed(table, by)
-    return _arranged(table, filters), answer
+    columns = filters.columns or ((*by, *SUMS) if by else AVAILABLE)
+    return arranged(table, sort_columns(filters.sort), list(columns), filters.limit), answer
 
 
 def _check_names(filters: Filters, by: Sequence[str]) -> None:
@@ -99,12 +100,3 @@ def _summed(table: pl.LazyFrame, by: Sequence[str]) -> pl.LazyFrame:
         .agg(pl.len().cast(pl.Int64).alias("shards"), pl.col("n_rows").sum(), pl.col("bytes").sum())
         .sort(by)
     )
-
-
-def _arranged(table: pl.LazyFrame, filters: Filters) -> pl.LazyFrame:
-    order = sort_columns(filters.sort)
-    if order:
-        descending = list(order.values())
-        table = table.sort(list(order), descending=descending, nulls_last=True, maintain_order=True)
-    table = table if filters.columns is None else table.select(filters.columns)
-    return table if filters.limit is None else table.head(filters.limit)

@@ -97,9 +97,7 @@ def query(
     rows = held if condition is None else held.filter(condition)
     counted = _counted(shards, filters.limit) if condition is None else None
     result = list(found if filters.columns is None else filters.columns)
-    return Query(
-        _arranged(rows, order, result, filters.limit), shards, clashes, counted, unreadable
-    )
+    return Query(arranged(rows, order, result, filters.limit), shards, clashes, counted, unreadable)
 
 
 def query_sql(
@@ -133,8 +131,8 @@ def query_sql(
     held = list(result.collect_schema())
     order = sort_columns(filters.sort)
     check_columns((*(filters.columns or ()), *order), held, of_result=True)
-    arranged = _arranged(result, order, list(filters.columns or held), filters.limit)
-    return replace(answer, rows=arranged, n_rows=None)
+    rows = arranged(result, order, list(filters.columns or held), filters.limit)
+    return replace(answer, rows=rows, n_rows=None)
 
 
 def _check_columns_read(statement: str, answer: Query) -> None:
@@ -161,9 +159,17 @@ def _counted(shards: Catalog, limit: int | None) -> int:
     return n_rows if limit is None else min(n_rows, limit)
 
 
-def _arranged(
+def arranged(
     rows: pl.LazyFrame, order: dict[str, bool], columns: list[str], limit: int | None
 ) -> pl.LazyFrame:
+    """Rows sorted, with these columns, and at most so many.
+
+    Args:
+        rows: The rows.
+        order: Column to whether it descends; nulls last.
+        columns: The columns, in their order.
+        limit: How many rows; None for all.
+    """
     if order:
         descending = list(order.values())
         rows = rows.sort(list(order), descending=descending, nulls_last=True, maintain_order=True)
