@@ -1,16 +1,20 @@
-"""What is told while the holder of the sync lock is watched, which takes minutes."""
+"""What is told of the holder of the sync lock."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.typed import here
 from vulcan_cli.quantities import format_duration
 
+if TYPE_CHECKING:
+    from vulcan_cli.staging.lease import Owner
+
 
 def teller(out: Output, typed: Sequence[str]) -> Callable[[str], None]:
-    """What tells that somebody's lock is watched.
+    """What tells that somebody's lock is watched, which takes minutes.
 
     Args:
         out: Where it is told.
@@ -26,3 +30,13 @@ def teller(out: Output, typed: Sequence[str]) -> Callable[[str], None]:
         out.say(f"  next: {here('vulcan unlock', typed)}  # where it is known to be dead")
 
     return tell
+
+
+def document_of(owner: Owner) -> dict[str, object]:
+    """The holder for scripts."""
+    return {
+        "host": owner.host,
+        "pid": owner.pid,
+        "since": owner.since,
+        "gone": owner.is_gone(),
+    }

@@ -13,6 +13,7 @@ from vulcan_cli.cli.options.everywhere import OUTPUT, Json, Quiet, Repos, Stagin
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.questions import BAD_SHARDS, tell_bad
 from vulcan_cli.cli.tree import Example
+from vulcan_cli.cli.watching import document_of
 from vulcan_cli.errors import DiskTrouble, UsageError
 from vulcan_cli.settings import Settings, load_settings
 
@@ -195,10 +196,4 @@ def _owner(found: Survey) -> object:
         return None
     if found.owner is None:
         return {"host": None, "pid": None, "since": None, "gone": None}
-    owner = found.owner
-    return {
-        "host": owner.host,
-        "pid": owner.pid,
-        "since": owner.since,
-        "gone": owner.is_gone(),
-    }
+    return document_of(found.owner)

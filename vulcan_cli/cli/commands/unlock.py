@@ -10,11 +10,12 @@ import typer
 from vulcan_cli.cli.options.everywhere import Json, Quiet, StagingDir, UnaskedRepos, Verbose
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.tree import Example
+from vulcan_cli.cli.watching import document_of
 from vulcan_cli.errors import SyncAtWork
 from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
-    from vulcan_cli.staging.lease import Lease, Owner
+    from vulcan_cli.staging.lease import Lease
 
 EXAMPLES = (
     Example("Who holds the lock, and may it go", "vulcan unlock"),
@@ -91,18 +92,9 @@ def _described(lease: Lease) -> str:
 
 def _tell(out: Output, lease: Lease | None) -> None:
     if out.as_json:
-        removed = None if lease is None or lease.owner is None else _owner(lease.owner)
+        removed = None if lease is None or lease.owner is None else document_of(lease.owner)
         out.json({"unlocked": lease is not None, "owner": removed})
     elif lease is None:
         out.say("nobody holds the sync lock")
     else:
         out.line(f"the lock of {_described(lease)} is gone")
-
-
-def _owner(owner: Owner) -> dict[str, object]:
-    return {
-        "host": owner.host,
-        "pid": owner.pid,
-        "since": owner.since,
-        "gone": owner.is_gone(),
-    }
