@@ -72,16 +72,19 @@ def card(before: str | None, shards: Catalog, about: About) -> Card:
     return with_blocks(before, _yaml(schema, about), text, about.title)
 
 
-def license_lines(about: About) -> dict[str, list[str]]:
-    """The key of the YAML that says the licence, where one is set."""
-    return {} if about.licence is None else {"license": [f"license: {word(about.licence)}"]}
+def common_keys(about: About) -> dict[str, list[str]]:
+    """The first keys of the YAML of every card, each with its lines: a licence only where set."""
+    licence = [] if about.licence is None else [f"license: {word(about.licence)}"]
+    return {
+        **({"license": licence} if licence else {}),
+        "tags": ["tags:", "- physics", "- string-theory", "- flux-vacua"],
+    }
 
 
 def _yaml(schema: pl.Schema, about: About) -> dict[str, list[str]]:
     """Our keys at the top of the card, each with its lines."""
     return {
-        **license_lines(about),
-        "tags": ["tags:", "- physics", "- string-theory", "- flux-vacua"],
+        **common_keys(about),
         "configs": [
             "configs:",
             "- config_name: default",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vulcan_cli.dataset.card import About, license_lines
+from vulcan_cli.dataset.card import About, common_keys
 from vulcan_cli.dataset.card_blocks import Card, table, with_blocks, word
 
 # What of `split.json` says how the splits were made, in the order of people.
@@ -41,11 +41,7 @@ def _yaml(description: Mapping[str, Any], about: About) -> dict[str, list[str]]:
         count = len(description["files"][name])
         path = f"{name}-*-of-{count:05}.parquet"
         lines += [f"  - split: {word(name)}", f"    path: {json.dumps(path)}"]
-    return {
-        **license_lines(about),
-        "tags": ["tags:", "- physics", "- string-theory", "- flux-vacua"],
-        "configs": lines,
-    }
+    return {**common_keys(about), "configs": lines}
 
 
 def _filled(description: Mapping[str, Any]) -> list[str]:
