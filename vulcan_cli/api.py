@@ -20,7 +20,7 @@ from vulcan_cli.errors import BadShard, DiskTrouble, InputRefused, NotSetUp, Pro
 from vulcan_cli.forks import check_threads
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.intake import StagedShard, stage
-from vulcan_cli.staging.listing import SIDECAR_SUFFIX
+from vulcan_cli.staging.listing import sidecar_beside
 from vulcan_cli.vacua.geometry import Geometry, attempted
 from vulcan_cli.vacua.inputs import from_frame
 from vulcan_cli.vacua.prepare import Run
@@ -394,7 +394,7 @@ def _pending(area: StagingArea, name: str, path_in_repo: str, parquet: Path) -> 
     return StagedShard(
         run_id=run_id,
         parquet_path=parquet,
-        sidecar_path=parquet.with_name(name + SIDECAR_SUFFIX),
+        sidecar_path=sidecar_beside(parquet),
         path_in_repo=path_in_repo,
         n_rows=n_rows,
         digest=digest,

@@ -15,7 +15,7 @@ import polars as pl
 from vulcan_cli.errors import Conflict, InputRefused, Problem, UsageError
 from vulcan_cli.staging.already import Published
 from vulcan_cli.staging.area import StagingArea
-from vulcan_cli.staging.listing import SIDECAR_SUFFIX
+from vulcan_cli.staging.listing import sidecar_beside
 from vulcan_cli.staging.publish import Publication
 from vulcan_cli.vacua.geometry import file_name
 from vulcan_cli.vacua.inputs import Given
@@ -189,7 +189,7 @@ def _staged(area: StagingArea, shard: Shard, published: Published) -> StagedShar
     return replace(
         would_be,
         parquet_path=path,
-        sidecar_path=path.with_name(path.name + SIDECAR_SUFFIX),
+        sidecar_path=sidecar_beside(path),
         status=published.status,
         where=published.where,
     )
@@ -200,7 +200,7 @@ def _would_be(area: StagingArea, shard: Shard) -> StagedShard:
     return StagedShard(
         run_id=shard.run_id,
         parquet_path=path,
-        sidecar_path=path.with_name(path.name + SIDECAR_SUFFIX),
+        sidecar_path=sidecar_beside(path),
         path_in_repo=shard.path_in_repo,
         n_rows=shard.n_rows,
         digest=shard.digest,

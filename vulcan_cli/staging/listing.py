@@ -100,6 +100,11 @@ class Counts(NamedTuple):
     folders: Mapping[str, int]
 
 
+def sidecar_beside(parquet: Path) -> Path:
+    """Where the sidecar of a shard stands."""
+    return parquet.with_name(parquet.name + SIDECAR_SUFFIX)
+
+
 def list_names(folder: Folder) -> Listing:
     """List a folder in one pass; nothing is opened, and nothing asked of the files.
 
