@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from vulcan_cli.files.folder import DAY, Folder
@@ -40,26 +41,34 @@ def give_places(root: Folder, incoming: Folder, record: Record) -> None:
         remove_tree(incoming, record.incoming)
 
 
+def _opened(
+    stack: ExitStack, folders: dict[str, Folder], path: str, step: Callable[[Folder, str], Folder]
+) -> tuple[Folder, str]:
+    """The folder that a file is in, and its name there; each folder on the way is opened once."""
+    for each in parents(path):
+        if each not in folders:
+            above, _, name = each.rpartition("/")
+            folders[each] = stack.enter_context(step(folders[above], name))
+    above, _, name = path.rpartition("/")
+    return folders[above], name
+
+
 def _place_one(
     stack: ExitStack, folders: dict[str, Folder], waiting: Folder, file: RecordedFile
 ) -> bool:
     """Give one file its place; False where another thing holds it."""
     try:
-        for path in parents(file.path):
-            if path not in folders:
-                above, _, name = path.rpartition("/")
-                folders[path] = stack.enter_context(folders[above].make_child(name))
-        above, _, name = file.path.rpartition("/")
+        folder, name = _opened(stack, folders, file.path, Folder.make_child)
         if file.replaces is not None:
-            return _replace(waiting, file, folders[above], name)
-        if waiting.link_exclusive(file.part, folders[above], name):
+            return _replace(waiting, file, folder, name)
+        if waiting.link_exclusive(file.part, folder, name):
             return True
     except OSError as error:
         if error.errno not in NOT_THERE:
             raise
         # Gone from here: another process that carries out the same commit was quicker.
         return waiting.status(file.part) is None
-    there = read_file(folders[above], {}, name)
+    there = read_file(folder, {}, name)
     return there is not None and there.sha256 == file.sha256
 
 
@@ -72,14 +81,10 @@ def _take_out(
     cannot take out what a later commit has placed.
     """
     try:
-        for path in parents(file.path):
-            if path not in folders:
-                above, _, name = path.rpartition("/")
-                folders[path] = stack.enter_context(folders[above].child(name))
-        above, _, name = file.path.rpartition("/")
-        there = read_file(folders[above], {}, name)
+        folder, name = _opened(stack, folders, file.path, Folder.child)
+        there = read_file(folder, {}, name)
         if there is not None and there.sha256 == file.sha256:
-            folders[above].rename_over(name, waiting, part)
+            folder.rename_over(name, waiting, part)
     except OSError as error:
         if error.errno not in NOT_THERE:
             raise
