@@ -134,18 +134,18 @@ class Output:
             texts = [cut(text, self.width, self._ellipsis) for text in texts]
         for number, text in enumerate(texts):
             bold = bool(header) and number == 0
-            self._write(self.paint(text, "bold", self._stdout) + "\n" if bold else text + "\n")
+            self._write(self._paint(text, "bold", self._stdout) + "\n" if bold else text + "\n")
         self._flush()
 
     def drawn(self, render: Callable[[int, Callable[[str], str]], str]) -> None:
         """Write a text of ours that is drawn for the width, with headings in bold where welcome."""
-        self._write(render(self.width, lambda text: self.paint(text, "bold", self._stdout)))
+        self._write(render(self.width, lambda text: self._paint(text, "bold", self._stdout)))
         self._flush()
 
     def verdict(self, word: str, style: Style, text: str) -> None:
         """Write a line that begins with a word in colour."""
         safe = scrub(printable(text) if self.to_terminal else text)
-        self._write(f"{self.paint(word, style, self._stdout)}  {safe}\n")
+        self._write(f"{self._paint(word, style, self._stdout)}  {safe}\n")
         self._flush()
 
     def picture(
@@ -237,7 +237,7 @@ class Output:
             for line in "".join(traceback.format_exception(error)).splitlines():
                 self._talk(line)
 
-    def paint(self, text: str, style: Style, stream: TextIO | None) -> str:
+    def _paint(self, text: str, style: Style, stream: TextIO | None) -> str:
         """The text in a style, where the stream is a terminal and colour is welcome."""
         if self._held is None and self._display.color and _is_terminal(stream):
             return f"\x1b[{_CODES[style]}m{text}\x1b[0m"
@@ -392,7 +392,7 @@ class Output:
     def _talk(self, text: str, head: str = "", style: Style = "bold") -> None:
         safe = scrub(printable(text))
         if head and safe.startswith(head):
-            safe = self.paint(head, style, self._stderr) + safe.removeprefix(head)
+            safe = self._paint(head, style, self._stderr) + safe.removeprefix(head)
         self._put(safe)
 
     def _put(self, line: str) -> None:

@@ -241,10 +241,7 @@ class StagingArea:
         """
         wide = []
         for names in ((), *((state,) for state in STATES), (PRIVATE,)):
-            with (
-                contextlib.suppress(NotSetUp, StagingMissing, DiskTrouble),
-                self.folder(*names) as folder,
-            ):
+            with contextlib.suppress(NotSetUp, DiskTrouble), self.folder(*names) as folder:
                 mode = os.fstat(folder.fd).st_mode
                 shared = names == ("pending",) and mode & stat.S_ISVTX
                 if mode & (stat.S_IWOTH if shared else stat.S_IWOTH | stat.S_IWGRP):
