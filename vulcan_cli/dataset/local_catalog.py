@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from vulcan_cli.dataset import catalog_words
-from vulcan_cli.dataset.apart import read_folder
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog, Progress, untold
 from vulcan_cli.dataset.catalog_store import (
     BAD,
@@ -30,6 +29,7 @@ from vulcan_cli.dataset.catalog_store import (
     load,
     store,
 )
+from vulcan_cli.dataset.processes import read_folder
 from vulcan_cli.dataset.state_folder import are_as_listed, listing_of, set_stamp, stamp_of
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
 from vulcan_cli.files.folder import DAY, Folder, is_temporary

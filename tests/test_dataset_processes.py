@@ -14,17 +14,18 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from tests.dataset_support import put, vacua
-from vulcan_cli.dataset import apart
 from vulcan_cli.dataset.catalog import Catalog, Source
+from vulcan_cli.dataset.processes import read_folder
 from vulcan_cli.vacua.geometry import path_of_file_name
 
+MODULE = "vulcan_cli.dataset.processes"
 OTHER = "h12_2__h11_3__bucket_3__run_"
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Seven shards of two schemas, to be read in parts of two, and three files that are none."""
-    monkeypatch.setattr(apart, "_PART", 2)
+    monkeypatch.setattr(f"{MODULE}._PART", 2)
     frames = [vacua(2, **({"extra": 1.5} if number % 3 == 0 else {})) for number in range(7)]
     good = [put(tmp_path, frame, f"r{n}", h11=3, h12=2, ks_id=n) for n, frame in enumerate(frames)]
     (tmp_path / f"{OTHER}cut.parquet").write_bytes(good[0].file.read_bytes()[:-5])
@@ -60,7 +61,7 @@ def check_equal(found: Catalog, wanted: Catalog) -> None:
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_several_processes_read_what_one_reads(folder: Path, processes: int) -> None:
     told: list[tuple[int, int]] = []
-    found = apart.read_folder(
+    found = read_folder(
         folder, names(folder), "synced", lambda *step: told.append(step), processes=processes
     )
     check_equal(found, alone(folder))
@@ -71,8 +72,10 @@ def test_several_processes_read_what_one_reads(folder: Path, processes: int) -> 
 def test_a_child_that_is_killed_is_done_without(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "_CHILD", f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})")
-    found = apart.read_folder(folder, names(folder), "synced", processes=2)
+    monkeypatch.setattr(
+        f"{MODULE}._CHILD", f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})"
+    )
+    found = read_folder(folder, names(folder), "synced", processes=2)
     check_equal(found, alone(folder))
 
 
@@ -80,19 +83,19 @@ def test_where_no_child_can_be_started_one_process_reads_all(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    found = apart.read_folder(folder, names(folder), "synced", processes=2)
+    found = read_folder(folder, names(folder), "synced", processes=2)
     check_equal(found, alone(folder))
 
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_name_that_no_shard_can_have_is_passed_over(folder: Path, processes: int) -> None:
     given = ["x.parquet", *names(folder)]
-    found = apart.read_folder(folder, given, "synced", processes=processes)
+    found = read_folder(folder, given, "synced", processes=processes)
     check_equal(found, alone(folder))
 
 
 def test_nothing_is_read_of_no_shards(tmp_path: Path) -> None:
-    assert apart.read_folder(tmp_path, [], "synced", processes=2).rows.height == 0
+    assert read_folder(tmp_path, [], "synced", processes=2).rows.height == 0
 
 
 def test_who_is_interrupted_does_not_wait_for_the_rest(
@@ -116,10 +119,10 @@ def test_who_is_interrupted_does_not_wait_for_the_rest(
         assert busy.wait(20)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(apart, "deque", Waiting)
-    monkeypatch.setattr(apart._Child, "read", help_with)
+    monkeypatch.setattr(f"{MODULE}.deque", Waiting)
+    monkeypatch.setattr(f"{MODULE}._Child.read", help_with)
     with pytest.raises(KeyboardInterrupt):
-        apart.read_folder(folder, names(folder), "synced", interrupt, processes=2)
+        read_folder(folder, names(folder), "synced", interrupt, processes=2)
     assert in_time == [True]
 
 
@@ -127,7 +130,7 @@ def test_a_script_that_reads_many_runs_once(tmp_path: Path, folder: Path) -> Non
     script = tmp_path / "script.py"
     script.write_text(
         "from pathlib import Path\n"
-        "from vulcan_cli.dataset.apart import read_folder\n"
+        "from vulcan_cli.dataset.processes import read_folder\n"
         f"found = read_folder(Path({str(folder)!r}), {names(folder)!r}, 'synced', processes=2)\n"
         "print(found.rows.height)\n"
     )

@@ -34,7 +34,7 @@ _CHILD = """
 import os, sys
 os.environ["POLARS_MAX_THREADS"] = "1"
 sys.path[:] = sys.argv[1:]
-from vulcan_cli.dataset.apart import serve
+from vulcan_cli.dataset.processes import serve
 serve(sys.stdin.buffer, sys.stdout.buffer)
 """
 _BROKEN = (OSError, EOFError, ValueError, pickle.UnpicklingError)
