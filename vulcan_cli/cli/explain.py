@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from vulcan_cli import errors
 from vulcan_cli.cli.advice import advise
 from vulcan_cli.errors import VulcanError
+from vulcan_cli.other_errors import is_out_of_threads
 
 EXIT_STATUSES: Mapping[int, str] = {
     0: "done, or nothing to do",
@@ -105,7 +106,7 @@ def as_ours(error: BaseException) -> VulcanError:
         return error
     if isinstance(error, OSError) and error.errno is not None:
         return errors.DiskTrouble.of(error)
-    if errors.is_out_of_threads(error):
+    if is_out_of_threads(error):
         return errors.OutOfThreads()
     return VulcanError(f"a fault in vulcan: {type(error).__name__}: {error}")
 

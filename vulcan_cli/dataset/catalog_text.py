@@ -18,8 +18,8 @@ import polars as pl
 from vulcan_cli.dataset import dtypes
 from vulcan_cli.dataset.catalog import COLUMNS, SCHEMA, Catalog
 from vulcan_cli.dataset.footers import MEASURED
-from vulcan_cli.errors import first_line
 from vulcan_cli.files.json_text import parse_json
+from vulcan_cli.other_errors import first_line
 from vulcan_cli.vacua.geometry import ABSENT, KEYS, LARGEST_KEY, SHARD_PATH, geometry_id_of
 from vulcan_cli.vacua.held import check_name
 

@@ -21,7 +21,8 @@ from vulcan_cli.dataset.catalog import SCHEMA, Catalog, Progress
 from vulcan_cli.dataset.columns import under
 from vulcan_cli.dataset.ranges import Wanted
 from vulcan_cli.dataset.trust import moved_on, readable
-from vulcan_cli.errors import BadShard, UsageError, first_line
+from vulcan_cli.errors import BadShard, UsageError
+from vulcan_cli.other_errors import first_line
 
 # What one batch holds at most: enough to keep every core busy, little enough to hold in memory.
 _BATCH_FILES = 512

@@ -9,7 +9,8 @@ import polars as pl
 
 from vulcan_cli.dataset.columns import unknown_column
 from vulcan_cli.dataset.places import at, at_line
-from vulcan_cli.errors import UnknownColumn, UsageError, first_line
+from vulcan_cli.errors import UnknownColumn, UsageError
+from vulcan_cli.other_errors import first_line
 
 _MISSING = re.compile(
     r"""unable to find column "(?P<name>(?:[^"\\]|\\.)*)"(?:; valid columns: \[(?P<valid>.*)\])?"""

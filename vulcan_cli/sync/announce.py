@@ -30,8 +30,9 @@ from vulcan_cli.dataset.repo_head import (
     read_base,
     read_own,
 )
-from vulcan_cli.errors import VulcanError, first_line
+from vulcan_cli.errors import VulcanError
 from vulcan_cli.hub.repo import Addition, Refused, Repo
+from vulcan_cli.other_errors import first_line
 from vulcan_cli.sync.check import Checked
 from vulcan_cli.sync.in_memory import addition
 from vulcan_cli.sync.readme import CardKeeper, NoCardError, reason_of

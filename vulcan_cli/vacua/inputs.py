@@ -10,7 +10,8 @@ from typing import IO, Any, Literal, TypeVar, get_args
 
 import polars as pl
 
-from vulcan_cli.errors import InputRefused, NotSetUp, Problem, UsageError, is_out_of_threads
+from vulcan_cli.errors import InputRefused, NotSetUp, Problem, UsageError
+from vulcan_cli.other_errors import is_out_of_threads
 from vulcan_cli.vacua.arrow_ipc import UnknownZone
 from vulcan_cli.vacua.csv_text import read_csv
 from vulcan_cli.vacua.ndjson_text import read_ndjson

@@ -12,8 +12,9 @@ from typing import IO, Any, cast
 import polars as pl
 
 import vulcan_cli
-from vulcan_cli.errors import BadShard, InputRefused, TemplateError, first_line
+from vulcan_cli.errors import BadShard, InputRefused, TemplateError
 from vulcan_cli.files.json_text import parse_json
+from vulcan_cli.other_errors import first_line
 from vulcan_cli.vacua import arrow_ipc
 from vulcan_cli.vacua.digest import CIRCUMSTANCES, content_digest
 from vulcan_cli.vacua.geometry import KEYS, Geometry

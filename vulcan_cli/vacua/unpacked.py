@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from vulcan_cli.errors import BadShard, first_line
+from vulcan_cli.errors import BadShard
 from vulcan_cli.files.open_files import open_regular, path_of
+from vulcan_cli.other_errors import first_line
 from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.arrow_leaves import is_text, leaves
 from vulcan_cli.vacua.arrow_secrets import check_text

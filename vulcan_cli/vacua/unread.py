@@ -8,7 +8,7 @@ from typing import NoReturn, Self
 
 import polars as pl
 
-from vulcan_cli import errors
+from vulcan_cli import other_errors
 from vulcan_cli.errors import InputRefused, Problem
 from vulcan_cli.vacua import secrets
 from vulcan_cli.vacua.findings import MOST_ROWS_SHOWN
@@ -49,7 +49,7 @@ class UnreadRows(InputRefused):
 
 def first_line(error: BaseException) -> str:
     """What an error says in its first line, without tokens."""
-    return secrets.scrub(errors.first_line(error))[:200]
+    return secrets.scrub(other_errors.first_line(error))[:200]
 
 
 def refuse_rows(
