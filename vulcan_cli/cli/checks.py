@@ -22,6 +22,7 @@ from vulcan_cli.settings import Settings, load_settings
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
+    from vulcan_cli.hub.repo import Repo
     from vulcan_cli.mounts import Mount
     from vulcan_cli.staging.health import Health, Space
 
@@ -310,22 +311,24 @@ def _repo(text: str, settings: Settings, *, offline: bool) -> Iterator[Check]:
     except VulcanError as error:
         yield _failed(name, error)
         return
-    if not is_folder and token is None:
-        yield Check(
-            name, "warn", f"can be read, at commit {head[:8]}; not written", "hf auth login"
-        )
-        return
+    if is_folder or token is not None:
+        yield _written_to(repo, name, text, f"at commit {head[:8]}")
+    else:
+        found = f"can be read, at commit {head[:8]}; not written"
+        yield Check(name, "warn", found, "hf auth login")
+
+
+def _written_to(repo: Repo, name: str, text: str, head: str) -> Check:
+    """Whether a repo that can be read takes commits."""
     try:
         repo.preflight()
     except OnlyProposals:
-        found = f"can be read, at commit {head[:8]}; takes only pull requests of this token"
+        found = f"can be read, {head}; takes only pull requests of this token"
         cure = shlex.join(["vulcan", "sync", "--create-pr", "--repo", text])
-        yield Check(name, "warn", found, cure)
-        return
+        return Check(name, "warn", found, cure)
     except VulcanError as error:
-        yield _failed(name, error)
-        return
-    yield Check(name, "ok", f"can be read and written, at commit {head[:8]}")
+        return _failed(name, error)
+    return Check(name, "ok", f"can be read and written, {head}")
 
 
 def _account(repo: object, *, has_token: bool) -> Iterator[Check]:
