@@ -33,6 +33,20 @@ class Trimmed(NamedTuple):
     outcome: str
 
 
+class TrimReport(NamedTuple):
+    """What became of all that was due.
+
+    Attributes:
+        shards: What was due to one of the repos.
+        elsewhere: What would be due, but only other repos confirmed it.
+        freed: Bytes that were deleted, or are due in a rehearsal.
+    """
+
+    shards: tuple[Trimmed, ...]
+    elsewhere: tuple[Trimmed, ...]
+    freed: int
+
+
 class _Limits(NamedTuple):
     now: float
     older_than_s: float | None
@@ -43,6 +57,61 @@ class _Candidate(NamedTuple):
     entry: Entry
     size: int
     confirmed_at: float
+
+
+def trim_all(
+    area: StagingArea,
+    repos: Sequence[Repo],
+    *,
+    now: float,
+    older_than_s: float | None = None,
+    keep_bytes: int | None = None,
+    dry_run: bool = False,
+    tell: Callable[[Trimmed], None] = lambda _: None,
+    watching: Callable[[str], None] = lambda _: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> TrimReport:
+    """As `trim_synced`, for one or several repos, one after the other.
+
+    Args:
+        area: The staging directory.
+        repos: Each asked for what it confirmed.
+        now: As for `trim_synced`, as are all that follow.
+        older_than_s: Likewise.
+        keep_bytes: Likewise.
+        dry_run: Likewise.
+        tell: Likewise; called with what stays for other repos, too.
+        watching: Likewise.
+        stopping: Likewise.
+
+    Raises:
+        VulcanError: As `trim_synced`.
+    """
+    shards: list[Trimmed] = []
+    freed = 0
+    for repo in repos:
+        if stopping():
+            break
+        done = trim_synced(
+            area,
+            repo,
+            now=now,
+            older_than_s=older_than_s,
+            keep_bytes=keep_bytes,
+            dry_run=dry_run,
+            freed=freed if dry_run else 0,
+            tell=tell,
+            watching=watching,
+            stopping=stopping,
+        )
+        shards += done
+        freed += sum(shard.size for shard in done if shard.outcome in ("deleted", "due"))
+    limits = _Limits(now, older_than_s, keep_bytes)
+    keys = [repo.key for repo in repos]
+    kept = _kept_for_others(area, keys, limits, freed if dry_run else 0)
+    for shard in kept:
+        tell(shard)
+    return TrimReport(tuple(shards), kept, freed)
 
 
 def trim_synced(
@@ -103,25 +172,10 @@ def trim_synced(
     return tuple(trimmed)
 
 
-def kept_for_others(
-    area: StagingArea,
-    keys: Collection[str],
-    *,
-    now: float,
-    older_than_s: float | None = None,
-    keep_bytes: int | None = None,
-    freed: int = 0,
+def _kept_for_others(
+    area: StagingArea, keys: Collection[str], limits: _Limits, freed: int
 ) -> tuple[Trimmed, ...]:
-    """Shards that would be due, but only other repos confirmed them: they stay.
-
-    Args:
-        area: The staging directory.
-        keys: The keys of the repos that were asked.
-        now: As for `trim_synced`, as are the next two.
-        older_than_s: Likewise.
-        keep_bytes: Likewise.
-        freed: Likewise.
-    """
+    """Shards that would be due, but only repos with other keys confirmed them: they stay."""
     ours: set[str] = set()
     others: dict[str, float] = {}
     for entry in Ledger(area).entries():
@@ -130,7 +184,7 @@ def kept_for_others(
         else:
             others[entry.path] = entry.time
     confirmed = {path: moment for path, moment in others.items() if path not in ours}
-    due = _due(area, confirmed, _Limits(now, older_than_s, keep_bytes), freed)
+    due = _due(area, confirmed, limits, freed)
     return tuple(Trimmed(_path(each), each.size, "elsewhere") for each in due)
 
 
@@ -140,7 +194,7 @@ def _confirmed(area: StagingArea, repo: Repo) -> dict[str, float]:
 
 
 def _due(
-    area: StagingArea, confirmed: Mapping[str, float], limits: _Limits, freed: int = 0
+    area: StagingArea, confirmed: Mapping[str, float], limits: _Limits, freed: int
 ) -> list[_Candidate]:
     """What is due of what was confirmed, oldest first."""
     candidates = []

@@ -62,41 +62,22 @@ def trim_synced(
         raise UsageError("say what to delete: --older-than AGE, --keep-bytes SIZE, or both")
     area = StagingArea(settings.require_staging_dir())
     repos = open_configured(settings, to_write=False)
-    now = time.time()
-    trimmed: list[Trimmed] = []
-    freed = 0
-    asked = asked_by_sigterm()
-    for opened in repos:
-        if asked():
-            break
-        done = trim.trim_synced(
-            area,
-            opened,
-            now=now,
-            older_than_s=age,
-            keep_bytes=size,
-            dry_run=dry_run,
-            freed=freed if dry_run else 0,
-            tell=partial(_tell, out),
-            watching=teller(out, context.obj),
-            stopping=asked,
-        )
-        trimmed += done
-        freed += sum(shard.size for shard in done if shard.outcome in ("deleted", "due"))
-    kept = trim.kept_for_others(
+    report = trim.trim_all(
         area,
-        [opened.key for opened in repos],
-        now=now,
+        repos,
+        now=time.time(),
         older_than_s=age,
         keep_bytes=size,
-        freed=freed if dry_run else 0,
+        dry_run=dry_run,
+        tell=partial(_tell, out),
+        watching=teller(out, context.obj),
+        stopping=asked_by_sigterm(),
     )
-    for shard in kept:
-        _tell(out, shard)
-    _warn(out, [shard.outcome for shard in trimmed])
+    outcomes = [shard.outcome for shard in report.shards]
+    _warn(out, outcomes)
     word = "would free" if dry_run else "freed"
-    out.say(f"{word} {format_size(freed)}{_of_others(len(kept))}")
-    if any(shard.outcome == "stays" for shard in trimmed):
+    out.say(f"{word} {format_size(report.freed)}{_of_others(len(report.elsewhere))}")
+    if "stays" in outcomes:
         raise typer.Exit(_DISK)
 
 
