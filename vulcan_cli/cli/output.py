@@ -22,7 +22,7 @@ from vulcan_cli.cli.escaping import escaping
 from vulcan_cli.cli.explain import Explanation
 from vulcan_cli.cli.progress import Bar, Counter
 from vulcan_cli.cli.text import aligned, cut, fields, json_text, printable
-from vulcan_cli.environment import Display, read_display
+from vulcan_cli.environment import read_display
 from vulcan_cli.errors import DiskTrouble
 from vulcan_cli.interrupts import sigterm_interrupts
 from vulcan_cli.vacua.secrets import scrub
@@ -49,17 +49,14 @@ class Output:
         as_json: bool = False,
         quiet: bool = False,
         verbose: bool = False,
-        stdout: TextIO | None = None,
-        stderr: TextIO | None = None,
-        display: Display | None = None,
     ) -> None:
         self.as_json = as_json
         self.quiet = quiet
         self.verbose = verbose
         # Either is None where the process was started with that descriptor closed.
-        self._stdout = sys.stdout if stdout is None else stdout
-        self._stderr = sys.stderr if stderr is None else stderr
-        self._display = read_display() if display is None else display
+        self._stdout: TextIO | None = sys.stdout
+        self._stderr: TextIO | None = sys.stderr
+        self._display = read_display()
         self._reader_gone = False
         self._held: list[str] | None = None
         self._bar: Bar | None = None
@@ -182,7 +179,7 @@ class Output:
         if self._stdout is None:
             raise _closed()
         self._stdout.flush()
-        return cast("BinaryIO", self._stdout.buffer)
+        return self._stdout.buffer
 
     def rows(self, form: str) -> IO[bytes]:
         """Stdout for rows in a format: as `binary`, and text is escaped where it is a terminal.
