@@ -34,9 +34,9 @@ def given_or_own(environ: Mapping[str, str] | None) -> Mapping[str, str]:
     return os.environ if environ is None else environ
 
 
-def find_token(environ: Mapping[str, str] | None = None) -> Secret | None:
+def find_token() -> Secret | None:
     """The token for the Hub, or None; see `vulcan_cli.credentials.find_token`."""
-    return credentials.find_token(given_or_own(environ))
+    return credentials.find_token(os.environ)
 
 
 def read_endpoint(environ: Mapping[str, str] | None = None) -> str | None:
@@ -44,53 +44,51 @@ def read_endpoint(environ: Mapping[str, str] | None = None) -> str | None:
     return given_or_own(environ).get("HF_ENDPOINT", "").rstrip("/") or None
 
 
-def read_xet_cache(environ: Mapping[str, str] | None = None) -> Path:
+def read_xet_cache() -> Path:
     """Where the Hub's client keeps pieces of content; they belong on a disk of this node."""
-    return credentials.xet_cache(given_or_own(environ))
+    return credentials.xet_cache(os.environ)
 
 
-def ways_to_hub(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+def ways_to_hub() -> dict[str, str]:
     """Variables that lead to the same Hub and the same login from any folder of this machine.
 
     What leads to the token is among them, the token and passwords of proxies are not.
     """
-    environ = given_or_own(environ)
+    environ = os.environ
     variables = {name: str(Path(environ[name]).absolute()) for name in _PATHS if environ.get(name)}
     variables |= {
         name: str(credentials.at_home(environ, environ[name]).absolute())
         for name in _HUB_PATHS
         if environ.get(name)
     }
-    held_back = proxies_held_back(environ)
+    held_back = proxies_held_back()
     variables |= {n: environ[n] for n in _WAYS if environ.get(n) and n not in held_back}
-    endpoint = read_endpoint(environ)
+    endpoint = read_endpoint()
     return variables if endpoint is None else {**variables, "HF_ENDPOINT": endpoint}
 
 
-def proxies_held_back(environ: Mapping[str, str] | None = None) -> list[str]:
+def proxies_held_back() -> list[str]:
     """Variables whose proxy may hold a password, and so must not be written down."""
-    environ = given_or_own(environ)
-    return [name for name in _PROXIES if "@" in environ.get(name, "")]
+    return [name for name in _PROXIES if "@" in os.environ.get(name, "")]
 
 
-def holds_token(environ: Mapping[str, str] | None = None) -> str | None:
+def holds_token() -> str | None:
     """The variable that holds the token itself, and so must not be written down; or None."""
-    place = token_place(environ)
+    place = token_place()
     return place if isinstance(place, str) else None
 
 
-def token_place(environ: Mapping[str, str] | None = None) -> str | Path | None:
+def token_place() -> str | Path | None:
     """The variable that holds the token, or the file that `VULCAN_TOKEN_FILE` names.
 
     None where it comes from `hf auth login`, or from nowhere.
     """
-    environ = given_or_own(environ)
-    found = credentials.find_token(environ)
+    found = find_token()
     if found is None:
         return None
-    if found.origin in environ:
+    if found.origin in os.environ:
         return found.origin
-    is_named = found.origin == environ.get("VULCAN_TOKEN_FILE")
+    is_named = found.origin == os.environ.get("VULCAN_TOKEN_FILE")
     return Path(found.origin) if is_named else None
 
 
@@ -150,9 +148,9 @@ def read_display(environ: Mapping[str, str] | None = None) -> Display:
     )
 
 
-def read_job(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+def read_job() -> dict[str, str]:
     """Which job this runs in; see `vulcan_cli.scheduling.job`. Empty outside of one."""
-    return job_of(given_or_own(environ))
+    return job_of(os.environ)
 
 
 def spare_processors() -> None:
@@ -165,11 +163,11 @@ def spare_processors() -> None:
     os.environ.setdefault("POLARS_MAX_THREADS", str(threads))
 
 
-def completion_request(environ: Mapping[str, str] | None = None) -> str | None:
+def completion_request() -> str | None:
     """What a shell asks for, such as `complete_bash`; None where no shell asks."""
-    return given_or_own(environ).get(COMPLETION_VARIABLE) or None
+    return os.environ.get(COMPLETION_VARIABLE) or None
 
 
-def completion_type(environ: Mapping[str, str] | None = None) -> str:
+def completion_type() -> str:
     """What bash does with the words, as in its `COMP_TYPE`; empty where it does not say."""
-    return given_or_own(environ).get("COMP_TYPE", "")
+    return os.environ.get("COMP_TYPE", "")

@@ -165,22 +165,19 @@ def settings_path(environ: Mapping[str, str] | None = None, *, of_user: bool = F
     return user_file(environ) if of_user else Path.cwd() / FILE_NAME
 
 
-def carried(
-    settings: Settings, names: Iterable[str], environ: Mapping[str, str] | None = None
-) -> dict[str, str]:
+def carried(settings: Settings, names: Iterable[str]) -> dict[str, str]:
     """Variables that make vulcan find the same settings from anywhere else on this machine.
 
     Args:
         settings: The settings that count here.
         names: Those to carry over, where they are not the default; secrets never are.
-        environ: The environment; what leads to the token comes from there, not the token.
     """
     variables = {}
     for name in names:
         value = getattr(settings, name)
         if settings.origins[name].kind != "default" and not isinstance(value, Secret):
             variables[FIELDS[name].variable] = _from_anywhere(value)
-    return variables | (ways_to_hub(environ) if "repo" in names else {})
+    return variables | (ways_to_hub() if "repo" in names else {})
 
 
 def _from_anywhere(value: object) -> str:
