@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,6 @@ OTHER_UID = 12345
 BAD = name_of("bad")
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-not_root = pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 
 
 @pytest.fixture
@@ -104,10 +102,6 @@ def checked(area: StagingArea, name: str = BAD, **how: Any) -> Checked | NotChec
     if isinstance(result, Checked):
         result.close()
     return result
-
-
-def parquet_of(data: bytes) -> pa.Table:
-    return pq.read_table(BytesIO(data))
 
 
 def with_metadata(**more: str) -> Callable[[pa.Table], pa.Table]:

@@ -24,10 +24,10 @@ def replace_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
         folder.replace(path.name, data, mode)
 
 
-def append_durably(path: Path, lines: bytes, mode: int = 0o644) -> None:
+def append_durably(path: Path, lines: bytes) -> None:
     """As `Folder.append`, for a path."""
     with Folder.open(path.parent) as folder:
-        folder.append(path.name, lines, mode)
+        folder.append(path.name, lines)
 
 
 def is_vacant(path: Path) -> bool:

@@ -224,13 +224,13 @@ class StagingArea:
         except RecordError as error:
             raise BadShard(self.path(state, sidecar), f"its sidecar: {error}") from error
 
-    def server_time(self, state: State = "pending") -> float:
-        """Now by the clock that stamps files in a state folder, unix seconds.
+    def server_time(self) -> float:
+        """Now by the clock that stamps files in `pending/`, unix seconds.
 
         Raises:
             DiskTrouble: No file can be made there.
         """
-        with self.folder(state) as folder, disk_trouble(folder.path):
+        with self.folder("pending") as folder, disk_trouble(folder.path):
             return folder.server_time()
 
     def wider_than_needed(self) -> tuple[Path, ...]:
