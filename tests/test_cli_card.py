@@ -84,10 +84,6 @@ def test_a_file_that_is_no_shard_is_told(cwd: Path) -> None:
     assert ran.err.splitlines()[1].startswith(f"vulcan: skipped: {broken.name} is not a shard")
 
 
-# The client's own upload makes httpx2 warn.
-pushing = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
 NAME = "alice/vacua"
 
 
@@ -115,7 +111,6 @@ def env_of(hub: LocalHub, token: str = WRITE) -> dict[str, str]:
     }
 
 
-@pushing
 def test_a_card_is_pushed_alone_and_only_when_it_changed(cwd: Path, hub: LocalHub) -> None:
     env = env_of(hub)
     shards = Catalog.read(listed(STAGING / "synced"))
@@ -151,7 +146,6 @@ def test_a_card_is_pushed_alone_and_only_when_it_changed(cwd: Path, hub: LocalHu
     assert len(hub.attempts(NAME)) == 1
 
 
-@pushing
 def test_p10_a_pushed_card_spends_a_slot_and_waits_for_one(cwd: Path, hub: LocalHub) -> None:
     words = ("card", "--push", "--budget", "1")
     assert run(*words, cwd=cwd, env=env_of(hub)).code == 0
@@ -179,7 +173,6 @@ REFUSALS = {
 }
 
 
-@pushing
 @pytest.mark.parametrize("what", REFUSALS)
 def test_a_card_that_does_not_land_is_told(cwd: Path, hub: LocalHub, what: str) -> None:
     fault, code, sentence = REFUSALS[what]
@@ -189,7 +182,6 @@ def test_a_card_that_does_not_land_is_told(cwd: Path, hub: LocalHub, what: str) 
     assert "README.md" not in hub.tree(NAME)
 
 
-@pushing
 def test_an_answer_that_was_lost_is_looked_for(cwd: Path, hub: LocalHub) -> None:
     hub.add_faults(Fault("drop_after", "/commit/", "POST"))
     ran = run("card", "--push", cwd=cwd, env=env_of(hub))
@@ -197,7 +189,6 @@ def test_an_answer_that_was_lost_is_looked_for(cwd: Path, hub: LocalHub) -> None
     assert len(hub.attempts(NAME)) == 1
 
 
-@pushing
 def test_who_may_not_write_is_told(cwd: Path, hub: LocalHub) -> None:
     ran = run("card", "--push", cwd=cwd, env=env_of(hub, READ))
     assert (ran.code, ran.out, len(hub.attempts(NAME))) == (4, "", 0)

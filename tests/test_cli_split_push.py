@@ -20,11 +20,6 @@ from tests.hub_support import plain_lfs
 from tests.hubserver import WRITE, Fault, HubThread, LocalHub
 from vulcan_cli.dataset import split_files
 
-# The client's own upload makes httpx2 warn.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
-
 NAME = "alice/vacua-ml"
 SPLIT = (
     "split",

@@ -23,11 +23,6 @@ from tests.sync_support import NAME, by_name, put, put_many, shards_in
 from vulcan_cli.quantities import format_duration
 from vulcan_cli.staging.area import StagingArea
 
-# The client's own upload makes httpx2 warn.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
-
 COMMIT = f"/api/datasets/{NAME}/commit/"
 HIDING = "alice/hiding"
 OPEN = "alice/open"

@@ -27,11 +27,6 @@ from vulcan_cli.dataset.sources import locate
 from vulcan_cli.dataset.structs import read_struct, write_struct
 from vulcan_cli.errors import TryLater, VulcanError
 
-# The client's own upload makes httpx2 warn.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
-
 N_ROWS = 4000
 
 

@@ -20,11 +20,6 @@ from tests.hubserver import WRITE, HubThread, LocalHub
 from tests.peer_support import Peer
 from vulcan_cli.vacua.geometry import path_of_file_name
 
-# The client's own upload makes httpx2 warn.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
-
 PEERS, OURS = "alice/peers", "alice/vacua"
 
 # In a process of its own: the client reads where the Hub is when it is first imported.

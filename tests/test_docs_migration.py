@@ -23,10 +23,6 @@ PAGE = (CHECKOUT / "docs/migration.md").read_text()
 FILE = REAL / "model_h12-2_1_batch0.parquet"
 KEYS = {"h11": 272, "h12": 2, "ks_id": 1}
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
-
 SCRIPT = """
 import inspect
 import os

@@ -30,11 +30,6 @@ from vulcan_cli.hub.repo import (
     Stale,
 )
 
-# The client's own upload makes httpx2 warn.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
-
 
 @dataclass(frozen=True)
 class Place:

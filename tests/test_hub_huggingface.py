@@ -44,11 +44,6 @@ from vulcan_cli.hub.repo import (
     Unknown,
 )
 
-# The client's own upload makes httpx2 warn.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
-
 NAME = "alice/vacua"
 NOW = 1_700_000_000.0
 PROJECT = Path(__file__).resolve().parents[1]

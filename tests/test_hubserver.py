@@ -47,11 +47,6 @@ from tests.hubserver.api_repo import GITATTRIBUTES
 from tests.hubserver.gitignore import ignore_rules
 from tests.hubserver.trees import EMPTY, Entry, blob_id, pointer
 
-# the client's own upload, `http_backoff("PUT", url, data=fileobj)`, makes httpx2 warn
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
-
 REPO = "alice/vacua"
 COMMIT = "/api/datasets/alice/vacua/commit/main"
 SEED = {".gitattributes": hashlib.sha256(GITATTRIBUTES).hexdigest()}

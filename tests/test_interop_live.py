@@ -20,11 +20,8 @@ from vulcan_cli.vacua.geometry import KEYS, path_of_file_name
 from vulcan_cli.vacua.prepare import Run, prepare
 from vulcan_cli.vacua.shard import read_footer, sidecar_of
 
-# The client's own upload makes httpx2 warn; the peer cuts lists short in silence, we do not.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning",
-    "ignore:cut short. :UserWarning",
-)
+# The peer cuts lists short in silence, we do not.
+pytestmark = pytest.mark.filterwarnings("ignore:cut short. :UserWarning")
 
 REAL = Path(__file__).parent / "data/vacua"
 FILES: dict[str, Any] = json.loads((REAL / "geometries.json").read_text())["files"]

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.peer_support import Peer
 from tests.questions import play
-
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
 
 
 def test_a_repo_written_half_by_the_peer_answers_as_the_peer_does(peer: Peer) -> None:

@@ -45,11 +45,6 @@ from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.vacua.geometry import path_of_file_name
 from vulcan_cli.vacua.tail import footer_length
 
-# The client's own upload makes httpx2 warn.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
-
 PEERS = {
     path_of_file_name(file.name) or "": file.read_bytes()
     for state in ("pending", "synced")

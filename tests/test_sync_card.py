@@ -18,11 +18,6 @@ from vulcan_cli.sync.drain import sync
 from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.report import SyncReport
 
-# The client's own upload makes httpx2 warn.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
-
 README = "README.md"
 VALIDATE = "/api/validate-yaml"
 SAID: dict[str, Any] = {"licence": "cc-by-4.0", "citation": "Us (2026)"}

@@ -26,11 +26,6 @@ from vulcan_cli.staging.lease import break_lease
 from vulcan_cli.sync.drain import sync
 from vulcan_cli.sync.options import SyncOptions
 
-# The client's own upload makes httpx2 warn.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
-
 POINTS = 2
 """So many points of each system call are tried here."""
 

@@ -43,11 +43,6 @@ from vulcan_cli.sync.rehearse import rehearse
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.vacua.geometry import file_name
 
-# The client's own upload makes httpx2 warn.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
-
 
 def run(area: StagingArea, repo: Repo | Hooked, **options: Any) -> SyncReport:
     outside = {

@@ -43,11 +43,6 @@ from vulcan_cli.sync.drain import sync
 from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.report import SyncReport
 
-# The client's own upload makes httpx2 warn.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
-
 COMMIT = f"/api/datasets/{NAME}/commit/"
 HEAD = f"GET /api/datasets/{NAME}/revision/"
 

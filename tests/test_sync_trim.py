@@ -30,11 +30,6 @@ from vulcan_cli.sync.drain import sync
 from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.trim import trim_synced
 
-# The client's own upload makes httpx2 warn.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Use 'content=<...>' to upload raw bytes/text content:DeprecationWarning"
-)
-
 DAY = 86_400.0
 
 
