@@ -24,7 +24,7 @@ TOPIC = Topic(
                 'time() - vulcan_oldest_shard_timestamp_seconds{state="pending"} > 86400',
                 "# shards were refused",
                 'vulcan_shards{state="failed"} > 0',
-                "# cron has stopped to look",
+                "# cron has stopped looking",
                 "time() - vulcan_looked_at_timestamp_seconds > 3600",
             ),
         ),
