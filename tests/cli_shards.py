@@ -29,7 +29,7 @@ def shard(spool: Path, state: str, run_id: str, geometry: Geometry = GEOMETRY) -
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
-    """Everything below a folder: the bytes of files, None for folders; None where it is absent."""
+    """Everything below a folder: the bytes of files, None for folders; {} where it is absent."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
