@@ -238,10 +238,12 @@ def test_who_waits_for_an_unreadable_lease_says_so_and_goes_on_when_it_is_gone(
     assert (*process.communicate(), process.returncode) == (out, err, 0)
 
 
-def test_a_sync_that_watches_ends_when_it_is_asked_to(
-    tmp_path: Path, area: StagingArea, far: Owner
+@pytest.mark.parametrize("words", [["sync", "--repo", "./repo"], ["verify", "--fix"]])
+def test_who_watches_ends_when_it_is_asked_to(
+    tmp_path: Path, area: StagingArea, far: Owner, words: list[str]
 ) -> None:
-    process, lines = watching(area, tmp_path, "sync", "--repo", "./repo")
+    (area.pending / "no shard.parquet").write_text("garbage")
+    process, lines = watching(area, tmp_path, *words)
     assert lines == said(area, str(far))
     process.send_signal(signal.SIGTERM)
     assert (*process.communicate(), process.returncode) == (
@@ -251,6 +253,7 @@ def test_a_sync_that_watches_ends_when_it_is_asked_to(
         f"  next: vulcan status --staging-dir {area.root}\n",
         7,
     )
+    assert has_lease(area)
 
 
 @pytest.mark.parametrize(

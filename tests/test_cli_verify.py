@@ -140,6 +140,17 @@ def test_p8_one_bad_entry_is_one_finding_and_is_set_aside(
     assert len([name for name in names(area.private / "rejected") if "." not in name]) == 1
 
 
+def test_mending_that_is_asked_to_end_finishes_what_is_at_hand(area: StagingArea) -> None:
+    for name in names_of(area)[:3]:
+        altered_bytes(area, name)
+    result = verify(area, now=LATER)
+    rejected = area.private / "rejected"
+    one = mend(area, result.findings, stopping=rejected.exists)
+    assert one == {result.findings[0]}
+    assert found(verify(area, now=LATER)) == found(result)[1:]
+    assert mend(area, result.findings[1:]) == set(result.findings[1:])
+
+
 def test_rows_that_are_not_those_of_the_digest(tmp_path: Path) -> None:
     root = tmp_path / "spool"
     path = Path(json.loads(stage(root, tmp_path).out)["path"])

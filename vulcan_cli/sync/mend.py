@@ -21,6 +21,7 @@ def mend(
     findings: Iterable[Finding],
     *,
     watching: Callable[[str], None] = lambda _: None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> frozenset[Finding]:
     """Do what loses nothing about these findings; the rest is for a person.
 
@@ -32,6 +33,7 @@ def mend(
         area: The staging directory.
         findings: What `verify` found.
         watching: As for `SyncLock`.
+        stopping: Likewise, and asked after each finding; True ends the run in good order.
 
     Returns:
         The findings that are no more.
@@ -41,10 +43,12 @@ def mend(
         DiskTrouble: A folder cannot be read or written.
     """
     found = list(findings)
-    with SyncLock(area, watching=watching) as lock:
+    with SyncLock(area, watching=watching, stopping=stopping) as lock:
         tidy(area, sidecar_of=sidecar_of, check=lock.check)
         mended = {each for each in found if each.kind == "orphaned" and not _is_alone(area, each)}
         for each in found:
+            if stopping():
+                break
             lock.check()
             if _mend_one(area, each, lock):
                 mended.add(each)

@@ -16,6 +16,7 @@ from vulcan_cli.cli.repos import open_configured
 from vulcan_cli.cli.text import printable
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.cli.watching import teller
+from vulcan_cli.interrupts import asked_by_sigterm
 from vulcan_cli.quantities import counted, format_size
 from vulcan_cli.settings import load_settings
 
@@ -82,7 +83,12 @@ def verify(
         )
     fixed: Collection[Finding] = ()
     if fix and found.findings:
-        fixed = mend.mend(area, found.findings, watching=teller(out, context.obj))
+        fixed = mend.mend(
+            area,
+            found.findings,
+            watching=teller(out, context.obj),
+            stopping=asked_by_sigterm(),
+        )
     if json:
         out.json(_document(str(area.root), [each.name for each in repos], found, fixed))
     else:
