@@ -14,11 +14,14 @@ import pytest
 from tests.cli_in_process import run
 from tests.cli_shards import shard, staged, tree
 from tests.cli_support import VULCAN, Ran, clean, vulcan
+from tests.hubserver import Fault, LocalHub
 from tests.staging_tools import fill
+from tests.sync_support import NAME
 from tests.vacua_support import GEOMETRY, rows
 from vulcan_cli.quantities import format_size
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.aside import set_aside
+from vulcan_cli.staging.lease import has_lease
 from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import Moving, move
 from vulcan_cli.staging.reasons import read_reason, write_reason
@@ -365,6 +368,27 @@ def test_sigterm_lets_it_finish_the_shard_at_hand(tmp_path: Path, published: Pat
     _, err = process.communicate()
     assert (process.returncode, err, out) == (0, b"", f"{path('x')}\tdeleted\n".encode())
     assert left(published) == ["y", "z"]
+
+
+def test_sigterm_ends_it_while_the_hub_is_silent(tmp_path: Path, hub: LocalHub) -> None:
+    staged(tmp_path, "x", rows(1))
+    env = hub.client_env(home=tmp_path)
+    there = (*SPOOL, "--repo", NAME)
+    assert vulcan("sync", *there, "-q", home=tmp_path, env=env) == Ran(0, "", "")
+    hub.add_faults(Fault("hang", "/paths-info/"))
+    process = subprocess.Popen(
+        [*VULCAN, "trim-synced", *there, "--keep-bytes", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean(tmp_path) | env,
+        cwd=tmp_path,
+    )
+    assert hub.await_held() == 1
+    process.send_signal(signal.SIGTERM)
+    assert (*process.communicate(), process.returncode) == ("", "freed 0 B\n", 0)
+    assert hub.release() == 1
+    assert (left(tmp_path / "spool"), has_lease(StagingArea(tmp_path / "spool"))) == (["x"], False)
 
 
 @pytest.mark.usefixtures("published")

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from threading import Thread
+from typing import NamedTuple, TypeVar
+
+_Answer = TypeVar("_Answer")
 
 PATIENCE_S = 300.0
 """How long a run waits in all for a server that says later, unless it was told to wait."""
+
+# How often a run that waits for an answer looks whether it is to end, seconds.
+_LOOK_S = 0.1
 
 
 class Clock(NamedTuple):
@@ -52,3 +59,26 @@ class Patience:
             self.clock.sleep(min(seconds, 1.0))
             seconds -= 1.0
         return not self.stopping()
+
+
+def answer_of(ask: Callable[[], _Answer], stopping: Callable[[], bool]) -> _Answer | None:
+    """The answer to a question that changes nothing; None as soon as the run is to end.
+
+    Args:
+        ask: The question; an error of it is raised here. A Hub may be silent for two minutes, and
+            is left to itself then.
+        stopping: Asked while there is no answer.
+    """
+    answer: Future[_Answer] = Future()
+    Thread(target=_answer, args=(ask, answer), daemon=True).start()
+    while not stopping():
+        if wait([answer], _LOOK_S).done:
+            return answer.result()
+    return None
+
+
+def _answer(ask: Callable[[], _Answer], answer: Future[_Answer]) -> None:
+    try:
+        answer.set_result(ask())
+    except BaseException as error:
+        answer.set_exception(error)

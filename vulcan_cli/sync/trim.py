@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from vulcan_cli.dataset.local_catalog import keep
 from vulcan_cli.errors import DiskTrouble, UsageError
-from vulcan_cli.hub.repo import LOOK_UP_LIMIT, MAIN, Repo
+from vulcan_cli.hub.repo import LOOK_UP_LIMIT, MAIN, RemoteFile, Repo
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.ledger import Ledger
 from vulcan_cli.staging.listing import Entry
@@ -15,6 +16,7 @@ from vulcan_cli.staging.lock import SyncLock
 from vulcan_cli.staging.moves import remove_confirmed
 from vulcan_cli.sync.plan import batches
 from vulcan_cli.sync.report import all_told
+from vulcan_cli.sync.timing import answer_of
 
 
 class Trimmed(NamedTuple):
@@ -142,7 +144,8 @@ def trim_synced(
         freed: Bytes of `synced/` that count as gone, because a rehearsal left them there.
         tell: Called with each shard at once: an error or Ctrl-C may end the run after it.
         watching: As for `SyncLock`.
-        stopping: Likewise, and asked after each shard; True ends the run in good order.
+        stopping: Likewise, and asked after each shard and while the repo is silent; True ends the
+            run in good order.
 
     Raises:
         UsageError: Neither limit is given.
@@ -161,13 +164,15 @@ def trim_synced(
         confirmed = _confirmed(area, repo)
         if not confirmed:
             # Its name may be a slip: then there is nothing of that name to ask.
-            repo.head(revision)
+            answer_of(partial(repo.head, revision), stopping)
         due = _due(area, confirmed, limits, freed)
         trimmed: list[Trimmed] = []
         for batch in batches(due, LOOK_UP_LIMIT):
-            if stopping():
+            look_up = partial(repo.look_up, [_path(each) for each in batch], revision)
+            remote = answer_of(look_up, stopping)
+            if remote is None:
                 break
-            trimmed += all_told(_trim(area, repo, batch, revision, lock.check), tell, stopping)
+            trimmed += all_told(_trim(area, batch, remote, lock.check), tell, stopping)
         keep(area)
     return tuple(trimmed)
 
@@ -217,12 +222,10 @@ def _due(
 
 def _trim(
     area: StagingArea,
-    repo: Repo,
     batch: Sequence[_Candidate],
-    revision: str,
+    remote: Mapping[str, RemoteFile],
     still_ours: Callable[[], None],
 ) -> Iterator[Trimmed]:
-    remote = repo.look_up([_path(each) for each in batch], revision)
     for each in batch:
         still_ours()
         there = remote.get(_path(each))
