@@ -7,6 +7,7 @@ import os
 import pty
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from vulcan_cli.hub.directory import DirectoryRepo
 from vulcan_cli.quantities import format_moment
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.lease import Owner, has_lease
+from vulcan_cli.staging.lock import LOCK_NAME
 
 SINCE = 1_790_000_000.0
 
@@ -190,9 +192,8 @@ def test_p16_a_hostile_lease_reaches_no_terminal(tmp_path: Path, area: StagingAr
     )
 
 
-def watching(area: StagingArea, home: Path, *words: str) -> tuple[subprocess.Popen[str], list[str]]:
-    """A command that watches the lock, and what it says of that."""
-    process = subprocess.Popen(
+def started(area: StagingArea, home: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [*VULCAN, *words, "--staging-dir", str(area.root)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -200,6 +201,11 @@ def watching(area: StagingArea, home: Path, *words: str) -> tuple[subprocess.Pop
         env=clean(home),
         cwd=home,
     )
+
+
+def watching(area: StagingArea, home: Path, *words: str) -> tuple[subprocess.Popen[str], list[str]]:
+    """A command that watches the lock, and what it says of that."""
+    process = started(area, home, *words)
     assert process.stderr is not None
     return process, [process.stderr.readline() for _ in range(3)]
 
@@ -214,13 +220,6 @@ def said(area: StagingArea, owner: str) -> list[str]:
 
 WATCHERS = {
     "sync": (["sync", "--create-repo"], "committed=0 failed=0 remaining=0 commits=0\n", ""),
-    "sync --json": (
-        ["sync", "--create-repo", "--json"],
-        '{"committed": 0, "failed": 0, "rejected": 0, "conflicts": 0, "remaining": 0, '
-        '"in_review": 0, "pull_request": null, "pull_requests": {}, "commits": [], "errors": [], '
-        '"next_slot_at": null}\n',
-        "",
-    ),
     "trim-synced": (["trim-synced", "--keep-bytes", "0"], "", "freed 0 B\n"),
 }
 
@@ -236,6 +235,30 @@ def test_who_waits_for_an_unreadable_lease_says_so_and_goes_on_when_it_is_gone(
     ran = vulcan("unlock", "--force", "--staging-dir", area.root, home=tmp_path)
     assert ran.code == 0
     assert (*process.communicate(), process.returncode) == (out, err, 0)
+
+
+def test_nothing_stands_beside_an_error_in_json_of_who_watches(
+    tmp_path: Path, area: StagingArea, far: Owner
+) -> None:
+    process = started(area, tmp_path, "sync", "--json", "--repo", "./repo")
+    while not (area.private / LOCK_NAME).exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate()
+    assert (process.returncode, out, json.loads(err)) == (
+        7,
+        "",
+        {
+            "error": {
+                "kind": "SyncAtWork",
+                "exit_code": 7,
+                "message": f"another sync is at work: {far}",
+                "safe": "that sync goes on, and so do the workers",
+                "next": [f"vulcan status --staging-dir {area.root}"],
+                "owner": str(far),
+            }
+        },
+    )
 
 
 @pytest.mark.parametrize("words", [["sync", "--repo", "./repo"], ["verify", "--fix"]])

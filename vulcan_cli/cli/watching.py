@@ -17,11 +17,13 @@ def teller(out: Output, typed: Sequence[str]) -> Callable[[str], None]:
     """What tells that somebody's lock is watched, which takes minutes.
 
     Args:
-        out: Where it is told.
+        out: Where it is told, unless in JSON: an error may follow, and stands alone.
         typed: The command line.
     """
 
     def tell(owner: str) -> None:
+        if out.as_json:
+            return
         from vulcan_cli.staging.lock import PATIENCE_S  # noqa: PLC0415
 
         patience = format_duration(PATIENCE_S)
