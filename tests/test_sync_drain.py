@@ -432,6 +432,21 @@ def test_a_journal_of_a_branch_that_is_gone_stops_nothing(area: StagingArea, pla
     assert counts(run(area, place.open())) == {"committed": 1, "commits": 1}
 
 
+def test_what_was_committed_is_told_where_pending_is_lost_after_it(
+    area: StagingArea, place: Place, tmp_path: Path
+) -> None:
+    put_many(area, 5)
+
+    def lose(report: SyncReport, _left: int) -> None:
+        if report.n_committed:
+            area.pending.rename(tmp_path / "lost")
+
+    report = run(area, place.open(), max_batch=2, progress=lose)
+    assert counts(report) == {"committed": 2, "commits": 1, "exit": 4}
+    assert len(report.commit_oids) == 1
+    assert report.errors == [f"there is no folder {area.pending}"]
+
+
 def test_p5_bytes_that_were_swapped_while_they_were_sent_are_kept(
     area: StagingArea, place: Place
 ) -> None:

@@ -103,10 +103,8 @@ def sync(
         try:
             drain.run(progress)
         except VulcanError as error:
-            report.stopped = error
-            report.errors.append(str(error))
-        listed = area.scan("pending").entries
-        left = {entry.name for entry in listed if entry.has_parquet and share.takes(entry)}
+            report.stop(error)
+        left = _left(area, share, report)
         if not isinstance(report.stopped, LeaseLost):
             keep(area)
     report.n_remaining = len(left)
@@ -118,6 +116,18 @@ def sync(
         later.retry_at = min(later.retry_at, clock.now() + options.window_s)
         report.next_slot_at = max(report.next_slot_at or 0.0, later.retry_at)
     return report
+
+
+def _left(area: StagingArea, share: Share, report: SyncReport) -> set[str]:
+    """File names of what waits; none where that cannot be listed, and commits are to be told."""
+    try:
+        listed = area.scan("pending").entries
+    except VulcanError as error:
+        if not report.n_committed:
+            raise
+        report.stop(error)
+        return set()
+    return {entry.name for entry in listed if entry.has_parquet and share.takes(entry)}
 
 
 class _Work:

@@ -18,7 +18,7 @@ class SyncReport:
     Attributes:
         n_committed: Shards that the repo has confirmed in this run.
         n_failed: Shards moved to `failed/`.
-        n_remaining: Shards in `pending/` at the end.
+        n_remaining: Shards in `pending/` at the end; 0 where it cannot be listed any more.
         n_commits: Commits made (or rehearsed).
         commit_oids: Their ids, oldest first; None for a rehearsed one.
         errors: What went wrong, one sentence each.
@@ -56,11 +56,16 @@ class SyncReport:
     n_bytes: int = field(default=0, compare=False)
     n_slots: int = field(default=0, compare=False)
 
+    def stop(self, error: VulcanError) -> None:
+        """Let an error count that ended the run, unless another one did before."""
+        if self.stopped is None:
+            self.stopped = error
+            self.errors.append(str(error))
+
     def out_of_time(self) -> None:
         """Let trouble count that lasted until the time of the run was up."""
-        if self.stopped is None and self.waited_for is not None:
-            self.stopped = self.waited_for
-            self.errors.append(str(self.waited_for))
+        if self.waited_for is not None:
+            self.stop(self.waited_for)
 
     @property
     def exit_code(self) -> int:
