@@ -1168,6 +1168,9 @@ STRANGE = {"a,b": [1, 2], " c": [3, 4], 'd"e': [5, 6], '"f': [7, 8], "-g": [9, 0
         (("--columns", "ks_id,-g", "--sort", '-"a,b"'), "ks_id,-g\r\n7,0\r\n7,9\r\n"),
         (("--columns=-g", "--sort", 'ks_id, -" c"'), "-g\r\n0\r\n9\r\n"),
         (("--columns=-g", "--sort", '"a,b"'), "-g\r\n9\r\n0\r\n"),
+        # A quoted name is the column, whatever it begins with.
+        (("--columns", "ks_id,-g", "--sort", '"-g"'), "ks_id,-g\r\n7,0\r\n7,9\r\n"),
+        (("--columns", "ks_id,-g", "--sort", '-"-g"'), "ks_id,-g\r\n7,9\r\n7,0\r\n"),
     ],
 )
 def test_a_name_in_double_quotes_is_one_name(

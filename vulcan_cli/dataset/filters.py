@@ -35,7 +35,8 @@ class Filters:
         where: A condition in Polars SQL, or several that must all hold; elements of lists count
             from 1.
         columns: Columns of the result in their order; None or empty: all.
-        sort: Columns to sort by, descending where `-` stands before the name; nulls last.
+        sort: Columns to sort by, descending where `-` stands before the name, or each with whether
+            it descends; nulls last.
         limit: At most so many rows; more than any result can have are None.
 
     Raises:
@@ -55,7 +56,7 @@ class Filters:
     is_isd: bool | None = None
     where: str | tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
-    sort: tuple[str, ...] = ()
+    sort: tuple[str | tuple[str, bool], ...] = ()
     limit: int | None = None
 
     def __post_init__(self) -> None:
@@ -63,7 +64,7 @@ class Filters:
         object.__setattr__(self, "columns", names or None)
         if (twice := _named_twice(names)) is not None:
             raise UsageError(f"the column {twice} is named twice")
-        if (twice := _named_twice([name.removeprefix("-") for name in self.sort])) is not None:
+        if (twice := _named_twice([_sort_key(each)[0] for each in self.sort])) is not None:
             raise UsageError(f"the order names the column {twice} twice")
         if self.limit is not None and self.limit < 0:
             raise UsageError(f"a limit counts rows, it cannot be {self.limit}")
@@ -123,9 +124,13 @@ def parse_integers(texts: Iterable[str]) -> tuple[range, ...]:
     return tuple(_range(part.strip()) for text in texts for part in text.split(","))
 
 
-def sort_columns(sort: Iterable[str]) -> dict[str, bool]:
-    """Column to whether it descends, from names with or without `-` before them."""
-    return {name.removeprefix("-"): name.startswith("-") for name in sort}
+def sort_columns(sort: Iterable[str | tuple[str, bool]]) -> dict[str, bool]:
+    """Column to whether it descends, from what `Filters` takes as `sort`."""
+    return dict(map(_sort_key, sort))
+
+
+def _sort_key(given: str | tuple[str, bool]) -> tuple[str, bool]:
+    return (given.removeprefix("-"), given.startswith("-")) if isinstance(given, str) else given
 
 
 def _named_twice(names: Sequence[str]) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.models import OptionInfo
 
-from vulcan_cli.cli.options.names import split_names
+from vulcan_cli.cli.options.names import split_names, split_order
 from vulcan_cli.cli.suggest import column_in_sql, values_of
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class RowFilters:
             is_isd=self.is_isd,
             where=tuple(self.where or ()),
             columns=split_names(columns),
-            sort=split_names(sort) or (),
+            sort=split_order(sort),
             limit=limit,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from vulcan_cli.errors import UsageError
 
@@ -16,21 +16,40 @@ _LIKE_QUOTED = re.compile('-?"')
 def split_names(text: str | None) -> tuple[str, ...] | None:
     """Read `a,b`; None where nothing was given.
 
-    `"a, ""b"` is the one name `a, "b`; `-"a,b"` is `-a,b`, as `--sort` has it.
+    `"a, ""b"` is the one name `a, "b`; `-"a,b"` is `-a,b`.
 
     Raises:
         UsageError: There is nothing where a name should be.
     """
     if text is None:
         return None
-    names = []
+    return tuple(sign + name for sign, name, _ in _parts(text))
+
+
+def split_order(text: str | None) -> tuple[tuple[str, bool], ...]:
+    """Read `a,-b`: names, each with whether it descends; none where nothing was given.
+
+    `-"a,b"` is the one name `a,b`, and `"-a"` the name `-a`.
+
+    Raises:
+        UsageError: There is nothing where a name should be.
+    """
+    if text is None:
+        return ()
+    return tuple(
+        (name, bool(sign)) if is_quoted else (name.removeprefix("-"), name.startswith("-"))
+        for sign, name, is_quoted in _parts(text)
+    )
+
+
+def _parts(text: str) -> Iterator[tuple[str, str, bool]]:
+    """The sign before a quoted name, the name, and whether it is quoted."""
     for found in _NAME.finditer(f"{text},"):
-        sign, quoted, plain = found["sign"], found["quoted"], found["plain"]
-        name = plain.strip() if quoted is None else sign + quoted.replace('""', '"')
-        if not name:
+        sign, quoted = found["sign"] or "", found["quoted"]
+        name = found["plain"].strip() if quoted is None else quoted.replace('""', '"')
+        if not sign + name:
             raise UsageError(f"names are written a,b, not {text!r}")
-        names.append(name)
-    return tuple(names)
+        yield sign, name, quoted is not None
 
 
 def join_names(names: Iterable[str]) -> str:

@@ -83,7 +83,7 @@ Sort = Annotated[
     typer.Option(
         "--sort",
         metavar="A,-B",
-        help="""Columns to sort by; - before a name descends; '-"a,b"' is one name.""",
+        help="""Columns to sort by; - before a name descends, '-"a,b"' is one name, '"-a"' too.""",
         autocompletion=values_of("column", listed=True, signed=True),
         rich_help_panel=OUTPUT,
     ),
