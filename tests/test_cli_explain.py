@@ -241,6 +241,31 @@ def test_the_words_for_a_person() -> None:
             "vulcan query --sql 'SELECT f FROM vacua' -o FILE.parquet",
         ),
         (
+            errors.UnevenLists("uneven", ["f"], longest=2, left_out=["odd"]),
+            "split --format npz -- train",
+            "vulcan split --format npz --features f --list-max-len 2 -- train",
+        ),
+        (
+            errors.UnevenLists("uneven", ["f"], longest=2),
+            "query --h11 3 --format npz --",
+            "vulcan split --h11 3 --features f --list-max-len 2 --out-dir FOLDER --format npz --",
+        ),
+        (
+            errors.NotForTerminal("arrow"),
+            "split --format arrow -- train",
+            "vulcan split -o FILE.arrow -- train",
+        ),
+        (
+            errors.HomeNotSet(1, ["file:///a"], ["a/b"]),
+            "query --count --",
+            "vulcan query --count --repo a/b --repo REPO --",
+        ),
+        (
+            errors.RowsRefused(n_staged=1, n_refused=1, kept=(Path("/w/rows.csv"),)),
+            "stage --staging-dir s -- -",
+            "vulcan stage /w/rows.csv --staging-dir s --dry-run --",
+        ),
+        (
             errors.OnlyProposals("no commit"),
             "sync --repo a/b --revision dev --json",
             "vulcan sync --create-pr --repo a/b --json",

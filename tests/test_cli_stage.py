@@ -424,6 +424,17 @@ def test_what_to_type_next_is_the_same_line_put_right(
     assert (again.code, again.err, again.document()["n_rows"]) == (0, "", 3)
 
 
+def test_options_to_type_next_stand_before_the_end_of_options(tmp_path: Path) -> None:
+    file = written(tmp_path, "-mine", rows(3))
+    typed = ("stage", "--staging-dir", "spool", "--json", "--", file.name)
+    ran = run(*typed, cwd=tmp_path)
+    (cure,) = cast("list[str]", ran.error()["next"])
+    given = "--geometry h11=N,h12=N,ks_id=N"
+    assert cure == f"vulcan stage --staging-dir spool --json {given} -- -mine"
+    again = run(*shlex.split(cure.replace(given, f"--geometry {KEYS}"))[1:], cwd=tmp_path)
+    assert (again.code, again.err, again.document()["n_rows"]) == (0, "", 3)
+
+
 def fail(spool: Path, name: str) -> None:
     moved = move(StagingArea(spool), [Moving(name)], "pending", "failed")
     assert [each.outcome for each in moved] == ["moved"]

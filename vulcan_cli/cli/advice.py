@@ -16,7 +16,16 @@ from typing import Any, NamedTuple
 
 from vulcan_cli import errors
 from vulcan_cli.cli.options.names import join_names
-from vulcan_cli.cli.typed import STAGING, again, here, only, there, values, without
+from vulcan_cli.cli.typed import (
+    STAGING,
+    again,
+    here,
+    only,
+    there,
+    values,
+    with_options,
+    without,
+)
 from vulcan_cli.environment import token_place
 from vulcan_cli.errors import VulcanError
 from vulcan_cli.quantities import counted
@@ -95,7 +104,7 @@ def _home_not_set(error: errors.HomeNotSet, typed: Sequence[str]) -> Advice:
     # An option takes the place of what is set elsewhere.
     named = () if any(only(typed, ("--repo",))) else error.repos
     more = [word for repo in (*named, *("REPO" for _ in error.keys)) for word in ("--repo", repo)]
-    return Advice(safe, (f"{again(typed) or 'vulcan query'} {shlex.join(more)}",))
+    return Advice(safe, (again(with_options(typed or ["query"], more)),))
 
 
 def _out_of_threads(_: errors.OutOfThreads, typed: Sequence[str]) -> Advice:
@@ -112,8 +121,9 @@ def _refused(error: errors.InputRefused, typed: Sequence[str]) -> Advice:
     if any(problem.message.startswith(_ANOTHER_FORMAT) for problem in error.problems):
         typed = without(typed, ("--format",))
     lacking = {option for problem in error.problems for option in _lacking(problem)}
-    line = again(typed, "--dry-run") if not lacking else again(typed)
-    return Advice("nothing was staged", (" ".join([line, *sorted(lacking)]),))
+    given = [word for option in sorted(lacking) for word in option.split()]
+    line = again(with_options(typed, given)) if given else again(typed, "--dry-run")
+    return Advice("nothing was staged", (line,))
 
 
 def _lacking(problem: errors.Problem) -> list[str]:
@@ -160,7 +170,7 @@ def _clash(error: errors.ColumnClash, typed: Sequence[str]) -> Advice:
     is_filtered = re.search(rf"(?<!\w){re.escape(error.column)}(?!\w)", filters) is not None
     around: tuple[str, ...] = ()
     if option and not is_filtered and not values(typed, (option, "--sql")):
-        around = (f"{again(typed)} {shlex.join([option, join_names(error.others)])}",)
+        around = (again(with_options(typed, [option, join_names(error.others)])),)
     alone = _one_run(error, typed, is_text=is_filtered and "'" in filters)
     return Advice(_NOTHING_CHANGED, (*around, *alone, tell))
 
@@ -175,7 +185,7 @@ def _one_run(error: errors.ColumnClash, typed: Sequence[str], *, is_text: bool) 
         return ()
     texts = [str(dtype) == "String" for dtype in error.types]
     chosen = run_ids[texts.index(is_text) if is_text in texts else 0]
-    return (f"{again(without(typed, (_RUN_ID,)))} {_RUN_ID} {chosen}",)
+    return (again(with_options(without(typed, (_RUN_ID,)), [_RUN_ID, chosen])),)
 
 
 def _uneven_lists(error: errors.UnevenLists, typed: Sequence[str]) -> Advice:
@@ -184,17 +194,19 @@ def _uneven_lists(error: errors.UnevenLists, typed: Sequence[str]) -> Advice:
     length = str(error.longest or "N")
     features = ["--features", join_names(error.columns)]
     if typed[0] == "split":
-        cured = again(typed)
+        cured = [*typed]
         if error.left_out:
-            cured = f"{again(without(typed, ('--features',)))} {shlex.join(features)}"
-        return Advice(_NOTHING_CHANGED, (f"{cured} --list-max-len {length}",))
+            cured = with_options(without(typed, ("--features",)), features)
+        line = again(with_options(cured, ["--list-max-len", length]))
+        return Advice(_NOTHING_CHANGED, (line,))
     other = _into_file(typed, "parquet")
     if typed[0] != "query" or [*only(typed, ("--sql",))]:
         return Advice(_NOTHING_CHANGED, (other,))
     filters = without(typed[1:], (*_OF_FILES, *_OF_ROWS))
     cut = [*features, "--list-max-len", length, "--out-dir", "FOLDER"]
     form = ["--format", error.file_format or "npz"]
-    return Advice(_NOTHING_CHANGED, (other, shlex.join(["vulcan", "split", *filters, *cut, *form])))
+    into_split = ["vulcan", "split", *with_options(filters, [*cut, *form])]
+    return Advice(_NOTHING_CHANGED, (other, shlex.join(into_split)))
 
 
 def _not_for_terminal(error: errors.NotForTerminal, typed: Sequence[str]) -> Advice:
@@ -204,7 +216,8 @@ def _not_for_terminal(error: errors.NotForTerminal, typed: Sequence[str]) -> Adv
 
 def _into_file(typed: Sequence[str], ending: str) -> str:
     """The command line that writes its rows into a file of this format."""
-    return f"{shlex.join(['vulcan', *without(typed, _OF_FILES)])} -o FILE.{ending}"
+    into = with_options(without(typed, _OF_FILES), ["-o", f"FILE.{ending}"])
+    return shlex.join(["vulcan", *into])
 
 
 def _rows_refused(error: errors.RowsRefused, typed: Sequence[str]) -> Advice:
@@ -220,7 +233,7 @@ def _rows_refused(error: errors.RowsRefused, typed: Sequence[str]) -> Advice:
 def _again_from(file: Path, typed: Sequence[str]) -> str:
     """The command line that checks rows of a stream again, from the file that holds them."""
     rest = [each for each in without(typed[1:], _OF_STREAMS) if each not in ("-", "--dry-run")]
-    return shlex.join(["vulcan", "stage", str(file), *rest, "--dry-run"])
+    return shlex.join(["vulcan", "stage", *with_options([str(file), *rest], ["--dry-run"])])
 
 
 def _repo_missing(error: errors.RepoMissing, typed: Sequence[str]) -> Advice:

@@ -42,6 +42,12 @@ def without(words: Sequence[str], options: Collection[str]) -> list[str]:
     return left
 
 
+def with_options(words: Sequence[str], options: Sequence[str]) -> list[str]:
+    """A command line with options, and what they take, behind those that it has."""
+    end = words.index(_END) if _END in words else len(words)
+    return [*words[:end], *options, *words[end:]]
+
+
 def only(words: Sequence[str], options: Collection[str]) -> Iterator[str]:
     """These options of a command line, each with what it takes."""
     for word, following in zip_longest(words, words[1:]):
