@@ -279,6 +279,19 @@ def test_any_mix_is_what_polars_makes_of_all_rows(
             "elements of lists count from 1: for flux [ 0 ] write flux[1]",
         ),
         ('"flux"[00] = 5', 'elements of lists count from 1: for "flux"[00] write "flux"[1]'),
+        *(
+            (
+                f"tau_im > 2 AND {element} = 5",
+                "elements count from 1, and from -1 at the end: there is none at "
+                "-9223372036854775808",
+            )
+            for element in (
+                "flux[ -9223372036854775808 ]",
+                "array_get(flux, -9223372036854775808)",
+                "ARRAY_GET (coalesce(flux, flux), -9223372036854775808 )",
+                "split_part(solver_name, 'a', -9223372036854775808)",
+            )
+        ),
         (
             "tau_im > 2 OR UNNEST(flux) = 1",
             "where 'tau_im > 2 OR UNNEST(flux) = 1': unnest makes several rows of one, "
@@ -837,6 +850,10 @@ WHOLE_NUMBERS = (
         (
             "SELECT flux[0] FROM vacua",
             "elements of lists count from 1: for flux[0] write flux[1]",
+        ),
+        (
+            "SELECT array_get(flux, -9223372036854775808) FROM vacua",
+            "elements count from 1, and from -1 at the end: there is none at -9223372036854775808",
         ),
         (
             "SELECT h11 AS x, h12 AS x FROM vacua",

@@ -25,6 +25,13 @@ _TEXT_IN_SQL = re.compile(r"'(?:[^']|'')*'")
 # Of nothing, Polars panics, and prints that itself.
 _OF_NOTHING = re.compile(r"\b(coalesce|greatest|least)\s*\(\s*\)", re.IGNORECASE)
 _ELEMENT_ZERO = re.compile(r"""((?:\w|"[^"]*")+)\s*\[\s*0+\s*\]""")
+# Polars panics at this place in a list or a text, and prints that itself.
+_FARTHEST = r"(-\s*0*9223372036854775808)\s*"
+_FARTHEST_ELEMENT = re.compile(
+    rf"\[\s*{_FARTHEST}\]|"
+    rf"\b(?:array_get|split_part)\s*\((?:[^()]|\([^()]*\))*,\s*{_FARTHEST}\)",
+    re.IGNORECASE,
+)
 
 _TEXT_IN_PLAN = re.compile(r'"(?:[^"\\]|\\.)*"')
 _UNNEST_IN_PLAN = re.compile(r"^ *(?:FILTER|SORT BY) .*\.explode\(", re.MULTILINE)
@@ -155,14 +162,19 @@ def _of_nothing(sql: str) -> str | None:
 
 
 def _check_elements(sql: str) -> None:
-    """Make sure that no element 0 of a list is asked for: to Polars it is null, without a word.
+    """Make sure that no element is asked for that no list can have.
+
+    To Polars element 0 is null, without a word; the farthest one from the end is a panic.
 
     Raises:
         UsageError: One is.
     """
-    found = _ELEMENT_ZERO.search(_TEXT_IN_SQL.sub("''", sql))
-    if found is not None:
-        raise UsageError(f"elements of lists count from 1: for {found[0]} write {found[1]}[1]")
+    plain = _TEXT_IN_SQL.sub("''", sql)
+    if zero := _ELEMENT_ZERO.search(plain):
+        raise UsageError(f"elements of lists count from 1: for {zero[0]} write {zero[1]}[1]")
+    if farthest := _FARTHEST_ELEMENT.search(plain):
+        place = farthest[1] or farthest[2]
+        raise UsageError(f"elements count from 1, and from -1 at the end: there is none at {place}")
 
 
 def _check_unnest(statement: str, run: Callable[[str], pl.LazyFrame]) -> None:
