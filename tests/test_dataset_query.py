@@ -270,6 +270,16 @@ def test_any_mix_is_what_polars_makes_of_all_rows(
             "at character 16",
         ),
         (
+            "tau_im = CAST('x' AS INT)",
+            "where \"tau_im = CAST('x' AS INT)\": conversion from `str` to `i32` failed "
+            'for 1 out of 1 values: ["x"]',
+        ),
+        (
+            "CAST(flux AS INT[]) = 1",
+            "where 'CAST(flux AS INT[]) = 1': could not evaluate comparison between series 'flux' "
+            "of dtype: List(Int32) and a value of dtype: Int32, at character 6",
+        ),
+        (
             "pow(tau_im) > 1",
             "where 'pow(tau_im) > 1': no function matches the given name and arguments: "
             "`pow(tau_im)`, at character 1",
@@ -415,6 +425,31 @@ def test_a_condition_that_fails_on_a_value_is_the_conditions_fault(mixed: Catalo
     with pytest.raises(UsageError, match=r"^the condition fails: conversion from `str` to `i32`"):
         asked.rows.collect()
     assert asked.bad == ()
+
+
+@pytest.mark.parametrize(
+    ("condition", "fails"),
+    [
+        (
+            "CAST(run_id AS INT) > 1",
+            "conversion from `str` to `i32` failed in column 'run_id' for 1 out of 1 values: "
+            '["a"]',
+        ),
+        (
+            "CAST(CASE WHEN tau_im > 0 THEN 'a' ELSE 'b' END AS INT) = 1",
+            'conversion from `str` to `i32` failed for 1 out of 1 values: ["a"]',
+        ),
+    ],
+)
+def test_no_column_that_only_polars_has_is_named(
+    tmp_path: Path, condition: str, fails: str
+) -> None:
+    source = put(tmp_path, vacua(1), "a", h11=3, h12=2)
+    asked = query(Catalog.read([source]), Filters(where=condition))
+
+    with pytest.raises(UsageError) as refused:
+        asked.rows.collect()
+    assert str(refused.value) == f"the condition fails: {fails}"
 
 
 @pytest.mark.parametrize(
@@ -693,8 +728,7 @@ def test_sql_that_asks_for_a_clash_is_told(clashing: Catalog, statement: str) ->
         ),
         (
             "SELECT STRPTIME('x', '%Y') AS t FROM vacua",
-            "sql: conversion from `str` to `datetime[μs]` failed in column 'literal' for 1 out of "
-            '1 values: ["x"]',
+            'sql: conversion from `str` to `datetime[μs]` failed for 1 out of 1 values: ["x"]',
         ),
     ],
 )

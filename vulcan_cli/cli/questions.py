@@ -68,10 +68,12 @@ def computing() -> Iterator[None]:
     """
     import polars as pl  # noqa: PLC0415
 
+    from vulcan_cli.dataset.sql_errors import words_of  # noqa: PLC0415
+
     try:
         yield
     except pl.exceptions.PolarsError as error:
-        raise UsageError(first_line(error)) from error
+        raise UsageError(words_of(error)) from error
 
 
 def check_rows_wanted(option: str, file: Path | None, wanted: str | None) -> None:

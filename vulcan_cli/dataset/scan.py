@@ -20,6 +20,7 @@ from polars.io.plugins import register_io_source
 from vulcan_cli.dataset.catalog import SCHEMA, Catalog, Progress
 from vulcan_cli.dataset.columns import under
 from vulcan_cli.dataset.ranges import Wanted
+from vulcan_cli.dataset.sql_errors import words_of
 from vulcan_cli.dataset.trust import moved_on, readable
 from vulcan_cli.errors import BadShard, UsageError
 from vulcan_cli.other_errors import first_line
@@ -231,7 +232,8 @@ class _Reader:
             yield from self._read_moved(batch, moved, n_rows)
             return
         try:
-            own = batch._replace(stored=pl.Schema(pl.read_parquet_schema(file)))
+            stored = pl.Schema(pl.read_parquet_schema(file))
+            own = batch._replace(stored=stored)
             _try_out(self._rows(own))
         except _TROUBLE as failure:
             self._leave_out(file, failure)
@@ -239,7 +241,8 @@ class _Reader:
         try:
             yield from self._frames(own, n_rows)
         except pl.exceptions.PolarsError as failure:
-            raise UsageError(f"the condition fails: {first_line(error)}") from failure
+            words = words_of(failure, stored)
+            raise UsageError(f"the condition fails: {words}") from failure
 
     def _read_moved(self, batch: _Batch, moved: Path, n_rows: int | None) -> Iterator[pl.DataFrame]:
         found = readable(moved, "synced", None)

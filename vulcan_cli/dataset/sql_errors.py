@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import polars as pl
 
@@ -59,6 +59,12 @@ _TIME_MEANT = (
     "CAST(created_at AS TIMESTAMP) > TIMESTAMP '2026-01-31 12:00:00'"
 )
 
+# Polars' own names for what has none, and for the bounds of a column, among which it looks first.
+_OWN_COLUMN = re.compile(r" in column '([^']*)'(?= for \d)")
+_NAMELESS = frozenset(("scalar", "literal"))
+_NAMELESS_SERIES = re.compile(r"series '(?:scalar|literal)' of dtype: ")
+_BOUND = re.compile("_(?:min|max)$")
+
 # A WHERE on the first line, so that lines and columns in Polars' words are those of the condition.
 _SELECT = "SELECT * FROM vacua WHERE\n"
 _PLACE = re.compile(r"^sql parser error: (.*?)(?: at Line: (\d+), Column: (\d+))?$", re.MULTILINE)
@@ -84,6 +90,26 @@ def refused_sql(statement: str, error: Exception, available: Sequence[str]) -> U
     table = "; the table is vacua" if _NO_TABLE.search(str(error)) else ""
     what = _with_place(statement, error, begins=1)
     return UsageError(f"sql: {what}{table or _meant(statement)}")
+
+
+def words_of(error: Exception, columns: Collection[str] = ()) -> str:
+    """The first line of what Polars says, without names that only Polars knows.
+
+    Args:
+        error: What it raised.
+        columns: The columns that it read.
+    """
+
+    def of_ours(found: re.Match[str]) -> str:
+        name = found[1]
+        if name in _NAMELESS and name not in columns:
+            return ""
+        bounded = _BOUND.sub("", name)
+        is_bound = name not in columns and bounded in columns
+        return f" in column '{bounded if is_bound else name}'"
+
+    said = _OWN_COLUMN.sub(of_ours, first_line(error))
+    return _NAMELESS_SERIES.sub("a value of dtype: ", said)
 
 
 def wrong_syntax(text: str) -> str | None:
@@ -124,7 +150,7 @@ def _with_place(text: str, error: Exception, *, begins: int) -> str:
 
 def _of_parsed(text: str, error: Exception) -> str:
     """Polars' words of what it could parse, with the place of what they are about."""
-    said = first_line(error)
+    said = words_of(error)
     for known, words, meaning in _PLAIN:
         if known in said:
             return meaning + _first_place(text, words)
