@@ -267,6 +267,13 @@ WRONG = {
         ["--source", "repo", "--revision", ""],
         "invalid value for '--revision': it is empty",
     ),
+    **{
+        f"revision {name!r}": (
+            ["--source", "repo", f"--revision={name}"],
+            f"invalid value for '--revision': no branch or commit is called {name!r}",
+        )
+        for name in ("..", ".", "-x", "a b", "a..b", "a/../b", "/a", "a/", "a~1", "x:y", "a.lock")
+    },
 }
 
 

@@ -354,6 +354,10 @@ WRONG = {
     "reserve": (["--no-reserve"], "--no-reserve goes with --dry-run"),
     "batch": (["--max-batch", "0"], "invalid value for '--max-batch': 0 is less than 1"),
     "no branch": (["--revision", ""], "invalid value for '--revision': it is empty"),
+    "no name": (
+        ["--revision", ".."],
+        "invalid value for '--revision': no branch or commit is called '..'",
+    ),
     "window": (
         ["--window-s", "soon"],
         "--window-s: 'soon' is no duration: write 90s, 15m, 2h, 30d or 1h30m",

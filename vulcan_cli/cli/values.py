@@ -5,6 +5,7 @@ Typer would load pydantic for this, which takes longer than all else that a comm
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from typer._click import Context, Parameter
     from typer.core import _TyperParameter
     from typer.models import ParameterInfo
+
+_NO_REVISION = re.compile(
+    r"^[-/]|[/.]$|//|\.\.|@\{|^@$|(?:^|/)\.|\.lock(?:/|$)|[\x00-\x20\x7f~^:?*[\\]"
+)
+"""As `git check-ref-format` has it."""
 
 
 class _Plain(RuntimeParam):
@@ -43,14 +49,17 @@ def read_plainly(parameters: list[Parameter]) -> list[Parameter]:
     return parameters
 
 
-def not_empty(text: str) -> str:
-    """The value of an option that must say something.
+def revision_name(text: str) -> str:
+    """The value of an option that takes a branch or commit, of which only a repo knows more.
 
     Raises:
-        typer.BadParameter: It says nothing; the option is named to who typed it.
+        typer.BadParameter: Git gives none such a name, and an address with it may be another's;
+            the option is named to who typed it.
     """
     if not text.strip():
         raise typer.BadParameter("it is empty")
+    if _NO_REVISION.search(text):
+        raise typer.BadParameter(f"no branch or commit is called {text!r}")
     return text
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vulcan_cli.cli.options.everywhere import OUTPUT
-from vulcan_cli.cli.values import not_empty
+from vulcan_cli.cli.values import revision_name
 
 COMMITS = "Commits"
 """The heading of options that say how to commit."""
@@ -71,7 +71,7 @@ Branch = Annotated[
         "--revision",
         metavar="BRANCH",
         help="The branch.",
-        callback=not_empty,
+        callback=revision_name,
         rich_help_panel=COMMITS,
     ),
 ]

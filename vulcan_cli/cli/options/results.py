@@ -9,7 +9,7 @@ import typer
 
 from vulcan_cli.cli.options.everywhere import OUTPUT, WHERE
 from vulcan_cli.cli.suggest import one_of, values_of
-from vulcan_cli.cli.values import file_or_stdout, not_empty
+from vulcan_cli.cli.values import file_or_stdout, revision_name
 
 _PLACES = {
     "auto": "synced, with what was trimmed read from the repo",
@@ -47,7 +47,7 @@ Revision = Annotated[
         "--revision",
         metavar="REV",
         help="Branch or commit of the repo.",
-        callback=not_empty,
+        callback=revision_name,
         rich_help_panel=WHERE,
     ),
 ]
