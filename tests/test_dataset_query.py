@@ -279,6 +279,14 @@ def test_any_mix_is_what_polars_makes_of_all_rows(
             "where 'CAST(flux AS INT[]) = 1': could not evaluate comparison between series 'flux' "
             "of dtype: List(Int32) and a value of dtype: Int32, at character 6",
         ),
+        *(
+            (
+                f"CAST(tau_im AS {kind}) = 1",
+                f"where 'CAST(tau_im AS {kind}) = 1': {kind} is no type: a decimal has 1 to 38 "
+                "digits, and no more than these behind its point, at character 16",
+            )
+            for kind in ("DECIMAL(39, 2)", "numeric(0)", "DEC(3,5)", "BIGDECIMAL(3,-1)")
+        ),
         (
             "pow(tau_im) > 1",
             "where 'pow(tau_im) > 1': no function matches the given name and arguments: "
@@ -884,6 +892,11 @@ WHOLE_NUMBERS = (
         (
             "SELECT flux[0] FROM vacua",
             "elements of lists count from 1: for flux[0] write flux[1]",
+        ),
+        (
+            "SELECT 'DECIMAL(0)', tau_im::DECIMAL(50,2) FROM vacua",
+            "sql: DECIMAL(50,2) is no type: a decimal has 1 to 38 digits, and no more than these "
+            "behind its point, at character 30",
         ),
         (
             "SELECT array_get(flux, -9223372036854775808) FROM vacua",

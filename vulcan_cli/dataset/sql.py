@@ -22,8 +22,12 @@ _FIRST_WORD = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(\w+)", re.DOTALL)
 _CHEAPEST = "\0"
 
 _TEXT_IN_SQL = re.compile(r"'(?:[^']|'')*'")
-# Of nothing, Polars panics, and prints that itself.
+# Of nothing, and of decimals of too many digits, Polars panics, and prints that itself.
 _OF_NOTHING = re.compile(r"\b(coalesce|greatest|least)\s*\(\s*\)", re.IGNORECASE)
+_DECIMAL = re.compile(
+    r"\b((?:big)?decimal|dec|numeric)\s*\(\s*(\d+)\s*(?:,\s*(-?\d+)\s*)?\)", re.IGNORECASE
+)
+_MOST_DIGITS = 38
 _ELEMENT_ZERO = re.compile(r"""((?:\w|"[^"]*")+)\s*\[\s*0+\s*\]""")
 # Polars panics at this place in a list or a text, and prints that itself.
 _FARTHEST = r"(-\s*0*9223372036854775808)\s*"
@@ -51,8 +55,8 @@ def parse_where(text: str, available: Sequence[str]) -> pl.Expr:
         UsageError: It cannot be parsed (says where), names no column (says the nearest), or is not
             on one row.
     """
-    if nothing := _of_nothing(text):
-        raise UsageError(f"where {text!r}: {nothing}")
+    if wrong := _panicking(text):
+        raise UsageError(f"where {text!r}: {wrong}")
     try:
         condition = pl.sql_expr(text)
         names = condition.meta.root_names()
@@ -103,8 +107,8 @@ def run_sql(rows: pl.LazyFrame, statement: str) -> pl.LazyFrame:
     word = _FIRST_WORD.match(statement)
     if word is not None and word[1].lower() in _CHANGES:
         raise UsageError(f"sql: {word[1]} is refused: shards are only read, as by SELECT")
-    if nothing := _of_nothing(statement):
-        raise UsageError(f"sql: {nothing}")
+    if wrong := _panicking(statement):
+        raise UsageError(f"sql: {wrong}")
     context = pl.SQLContext({"vacua": rows}, register_globals=False)
     try:
         result = context.execute(statement)
@@ -155,10 +159,17 @@ def _has_part(condition: pl.Expr, kinds: Set[str]) -> bool:
     return False
 
 
-def _of_nothing(sql: str) -> str | None:
-    """What is wrong with a call that needs an argument and has none."""
-    found = _OF_NOTHING.search(_TEXT_IN_SQL.sub("''", sql))
-    return found and f"{found[1]} takes at least one argument{at(sql, found[1])}"
+def _panicking(sql: str) -> str | None:
+    """What is wrong with a text at which Polars would panic; None where nothing is known."""
+    plain = _TEXT_IN_SQL.sub("''", sql)
+    if found := _OF_NOTHING.search(plain):
+        return f"{found[1]} takes at least one argument{at(sql, found[1])}"
+    for found in _DECIMAL.finditer(plain):
+        digits, behind = int(found[2]), int(found[3] or 0)
+        if not (1 <= digits <= _MOST_DIGITS and 0 <= behind <= digits):
+            kept = f"1 to {_MOST_DIGITS} digits, and no more than these behind its point"
+            return f"{found[0]} is no type: a decimal has {kept}{at(sql, found[1])}"
+    return None
 
 
 def _check_elements(sql: str) -> None:
