@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from tests.cli_in_process import run, run_binary
@@ -1258,3 +1259,19 @@ def test_a_file_for_a_staging_directory_is_said(tmp_path: Path) -> None:
         "  next: export VULCAN_STAGING_DIR=/shared/folder\n"
         "  next: vulcan query --count\n",
     )
+
+
+def test_files_of_wide_rows_have_short_row_groups(tmp_path: Path) -> None:
+    synced = tmp_path / "spool/synced"
+    synced.mkdir(parents=True)
+    numbers = pl.int_range(2000 * 2500, eager=True).hash(1)
+    spectrum = numbers.reshape((2000, 2500)).arr.to_list()
+    shard = put(synced, vacua(2000, spectrum=spectrum), "wide", h11=3).file
+    n_rows = (32 << 20) // ((shard.stat().st_size - 8192) // 2000)
+
+    for words in ("query", "split all --splits all --fractions 1"):
+        ran = run(*words.split(), *HERE, "--source", "synced", "-o", "out.parquet", cwd=tmp_path)
+        assert (ran.code, ran.out) == (0, "")
+        footer = pq.read_metadata(tmp_path / "out.parquet")
+        groups = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
+        assert groups == [n_rows, 2000 - n_rows]

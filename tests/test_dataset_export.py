@@ -322,6 +322,34 @@ def test_many_rows_keep_their_order() -> None:
     assert report.n_rows == 300_000
 
 
+def groups_written(rows: pl.DataFrame, row_bytes: int) -> tuple[list[int], list[int]]:
+    """Rows of each row group of parquet, and of each record batch of Arrow."""
+    files = {}
+    for file_format in ("parquet", "arrow"):
+        files[file_format] = io.BytesIO()
+        write_stream(rows.lazy(), files[file_format], file_format, row_bytes=row_bytes)
+    parquet, arrow = pq.ParquetFile(files["parquet"]), pa.ipc.open_file(files["arrow"])
+    assert_frame_equal(pl.DataFrame(parquet.read()), rows)
+    assert_frame_equal(pl.DataFrame(arrow.read_all()), rows)
+    footer = parquet.metadata
+    return (
+        [footer.row_group(number).num_rows for number in range(footer.num_row_groups)],
+        [arrow.get_batch(number).num_rows for number in range(arrow.num_record_batches)],
+    )
+
+
+def test_a_row_group_holds_few_rows_that_are_wide() -> None:
+    """Polars holds three groups while it writes."""
+    rows = VACUA.collect()
+    numbers = rows.select("tau_re", "is_susy", "created_at")
+    n_groups, more = divmod(rows.height, 32)
+    in_groups, in_one = [32] * n_groups + [more] * (more > 0), [rows.height]
+
+    assert groups_written(rows, row_bytes=1 << 20) == (in_groups, in_groups)
+    assert groups_written(rows, row_bytes=300) == (in_one, in_one)
+    assert groups_written(numbers, row_bytes=1 << 20) == (in_one, in_one)
+
+
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_a_reader_that_went_away_is_a_broken_pipe(file_format: str) -> None:
     reading, writing = os.pipe()

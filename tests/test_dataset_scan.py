@@ -20,7 +20,6 @@ from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.query import query, query_sql
 from vulcan_cli.dataset.split_view import SplitView
 from vulcan_cli.dataset.splits import Splits
-from vulcan_cli.errors import BadShard
 
 
 @pytest.mark.parametrize(("files", "pieces"), [(1, 1), (1, 3), (2, 3), (3, 10**6)])
@@ -31,6 +30,8 @@ def test_batches_and_pieces_do_not_show(
     monkeypatch.setattr(scan, "_PIECE_ROWS", pieces)
     assert_frame_equal(ask(PEERS), WHOLE)
     assert_frame_equal(ask(PEERS, limit=100), WHOLE.head(100))
+    monkeypatch.setattr(scan, "_BATCH_BYTES", 1)
+    assert_frame_equal(ask(PEERS), WHOLE)
     assert_frame_equal(
         query(PEERS, Filters()).rows.slice(50, 90).filter(pl.col("tau_im") > 3).collect(),
         WHOLE.slice(50, 90).filter(pl.col("tau_im") > 3),
@@ -75,6 +76,30 @@ def test_a_split_comes_in_slices_where_it_is_written_and_in_one_piece_where_it_i
     collected = [view.rows("all"), view.with_flags("all")[0]]
     chunks = [rows.collect(engine="streaming").n_chunks() for rows in collected]
     assert (features.n_chunks(), chunks) == (1, [5, 5])
+
+
+def test_of_rows_that_may_be_wide_so_many_bytes_are_read_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers and times take little, whatever stands beside them in the files."""
+    catalog = Catalog.read(put(tmp_path, vacua(5), f"run{n}", h11=3) for n in range(4))
+    monkeypatch.setattr(scan, "_BATCH_BYTES", 2 * catalog.rows["bytes"][0])
+    found: list[int] = []
+
+    def note(rows: pl.DataFrame) -> pl.DataFrame:
+        found.append(rows.height)
+        return rows
+
+    def heights(*columns: str) -> list[int]:
+        found.clear()
+        asked = query(catalog, Filters(columns=columns or None)).rows
+        asked.map_batches(note, streamable=True).collect(engine="streaming")
+        return found
+
+    assert heights() == [10, 10]
+    assert heights("flux") == [10, 10]
+    assert heights("run_id", "tau_re") == [10, 10]
+    assert heights("tau_re", "created_at") == [20]
 
 
 ONE_THREAD = """
@@ -193,7 +218,7 @@ def test_shards_that_sync_moves_meanwhile_are_read_where_they_are(
     else:
         located = scan._located
 
-        def then_moved(*asked: Any) -> Iterator[tuple[Path | BadShard, int, int]]:
+        def then_moved(*asked: Any) -> Iterator[scan._Located]:
             found = list(located(*asked))
             move_on()
             return iter(found)

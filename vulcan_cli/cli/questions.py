@@ -36,6 +36,7 @@ def hand_over(
     file: Path | None,
     wanted: str | None,
     complex_columns: Set[str] = frozenset(),
+    row_bytes: int = 0,
 ) -> None:
     """Write rows to a file, to a pipe, or as a table for people.
 
@@ -45,6 +46,7 @@ def hand_over(
         file: Where to; None for stdout.
         wanted: The format, or None for the one that fits.
         complex_columns: Columns that hold `[re, im]`.
+        row_bytes: As for `export.write_file`.
 
     Raises:
         UsageError: There is no such format, it is none of JSON where JSON was asked for, none of
@@ -56,7 +58,7 @@ def hand_over(
         if form == _TABLE:
             _table(rows, out)
         else:
-            _write(rows, out, file, form, complex_columns)
+            _write(rows, out, file, form, complex_columns=complex_columns, row_bytes=row_bytes)
 
 
 @contextmanager
@@ -97,13 +99,20 @@ def tell_bad(out: Output, bad: Sequence[BadShard]) -> None:
 
 
 def _write(
-    rows: pl.LazyFrame, out: Output, file: Path | None, form: str, complex_columns: Set[str]
+    rows: pl.LazyFrame,
+    out: Output,
+    file: Path | None,
+    form: str,
+    *,
+    complex_columns: Set[str],
+    row_bytes: int,
 ) -> None:
     from vulcan_cli.dataset import export  # noqa: PLC0415
 
     if file is None:
         try:
-            written = export.write_stream(rows, out.rows(form), form, complex_columns)
+            stream = out.rows(form)
+            written = export.write_stream(rows, stream, form, complex_columns, row_bytes=row_bytes)
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -111,7 +120,7 @@ def _write(
         _warn_of_ending(out, form)
     else:
         with sigterm_interrupts():
-            written = export.write_file(rows, file, form, complex_columns)
+            written = export.write_file(rows, file, form, complex_columns, row_bytes=row_bytes)
         out.say(f"{counted(written.n_rows, 'row')} to {file}")
     warn_of_nulls(written.not_finite, out)
 

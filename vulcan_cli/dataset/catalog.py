@@ -56,6 +56,9 @@ SCHEMA = "schema"
 
 _EVERY = pl.lit(value=True)
 
+# What a footer of ours takes, about.
+_FOOTER_BYTES = 8_192
+
 
 class Source(NamedTuple):
     """Where one shard is found.
@@ -130,6 +133,13 @@ class Catalog:
             rows = rows.sort("path_in_repo")
         away = {name: each for part in parts for name, each in part.away.items()}
         return cls(rows, tuple(schemas), tuple(bad for part in parts for bad in part.bad), away)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes that a row takes in its file, on average and without the footers."""
+        n_rows = int(self.rows["n_rows"].sum())
+        values = (self.rows["bytes"] - _FOOTER_BYTES).clip(lower_bound=0)
+        return int(values.sum()) // max(1, n_rows)
 
     def where(self, condition: pl.Expr) -> Self:
         """The shards whose catalog rows meet a condition; schemas and bad shards are kept."""

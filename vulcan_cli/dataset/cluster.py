@@ -71,7 +71,8 @@ class _Part:
             under(pl.col(name) if name in held else pl.lit(None), dtype).alias(name)
             for name, dtype in self.schema.items()
         )
-        written = write_file(rows, self.file, self.file_format)
+        width = answer.shards.row_bytes
+        written = write_file(rows, self.file, self.file_format, row_bytes=width)
         return written.n_rows, written.not_finite, told(answer.bad)
 
 

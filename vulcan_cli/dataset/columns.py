@@ -18,6 +18,11 @@ MOST_NAMED = 50
 """So many columns an error lists; the known ones are fewer."""
 
 
+def may_be_wide(dtypes: Iterable[pl.DataType]) -> bool:
+    """Whether cells of one of the types may take many bytes: lists, structs and texts."""
+    return any(dtype.is_nested() or dtype in (pl.String, pl.Binary) for dtype in dtypes)
+
+
 def check_columns(
     names: Iterable[str], available: Sequence[str], *, of_result: bool = False
 ) -> None:

@@ -15,6 +15,7 @@ from typing import IO, NamedTuple, cast
 import polars as pl
 
 from vulcan_cli.dataset import array_files
+from vulcan_cli.dataset.columns import may_be_wide
 from vulcan_cli.dataset.text_forms import in_cells, in_text
 from vulcan_cli.errors import DiskTrouble, UsageError
 from vulcan_cli.files.folder import Folder
@@ -25,6 +26,10 @@ FORMATS = ("parquet", "csv", "ndjson", "arrow", "json")
 
 # Rows of a row group where a file is made for training.
 _GROUP_ROWS = 65_536
+# Bytes of a row group, as rows stand in shards: Polars holds three groups of them, unpacked.
+_GROUP_BYTES = 32 << 20
+# Of so many rows Polars makes a row group by itself.
+_USUAL_ROWS = 100_000
 
 _ENDINGS = {
     ".parquet": "parquet",
@@ -73,7 +78,12 @@ def format_of(path: Path) -> str:
 
 
 def write_file(
-    rows: pl.LazyFrame, path: Path, file_format: str, complex_columns: Set[str] = frozenset()
+    rows: pl.LazyFrame,
+    path: Path,
+    file_format: str,
+    complex_columns: Set[str] = frozenset(),
+    *,
+    row_bytes: int = 0,
 ) -> Written:
     """Write rows to a file, which appears whole or not at all; one of that name is replaced.
 
@@ -84,6 +94,8 @@ def write_file(
         path: The file.
         file_format: One of `FORMATS`, or of arrays.
         complex_columns: Columns that hold `[re, im]`.
+        row_bytes: What a row takes where it is read, as `Catalog.row_bytes`: of wide rows a row
+            group holds few. 0 where that is not known.
 
     Raises:
         DiskTrouble: The file system refused.
@@ -94,10 +106,12 @@ def write_file(
         target = path.resolve()
         if target.exists() and not target.is_file():
             with target.open("wb") as stream:
-                return write_stream(rows, stream, file_format, complex_columns)
+                return write_stream(rows, stream, file_format, complex_columns, row_bytes=row_bytes)
         with Folder.open(target.parent) as folder, folder.temporary() as (fd, name):
             with os.fdopen(fd, "wb", closefd=False) as stream:
-                written = write_stream(rows, stream, file_format, complex_columns)
+                written = write_stream(
+                    rows, stream, file_format, complex_columns, row_bytes=row_bytes
+                )
             os.fchmod(fd, 0o666 & ~_umask())
             os.fsync(fd)
             folder.rename_over(name, folder, target.name)
@@ -137,6 +151,8 @@ def write_stream(
     stream: IO[bytes],
     file_format: str,
     complex_columns: Set[str] = frozenset(),
+    *,
+    row_bytes: int = 0,
 ) -> Written:
     """Write rows to a binary stream, which stays open; arguments are those of `write_file`.
 
@@ -144,11 +160,15 @@ def write_stream(
         OSError: The stream refused; `BrokenPipeError` where its reader is gone.
         UsageError: There is no such format.
     """
-    return interrupted_once(lambda: _write(rows, stream, file_format, complex_columns))
+    return interrupted_once(lambda: _write(rows, stream, file_format, complex_columns, row_bytes))
 
 
 def _write(
-    rows: pl.LazyFrame, stream: IO[bytes], file_format: str, complex_columns: Set[str]
+    rows: pl.LazyFrame,
+    stream: IO[bytes],
+    file_format: str,
+    complex_columns: Set[str],
+    row_bytes: int,
 ) -> Written:
     if file_format in array_files.FORMATS:
         out = _Stream(stream)
@@ -167,7 +187,8 @@ def _write(
     # Polars ends a file well where its first row fails.
     out = (_JsonArray if file_format == "json" else _Stream)(stream, lambda: tally.n_rows > 0)
     try:
-        _SINKS[file_format](counted, schema, cast("IO[bytes]", out))
+        group = _group_rows(schema, row_bytes)
+        _SINKS[file_format](counted, schema, cast("IO[bytes]", out), group)
     except Exception:
         # Polars makes its own error of what the stream raised.
         if out.error is not None:
@@ -258,23 +279,30 @@ def _parquet_metadata(schema: pl.Schema) -> dict[str, str] | None:
         return None
 
 
-def _sink_parquet(rows: pl.LazyFrame, schema: pl.Schema, out: IO[bytes]) -> None:
-    rows.sink_parquet(out, metadata=_parquet_metadata(schema))
+def _group_rows(schema: pl.Schema, row_bytes: int) -> int | None:
+    """Rows of a row group; None where Polars may choose."""
+    if not may_be_wide(schema.values()) or row_bytes * _USUAL_ROWS <= _GROUP_BYTES:
+        return None
+    return max(1, _GROUP_BYTES // row_bytes)
 
 
-def _sink_arrow(rows: pl.LazyFrame, _: pl.Schema, out: IO[bytes]) -> None:
-    rows.sink_ipc(out, compat_level=pl.CompatLevel.oldest())
+def _sink_parquet(rows: pl.LazyFrame, schema: pl.Schema, out: IO[bytes], group: int | None) -> None:
+    rows.sink_parquet(out, row_group_size=group, metadata=_parquet_metadata(schema))
 
 
-def _sink_csv(rows: pl.LazyFrame, schema: pl.Schema, out: IO[bytes]) -> None:
+def _sink_arrow(rows: pl.LazyFrame, _: pl.Schema, out: IO[bytes], group: int | None) -> None:
+    rows.sink_ipc(out, record_batch_size=group, compat_level=pl.CompatLevel.oldest())
+
+
+def _sink_csv(rows: pl.LazyFrame, schema: pl.Schema, out: IO[bytes], _: int | None) -> None:
     rows.select(in_cells(schema)).sink_csv(out, line_terminator="\r\n")
 
 
-def _sink_ndjson(rows: pl.LazyFrame, _: pl.Schema, out: IO[bytes]) -> None:
+def _sink_ndjson(rows: pl.LazyFrame, _: pl.Schema, out: IO[bytes], __: int | None) -> None:
     rows.sink_ndjson(out)
 
 
-_SINKS: dict[str, Callable[[pl.LazyFrame, pl.Schema, IO[bytes]], None]] = {
+_SINKS: dict[str, Callable[[pl.LazyFrame, pl.Schema, IO[bytes], int | None], None]] = {
     "parquet": _sink_parquet,
     "csv": _sink_csv,
     "ndjson": _sink_ndjson,

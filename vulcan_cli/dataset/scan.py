@@ -6,6 +6,7 @@ out and noted; so nothing that stands in one file can fail a query.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from vulcan_cli.dataset.catalog import SCHEMA, Catalog, Progress
-from vulcan_cli.dataset.columns import under
+from vulcan_cli.dataset.columns import may_be_wide, under
 from vulcan_cli.dataset.ranges import Wanted
 from vulcan_cli.dataset.sql_errors import words_of
 from vulcan_cli.dataset.trust import moved_on, readable
@@ -28,6 +29,7 @@ from vulcan_cli.other_errors import first_line
 # What one batch holds at most: enough to keep every core busy, little enough to hold in memory.
 _BATCH_FILES = 512
 _BATCH_ROWS = 100_000
+_BATCH_BYTES = 16 << 20
 _FIRST_BROUGHT = 8
 # Batches of so few rows are read two at once: they are many small files, which leave cores idle.
 _FEW_ROWS = 50_000
@@ -40,6 +42,22 @@ _SLICE_BYTES = 2 << 20
 _TROUBLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 
 
+class _Located(NamedTuple):
+    """A shard and where it stands here.
+
+    Attributes:
+        file: Its file, or what is wrong with what came as it.
+        schema: The number of its schema.
+        n_rows: Its rows.
+        n_bytes: Its bytes.
+    """
+
+    file: Path | BadShard
+    schema: int
+    n_rows: int
+    n_bytes: int
+
+
 class _Batch(NamedTuple):
     """Shards that are read in one scan.
 
@@ -47,11 +65,21 @@ class _Batch(NamedTuple):
         files: Their files, in order.
         stored: Their common schema where it must be cast, None where it can be read as it is.
         n_rows: How many rows they have together.
+        n_bytes: How many bytes.
     """
 
     files: list[str]
     stored: pl.Schema | None
     n_rows: int = 0
+    n_bytes: int = 0
+
+    def has_room_for(self, shard: _Located, most_bytes: float) -> bool:
+        """Whether another shard can be read with these."""
+        return (
+            len(self.files) < _BATCH_FILES
+            and self.n_rows + shard.n_rows <= _BATCH_ROWS
+            and self.n_bytes + shard.n_bytes <= most_bytes
+        )
 
 
 def scan(
@@ -114,29 +142,37 @@ def _batches(
         else held
         for held in shards.schemas
     ]
+    is_wide = may_be_wide(schema[name] for name in wanted.columns)
+    most_bytes = _BATCH_BYTES if is_wide else math.inf
     batch = _Batch([], None)
-    for file, number, rows in _located(shards, wanted):
-        if isinstance(file, BadShard):
-            unreadable[file.path] = file
+    for shard in _located(shards, wanted):
+        if isinstance(shard.file, BadShard):
+            unreadable[shard.file.path] = shard.file
             continue
-        full = len(batch.files) == _BATCH_FILES or batch.n_rows + rows > _BATCH_ROWS
-        if batch.files and (full or batch.stored is not stored[number]):
+        own = stored[shard.schema]
+        fits = batch.stored is own and batch.has_room_for(shard, most_bytes)
+        if batch.files and not fits:
             yield batch
             batch = _Batch([], None)
-        batch = _Batch([*batch.files, str(file)], stored[number], batch.n_rows + rows)
+        batch = _Batch(
+            [*batch.files, str(shard.file)],
+            own,
+            batch.n_rows + shard.n_rows,
+            batch.n_bytes + shard.n_bytes,
+        )
     if batch.files:
         yield batch
 
 
-def _located(shards: Catalog, wanted: Wanted) -> Iterator[tuple[Path | BadShard, int, int]]:
-    """A local file, the number of the schema and of the rows of each shard."""
+def _located(shards: Catalog, wanted: Wanted) -> Iterator[_Located]:
+    """Where each shard stands here, in order."""
     # What is away is brought in parts that grow, as a limit may stop the reading soon.
     start, size = 0, _FIRST_BROUGHT if shards.away else _BATCH_FILES
     while start < shards.rows.height:
         part = replace(shards, rows=shards.rows.slice(start, size))
-        told = part.rows.select(SCHEMA, "n_rows").iter_rows()
-        for file, (number, rows) in zip(part.files(wanted), told, strict=True):
-            yield file, number, rows
+        told = part.rows.select(SCHEMA, "n_rows", "bytes").iter_rows()
+        for file, of_shard in zip(part.files(wanted), told, strict=True):
+            yield _Located(file, *of_shard)
         start, size = start + size, min(2 * size, _BATCH_FILES)
 
 

@@ -104,7 +104,8 @@ def query(
         elif count:
             _count(answer, out)
         else:
-            hand_over(answer.rows, out, file=output, wanted=format_)
+            width = answer.shards.row_bytes
+            hand_over(answer.rows, out, file=output, wanted=format_, row_bytes=width)
     bad = (*answer.bad, *unusable)
     tell_bad(out, bad)
     if bad:

@@ -269,9 +269,9 @@ def _print_rows(
     view: SplitView, name: str, out: Output, file: Path | None, wanted: str | None
 ) -> None:
     _tell_cut(view, name, out)
-    arrays = view.complex_features
+    rows, arrays, width = view.rows(name), view.complex_features, view.catalog.row_bytes
     try:
-        hand_over(view.rows(name), out, file=file, wanted=wanted, complex_columns=arrays)
+        hand_over(rows, out, file=file, wanted=wanted, complex_columns=arrays, row_bytes=width)
     except BrokenPipeError:
         # Who reads no further has not waived --freeze, which comes next.
         out.lost_reader()
