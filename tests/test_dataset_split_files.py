@@ -22,6 +22,7 @@ from polars.testing import assert_frame_equal
 import vulcan_cli
 from tests.cli_support import CHECKOUT, clean
 from tests.dataset_support import listed, put, vacua
+from vulcan_cli.dataset import split_files
 from vulcan_cli.dataset.array_files import write_arrays
 from vulcan_cli.dataset.catalog import Catalog
 from vulcan_cli.dataset.export import write_file
@@ -235,6 +236,18 @@ def test_bytes_hang_on_no_number_of_threads(folder: Path, tmp_path: Path) -> Non
 
     assert len(files(tmp_path / "one")) == 6
     assert files(tmp_path / "one") == files(tmp_path / "here")
+
+
+def test_bytes_hang_on_no_number_of_rows_that_are_read_at_a_time(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_splits(tmp_path / "many", view(folder), seed=5, most_bytes=9000)
+    monkeypatch.setattr(split_files, "_BATCH_BYTES", 1)
+
+    write_splits(tmp_path / "one", view(folder), seed=5, most_bytes=9000)
+
+    assert len(files(tmp_path / "one")) == 6
+    assert files(tmp_path / "one") == files(tmp_path / "many")
 
 
 def test_lists_cut_short_are_counted_as_the_rows_pass(folder: Path, tmp_path: Path) -> None:

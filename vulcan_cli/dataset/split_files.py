@@ -36,8 +36,9 @@ FORMATS = (*export.FORMATS, *array_files.FORMATS)
 MOST_BYTES = 100_000_000
 """The values of one file at most, and a row more; a file is held in memory while it is written."""
 
-# Rows that are read at a time.
+# What is read at a time, at most.
 _BATCH_ROWS = 50_000
+_BATCH_BYTES = 32 << 20
 # What a list or a text may take before anything is read.
 _GUESSED_BYTES = 100
 
@@ -151,7 +152,11 @@ class _Writer(NamedTuple):
         """Write the files of one split; what each of them is."""
         rows, flags = self.view.with_flags(name)
         schema = pl.Schema({n: t for n, t in rows.collect_schema().items() if n not in flags})
-        frames = self._in_order(_batches(rows, flags, cut), schema)
+        row_bytes = max(
+            self.view.catalog.row_bytes, sum(_width(dtype) for dtype in schema.values())
+        )
+        batches = _batches(rows, flags, cut, max(1, _BATCH_BYTES // row_bytes))
+        frames = self._in_order(batches, row_bytes)
         unnamed = []
         for number, frame in enumerate(_cut(frames, schema, self.most_bytes)):
             path = self.folder / f"{name}-{number:05}"
@@ -168,13 +173,11 @@ class _Writer(NamedTuple):
             del cut[feature]
         return described
 
-    def _in_order(
-        self, batches: Iterable[pl.DataFrame], schema: pl.Schema
-    ) -> Iterable[pl.DataFrame]:
+    def _in_order(self, batches: Iterable[pl.DataFrame], row_bytes: int) -> Iterable[pl.DataFrame]:
         if self.seed is None:
             return batches
         shards = self.view.catalog.where(self.view.filters.on_shards()).rows
-        size = int(shards["n_rows"].sum()) * sum(_width(dtype) for dtype in schema.values())
+        size = int(shards["n_rows"].sum()) * row_bytes
         files = files_for(size, self.most_bytes // 2)
         return shuffled(batches, self.seed, self.folder, files=files)
 
@@ -186,9 +189,11 @@ class _Writer(NamedTuple):
             export.write_file(frame.lazy(), path, self.file_format, complex_columns)
 
 
-def _batches(rows: pl.LazyFrame, flags: list[str], cut: dict[str, int]) -> Iterator[pl.DataFrame]:
-    """The rows as they are read; what was cut short is added up in `cut`."""
-    for batch in in_batches(rows, _BATCH_ROWS):
+def _batches(
+    rows: pl.LazyFrame, flags: list[str], cut: dict[str, int], n_rows: int
+) -> Iterator[pl.DataFrame]:
+    """So many rows at a time, as they are read; what was cut short is added up in `cut`."""
+    for batch in in_batches(rows, min(n_rows, _BATCH_ROWS)):
         for name, number in take_flags(batch, flags).items():
             cut[name] = cut.get(name, 0) + number
         yield batch
