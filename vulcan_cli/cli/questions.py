@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from vulcan_cli.cli.output import STDOUT, Output
 from vulcan_cli.errors import DiskTrouble, NotForTerminal, UsageError
 from vulcan_cli.interrupts import sigterm_interrupts
-from vulcan_cli.other_errors import first_line
 from vulcan_cli.quantities import counted
 
 if TYPE_CHECKING:
