@@ -288,14 +288,17 @@ def examine(scenario: Scenario, work: Path, part: tuple[int, int], seconds: floa
     """All points of one command, or as many of them as there is time for."""
     folder = work / scenario.name
     template, reference = folder / "template", folder / "run"
-    template.mkdir(parents=True)
-    scenario.prepare(template)
-    shutil.copytree(template, reference, symlinks=True)
+    # Made where each copy will be: the ledger knows a folder that is a repo by its path.
+    reference.mkdir(parents=True)
+    scenario.prepare(reference)
+    shutil.copytree(reference, template, symlinks=True)
     log = folder / "log"
     code = traced(fill(scenario.words, reference), folder / "said", log)
     if code not in (0, 3):
         raise SystemExit(f"{scenario.name}, undisturbed, ended with {code}")
     wanted = ending(reference, template)
+    if wanted == ending(template, template):
+        raise SystemExit(f"{scenario.name}, undisturbed, changed nothing")
     found = list(points(log, reference / "root"))
     tally = Tally(points=len(found))
     chosen = [(point, how) for point in found for how in (KILL, *ERRNOS)]
