@@ -121,12 +121,13 @@ def on_terminal(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> tu
     return process.wait(timeout=120), seen.decode().replace("\r\n", "\n")
 
 
-INTERRUPTED = [
-    "vulcan: interrupted",
-    "  safe: what was done so far stands; the same command goes on from there",
-    "  next: vulcan status",
-]
-"""What an interrupted command says."""
+def interrupted(line: str) -> list[str]:
+    """What an interrupted command says, with the command line to type next."""
+    return [
+        "vulcan: interrupted",
+        "  safe: what was done so far stands; the same command goes on from there",
+        f"  next: vulcan {line}",
+    ]
 
 
 # Of threads that Polars stops; its own words, and at any moment.

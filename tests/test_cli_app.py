@@ -9,11 +9,11 @@ import vulcan_cli
 from tests.cli_in_process import run
 from tests.cli_support import (
     CHECKOUT,
-    INTERRUPTED,
     VULCAN,
     Ran,
     clean,
     in_shell,
+    interrupted,
     on_terminal,
     vulcan,
 )
@@ -249,7 +249,7 @@ def test_interrupted(tmp_path: Path, spool: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr.splitlines()) == (
         130,
         "",
-        INTERRUPTED,
+        interrupted("status"),
     )
 
 

@@ -21,7 +21,16 @@ import pytest
 
 from tests.cli_in_process import run
 from tests.cli_shards import CSV, KEYS, PARQUET, staged
-from tests.cli_support import CHECKOUT, INTERRUPTED, VULCAN, Ran, clean, on_terminal, python, vulcan
+from tests.cli_support import (
+    CHECKOUT,
+    VULCAN,
+    Ran,
+    clean,
+    interrupted,
+    on_terminal,
+    python,
+    vulcan,
+)
 from tests.hubserver import BOB, READ, Fault, HubThread, LocalHub
 from tests.vacua_support import rows
 from vulcan_cli import errors
@@ -307,5 +316,5 @@ def test_done_and_interrupted(tmp_path: Path) -> None:
         _, err = process.communicate(timeout=120)
     assert (process.returncode, err.splitlines()[-3:]) == (
         130,
-        INTERRUPTED,
+        interrupted("status --staging-dir spool"),
     )

@@ -19,10 +19,10 @@ from tests.cli_in_process import run, run_binary
 from tests.cli_shards import shard, staged, tree
 from tests.cli_support import (
     CHECKOUT,
-    INTERRUPTED,
     VULCAN,
     Ran,
     clean,
+    interrupted,
     interrupted_at_work,
     modules_after,
     on_full_disk,
@@ -1055,8 +1055,9 @@ def test_a_reader_that_has_read_enough(tmp_path: Path, form: str) -> None:
 
 def test_an_interrupt(tmp_path: Path) -> None:
     staged(tmp_path, "r", rows(20_000))
+    words = ("query", *HERE, "--source", "staged", "-q", "--format", "csv")
     process = subprocess.Popen(
-        [*VULCAN, "query", *HERE, "--source", "staged", "-q", "--format", "csv"],
+        [*VULCAN, *words],
         env=clean(tmp_path),
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -1068,7 +1069,7 @@ def test_an_interrupt(tmp_path: Path) -> None:
     assert process.stdout.read(4) == "flux"
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, our_lines(err)) == (130, INTERRUPTED)
+    assert (process.returncode, our_lines(err)) == (130, interrupted(" ".join(words)))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
@@ -1080,7 +1081,7 @@ def test_an_interrupt_leaves_nothing_of_a_file(
     folder.mkdir()
     words = ("query", *HERE, "--source", "staged", "-q", "-o", "out/vacua.ndjson")
     ran = interrupted_at_work(*words, home=tmp_path, folder=folder, number=number)
-    assert (ran.code, ran.out, our_lines(ran.err)) == (code, "", INTERRUPTED)
+    assert (ran.code, ran.out, our_lines(ran.err)) == (code, "", interrupted(" ".join(words)))
     assert tree(folder) == {}
 
 

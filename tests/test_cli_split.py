@@ -12,10 +12,10 @@ import pytest
 
 from tests.cli_in_process import run, run_binary
 from tests.cli_support import (
-    INTERRUPTED,
     VULCAN,
     Ran,
     clean,
+    interrupted,
     interrupted_at_work,
     our_lines,
     vulcan,
@@ -421,5 +421,5 @@ def test_an_interrupt_leaves_nothing_of_a_folder(
     (cwd / "out").mkdir()
     words = ("split", "--staging-dir", "spool", "-q", "--out-dir", "out/ml")
     ran = interrupted_at_work(*words, home=cwd, folder=cwd / "out", number=number)
-    assert (ran.code, ran.out, our_lines(ran.err)) == (code, "", INTERRUPTED)
+    assert (ran.code, ran.out, our_lines(ran.err)) == (code, "", interrupted(" ".join(words)))
     assert list((cwd / "out").iterdir()) == []

@@ -819,7 +819,7 @@ def test_an_interrupt_ends_with_130_and_nothing_staged(tmp_path: Path) -> None:
         "",
         "vulcan: interrupted\n"
         "  safe: what was done so far stands; the same command goes on from there\n"
-        "  next: vulcan status\n",
+        "  next: vulcan status --staging-dir spool\n",
     )
     assert not (tmp_path / "spool").exists()
 

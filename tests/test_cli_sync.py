@@ -265,7 +265,7 @@ def test_it_stays_and_repeats_until_it_is_told_to_end(tmp_path: Path, spool: Pat
         "",
         "vulcan: interrupted\n"
         "  safe: what was done so far stands; the same command goes on from there\n"
-        "  next: vulcan status\n",
+        "  next: vulcan status --staging-dir spool\n",
     )
     for_a_while = run("sync", *HERE, "--every", "1m", "--max-duration", "1s", cwd=tmp_path)
     assert for_a_while == Ran(0, summary(0, 0, 0), "")

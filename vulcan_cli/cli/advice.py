@@ -49,6 +49,7 @@ _OF_FILES = ("-o", "--output", "--format")
 _OF_ROWS = ("--columns", "--sort", "--limit")
 _RUN_ID = "--run-id"
 _PROPOSE = "--create-pr"
+_CHANGES_STAGING = {"init", "stage", "sync", "retry-failed", "trim-synced", "unlock"}
 
 _GIVES = {
     "there is no geometry": "--geometry h11=N,h12=N,ks_id=N",
@@ -430,6 +431,19 @@ def advise(error: VulcanError, command: str, typed: Sequence[str]) -> Advice:
     if callable(advice):
         advice = advice(error, typed)
     return advice._replace(next=tuple(text.replace(_COMMAND, command) for text in advice.next))
+
+
+def after_interrupt(typed: Sequence[str]) -> Advice:
+    """What is safe after Ctrl-C, and what to type next.
+
+    Args:
+        typed: As for `advise`.
+    """
+    safe = "what was done so far stands; the same command goes on from there"
+    status = here("vulcan status", typed)
+    # Others may be typed where there is no staging directory.
+    changes_staging = bool(typed) and typed[0] in _CHANGES_STAGING
+    return Advice(safe, (status if changes_staging else again(typed) or status,))
 
 
 def advised_errors() -> frozenset[type[VulcanError]]:

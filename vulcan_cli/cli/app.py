@@ -236,7 +236,7 @@ def _caught(error: BaseException, output: Output, words: list[str]) -> int:
             output.lost_reader()
             return 0
         case KeyboardInterrupt():
-            explanation = explain.interrupted()
+            explanation = explain.interrupted(words if command != PROGRAM else [])
         case typer.TyperException():
             explanation = explain.usage(_usage_sentence(error), command)
         case _:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vulcan_cli import errors
-from vulcan_cli.cli.advice import advise
+from vulcan_cli.cli.advice import advise, after_interrupt
 from vulcan_cli.errors import VulcanError
 from vulcan_cli.other_errors import is_out_of_threads
 
@@ -116,14 +116,15 @@ def usage(sentence: str, command: str) -> Explanation:
     return explain(errors.UsageError(sentence), command)
 
 
-def interrupted() -> Explanation:
-    """Say that the person stopped it."""
+def interrupted(typed: Sequence[str] = ()) -> Explanation:
+    """Say that the person stopped it; `typed` is the whole command line behind `vulcan`."""
+    advice = after_interrupt(typed)
     return Explanation(
         kind="Interrupted",
         exit_code=130,
         sentence="interrupted",
-        safe="what was done so far stands; the same command goes on from there",
-        next=("vulcan status",),
+        safe=advice.safe,
+        next=advice.next,
     )
 
 
