@@ -52,9 +52,35 @@ def vulcan(
     return _ran([*VULCAN, *words], home, cwd, env, stdin)
 
 
-def python(code: str, *words: str | Path, home: Path, env: Mapping[str, str] | None = None) -> Ran:
-    """Run a program that is given as text, with pipes for stdout and stderr."""
-    return _ran([sys.executable, "-c", code, *words], home, None, env)
+def python(
+    code: str,
+    *words: str | Path,
+    home: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+) -> Ran:
+    """Run a program that is given as text, with pipes for stdin, stdout and stderr."""
+    return _ran([sys.executable, "-c", code, *words], home, None, env, stdin)
+
+
+_NO_MORE_THREADS = """
+import mmap, resource, sys
+from pathlib import Path
+import vulcan_cli.staging.intake
+from vulcan_cli.__main__ import main
+
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+# Room for vacua, but not for the stacks of so many threads.
+most = pages * mmap.PAGESIZE + (64 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def without_threads(*words: str | Path, home: Path, stdin: str = "") -> Ran:
+    """Run a command line where the system starts no more threads for Polars."""
+    many = {"POLARS_MAX_THREADS": "256"}
+    return python(_NO_MORE_THREADS, *words, home=home, env=many, stdin=stdin)
 
 
 def in_shell(

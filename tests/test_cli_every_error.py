@@ -28,8 +28,8 @@ from tests.cli_support import (
     clean,
     interrupted,
     on_terminal,
-    python,
     vulcan,
+    without_threads,
 )
 from tests.hubserver import BOB, READ, Fault, HubThread, LocalHub
 from tests.vacua_support import rows
@@ -191,23 +191,8 @@ def lease_lost(place: Place) -> Ran:
     return Ran(process.returncode, out, err)
 
 
-NO_MORE_THREADS = """
-import mmap, resource, sys
-from pathlib import Path
-import vulcan_cli.staging.intake
-from vulcan_cli.__main__ import main
-
-pages = int(Path("/proc/self/statm").read_text().split()[0])
-# Room for vacua, but not for the stacks of so many threads.
-most = pages * mmap.PAGESIZE + (64 << 20)
-resource.setrlimit(resource.RLIMIT_AS, (most, most))
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 def out_of_threads(place: Place) -> Ran:
-    many = {"POLARS_MAX_THREADS": "256"}
-    return python(NO_MORE_THREADS, *STAGE, "--json", home=place.home, env=many)
+    return without_threads(*STAGE, "--json", home=place.home)
 
 
 PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli_in_process import run
 from tests.cli_shards import KEYS, PARQUET, written
-from tests.cli_support import VULCAN, Ran, clean, in_shell, on_full_disk, vulcan
+from tests.cli_support import VULCAN, Ran, clean, in_shell, on_full_disk, vulcan, without_threads
 from tests.vacua_support import rows
 from vulcan_cli.cli.feed import Feed
 
@@ -318,6 +318,21 @@ def test_rows_that_the_disk_refuses_are_kept(tmp_path: Path) -> None:
     assert ran.err.splitlines()[:2] == [
         f"vulcan: 2 rows not staged and kept in {kept.name}",
         "vulcan: spool/pending: File too large",
+    ]
+
+
+def test_rows_that_polars_has_no_threads_for_are_kept(tmp_path: Path) -> None:
+    data = "".join(lines(rows(2)))
+    words = ("stage", *HERE, "--max-rows", "2")
+    ran = without_threads(*words, home=tmp_path, stdin=data)
+    (kept,) = tmp_path.glob("vulcan-refused-*")
+    assert (ran.code, ran.out, kept.read_text()) == (5, "", data)
+    # Polars has words of its own before these.
+    assert ran.err.splitlines()[-4:] == [
+        f"vulcan: 2 rows not staged and kept in {kept.name}",
+        "vulcan: the system starts no more threads for this account on this node",
+        "  safe: what was done so far stands",
+        f"  next: POLARS_MAX_THREADS=1 vulcan {' '.join(words)}",
     ]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from vulcan_cli.cli.explain import MOST_PROBLEMS
 from vulcan_cli.cli.feed import Feed
 from vulcan_cli.cli.output import Output
-from vulcan_cli.errors import InputRefused, Problem, RowsRefused, UsageError, VulcanError
+from vulcan_cli.errors import InputRefused, Problem, RowsRefused, UsageError
 from vulcan_cli.quantities import counted
 
 if TYPE_CHECKING:
@@ -146,8 +146,11 @@ class Streaming:
         try:
             run = replace(self._run, max_rows=None)
             found = stage_good(rows, lambda inputs: self._work(inputs, run), NAME)
-        except VulcanError:
-            # The rows came through a pipe: nobody else has them.
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            # The rows came through a pipe: nobody else has them. What Polars raises when it panics
+            # is no Exception.
             kept = self._keep(rows, range(len(rows)))
             self._out.warn(f"{counted(len(rows), 'row')} not staged{kept}")
             raise
