@@ -321,6 +321,51 @@ def test_rows_that_the_disk_refuses_are_kept(tmp_path: Path) -> None:
     ]
 
 
+def test_rows_behind_those_that_the_disk_refuses_are_kept_too(tmp_path: Path) -> None:
+    first, second, *others = lines(rows(5))
+    words = ("stage", *HERE, "--max-rows", "2")
+    # The last row lacks the end of its line: it is whole, as the solver has ended.
+    data = "".join((first, second, *others)).rstrip("\n")
+    ran = on_full_disk(*words, home=tmp_path, blocks=2, stdin=data)
+    kept, behind = sorted(tmp_path.glob("vulcan-refused-*"))
+    assert (ran.code, ran.out) == (6, "")
+    assert (kept.read_text(), behind.read_text()) == (first + second, "".join(others))
+    assert kept.name.endswith("-row-1.ndjson")
+    assert behind.name.endswith("-row-3.ndjson")
+    assert ran.err.splitlines()[:3] == [
+        f"vulcan: 2 rows not staged and kept in {kept.name}",
+        f"vulcan: 3 more rows not staged and kept in {behind.name}",
+        "vulcan: spool/pending: File too large",
+    ]
+
+
+def test_a_row_behind_those_that_is_not_whole_is_left_out(tmp_path: Path) -> None:
+    first, second, third = lines(rows(3))
+    fill = ["bash", "-c", 'ulimit -f 2; exec "$0" "$@"', *VULCAN, "stage", *HERE]
+    process = subprocess.Popen(
+        [*fill, "--max-rows", "2"],
+        env=clean(tmp_path),
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    # All at once; and the solver goes on.
+    send(process, first + second + third[:7])
+    assert process.stderr is not None
+    said = process.stderr.read().splitlines()
+    (kept,) = tmp_path.glob("vulcan-refused-*")
+    assert (process.wait(timeout=120), kept.read_text()) == (6, first + second)
+    assert said[:3] == [
+        f"vulcan: 2 rows not staged and kept in {kept.name}",
+        "vulcan: the last row was not whole: its 7 bytes are left out",
+        "vulcan: spool/pending: File too large",
+    ]
+    assert process.stdin is not None
+    process.stdin.close()
+    process.stderr.close()
+
+
 def test_rows_that_polars_has_no_threads_for_are_kept(tmp_path: Path) -> None:
     data = "".join(lines(rows(2)))
     words = ("stage", *HERE, "--max-rows", "2")

@@ -21,10 +21,13 @@ class Feed:
 
     Attributes:
         asked: The signal that asked to stop, or None.
+        ended: Whether its writers have ended it, and all is read.
     """
 
     def __init__(self, fd: int) -> None:
         self.asked: int | None = None
+        self.ended = False
+        self._waits = True
         self._fd = fd
         self._held = b""
         self._left = _IN_A_PIPE
@@ -55,6 +58,10 @@ class Feed:
         data, self._held = self._held, b""
         return data or self._next(seconds)
 
+    def wait_no_more(self) -> None:
+        """Let the end be when what is in the pipe by now has been read."""
+        self._waits = False
+
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Let SIGTERM and Ctrl-C ask to stop; a second Ctrl-C interrupts as ever."""
@@ -76,18 +83,23 @@ class Feed:
         signal.signal(signal.SIGINT, interrupt)
 
     def _next(self, seconds: float | None) -> bytes | None:
-        if self.asked is None:
+        if self.asked is None and self._waits:
             ready, _, _ = select.select([self._fd, self._wake], [], [], seconds)
             if not ready:
                 return None
             if self.asked is None:
-                return os.read(self._fd, _CHUNK)
+                return self._read()
         return self._what_is_there()
 
     def _what_is_there(self) -> bytes:
         ready, _, _ = select.select([self._fd], [], [], 0)
         if not ready or self._left <= 0:
             return b""
-        data = os.read(self._fd, _CHUNK)
+        data = self._read()
         self._left -= len(data)
+        return data
+
+    def _read(self) -> bytes:
+        data = os.read(self._fd, _CHUNK)
+        self.ended = not data
         return data

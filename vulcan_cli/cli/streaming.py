@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from vulcan_cli.staging.stream import Sorted
     from vulcan_cli.vacua.inputs import Format
     from vulcan_cli.vacua.prepare import Run
-    from vulcan_cli.vacua.stream import Rows
+    from vulcan_cli.vacua.stream import Rows, Splitter
 
 
 _ARROW_FILE = b"ARROW1\0\0"
@@ -125,11 +126,36 @@ class Streaming:
                 cut_short=lambda: feed.asked is not None,
             ):
                 self._batch(batch)
-        except RowsRefused:
+        except (RowsRefused, KeyboardInterrupt):
             raise
         except InputRefused as refusal:
             raise self._refusal(refusal.problems) from None
+        except BaseException:
+            self._keep_what_is_behind(feed, rows)
+            raise
         self._end(feed, rows.torn)
+
+    def _keep_what_is_behind(self, feed: Feed, rows: Splitter) -> None:
+        """Keep what the solver has written behind the rows that were not staged."""
+        from vulcan_cli.vacua.stream import batches  # noqa: PLC0415
+
+        feed.wait_no_more()
+        with contextlib.suppress(InputRefused):
+            for behind in batches(
+                feed.read,
+                rows,
+                max_rows=None,
+                max_age_s=None,
+                clock=time.monotonic,
+                cut_short=lambda: not feed.ended,
+            ):
+                kept = self._keep(behind, range(len(behind)))
+                self._out.warn(f"{counted(len(behind), 'more row')} not staged{kept}")
+        self._tell_torn(rows.torn)
+
+    def _tell_torn(self, size: int) -> None:
+        if size:
+            self._out.warn(f"the last row was not whole: its {size} bytes are left out")
 
     def _whole(self, feed: Feed, wanted: Format) -> None:
         from vulcan_cli.vacua.inputs import read_bytes  # noqa: PLC0415
@@ -205,8 +231,7 @@ class Streaming:
         if feed.asked is not None:
             name = signal.Signals(feed.asked).name
             self._out.say(f"stopped by {name}: {counted(self._n_staged, 'row')} staged in all")
-        if feed.asked is not None and torn:
-            self._out.warn(f"the last row was not whole: its {torn} bytes are left out")
+            self._tell_torn(torn)
         if feed.asked == signal.SIGINT:
             raise KeyboardInterrupt
         if self._n_refused:
