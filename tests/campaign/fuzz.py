@@ -42,7 +42,8 @@ from vulcan_cli.vacua.stream import batches
 DATA = Path(__file__).parents[1] / "data"
 PARQUET = DATA / "vacua/model_h12-2_1_batch0.parquet"
 SHARD = next((DATA / "interop/staging/pending").glob("*.parquet"))
-WORK = Path(os.environ.get("VULCAN_FUZZ_FOLDER", tempfile.gettempdir()))
+# Tests forget all settings of ours and the Hub's, and whatever begins like them.
+WORK = Path(os.environ.get("FUZZ_FOLDER", tempfile.gettempdir()))
 AREA = StagingArea(WORK)
 
 
@@ -177,7 +178,7 @@ def run(name: str, seconds: int) -> tuple[int, str]:
                 "--seconds",
                 str(seconds),
             ],
-            env={**os.environ, "VULCAN_FUZZ_FOLDER": folder},
+            env={**os.environ, "FUZZ_FOLDER": folder},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
