@@ -261,6 +261,29 @@ def test_a_stream_that_no_row_can_help_ends_at_once(tmp_path: Path) -> None:
     )
 
 
+def test_rows_behind_those_that_no_row_can_help_are_kept_too(tmp_path: Path) -> None:
+    first, second, third = lines(rows(3, tadpole_charge=None))
+    done = piped(tmp_path, (first + second + third).encode(), "--max-rows", "2", "-q")
+    kept, behind = sorted(tmp_path.glob("vulcan-refused-*"))
+    assert (kept.read_text(), behind.read_text()) == (first + second, third)
+    column = "standard input, column tadpole_charge"
+    lacking = f"{column}: required column is missing, and no value is given for all"
+    words = f"{kept.name} {' '.join(HERE)} --max-rows 2 -q --dry-run"
+    assert (done.returncode, done.stdout.decode(), done.stderr.decode().splitlines()) == (
+        3,
+        "",
+        [
+            f"vulcan: 2 rows refused and kept in {kept.name}: {lacking}",
+            f"vulcan: 1 more row not staged and kept in {behind.name}",
+            "vulcan: of the stream 0 rows are staged, 2 refused",
+            f"  {lacking}",
+            "  safe: rows already staged stay so; the refused ones are kept in "
+            f"{kept.name} {behind.name}",
+            f"  next: vulcan stage {words}",
+        ],
+    )
+
+
 @pytest.mark.parametrize("kind", ["csv", "arrow"])
 def test_other_streams(tmp_path: Path, kind: str) -> None:
     frame = rows(6, tau_im=[3.0, 3.0, 3.0, 3.0, -1.0, 3.0])

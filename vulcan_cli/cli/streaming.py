@@ -126,8 +126,11 @@ class Streaming:
                 cut_short=lambda: feed.asked is not None,
             ):
                 self._batch(batch)
-        except (RowsRefused, KeyboardInterrupt):
+        except KeyboardInterrupt:
             raise
+        except RowsRefused:
+            self._keep_what_is_behind(feed, rows)
+            raise self._refusal(()) from None
         except InputRefused as refusal:
             raise self._refusal(refusal.problems) from None
         except BaseException:
@@ -139,6 +142,8 @@ class Streaming:
         """Keep what the solver has written behind the rows that were not staged."""
         from vulcan_cli.vacua.stream import batches  # noqa: PLC0415
 
+        if self._dry_run:
+            return
         feed.wait_no_more()
         with contextlib.suppress(InputRefused):
             for behind in batches(
