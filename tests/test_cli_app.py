@@ -70,7 +70,8 @@ Output:
                   stdout.
   --json          Write JSON to stdout.
   -q, --quiet     Say nothing but results and errors.
-  -v, --verbose   Say more.
+  -v, --verbose   Say which settings count, what is done, and what made an
+                  error.
 
 Options:
   --help  Show this message and exit.

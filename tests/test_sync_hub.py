@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 from dataclasses import replace
 from email.utils import formatdate
 from typing import Any, cast
@@ -35,6 +37,7 @@ from vulcan_cli.errors import (
     VulcanError,
 )
 from vulcan_cli.hub.repo import Repo
+from vulcan_cli.quantities import format_size
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.journal import Journal
@@ -192,6 +195,31 @@ def test_p9_a_server_in_trouble_is_left_for_later(
     hub.clear_faults()
     assert run(area, repo, fake).exit_code == 0
     assert_whole(area, hub, staged)
+
+
+def test_each_wait_and_each_question_is_noted(
+    area: StagingArea, hub: LocalHub, fake: FakeTime, caplog: pytest.LogCaptureFixture
+) -> None:
+    put_many(area, 2)
+    hub.add_faults(Fault("drop_after", COMMIT, "POST"))
+    hub.add_faults(Fault("status", COMMIT, "POST", status=503))
+    repo = open_hub(hub)
+    with caplog.at_level(logging.INFO, "vulcan_cli.sync"):
+        report = run(area, repo, fake, budget=1, wait=True, max_batch=1)
+    moment = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    size = format_size(next(area.synced.glob("*.parquet")).stat().st_size)
+    assert [re.sub(moment, "THEN", note) for note in caplog.messages] == [
+        f"{NAME} has 0 of 1 shard already",
+        f"{NAME} confirms 1 of 1 shard",
+        "waits for a commit slot until THEN",
+        f"{NAME} has 0 of 1 shard already",
+        f"{NAME} confirms 0 of 1 shard",
+        f"tries again at THEN: {NAME} has trouble of its own: A fault of the local Hub (HTTP 503)",
+        "waits for a commit slot until THEN",
+        f"{NAME} has 0 of 1 shard already",
+        f"{NAME} took 1 shard, {size}: commit {report.commit_oids[1]}",
+        f"{NAME} confirms 1 of 1 shard",
+    ]
 
 
 CAPS: dict[str, Fault] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter, Parameter
 
 PROGRAM = "vulcan"
+
+# Options of one letter that every command has, one by one or together.
+_FLAGS = re.compile("-[qv]+")
 
 COMMANDS: tuple[str, ...] = (
     "init",
@@ -199,7 +203,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     prepare_streams()
-    output = Output(as_json=_asks_for_json(words))
+    output = Output(
+        as_json=_are_typed(words, "--json"),
+        quiet=_are_typed(words, "-q", "--quiet"),
+        verbose=_are_typed(words, "-v", "--verbose"),
+    )
     try:
         code = _run(words)
     except BaseException as error:
@@ -244,6 +252,7 @@ def _caught(error: BaseException, output: Output, words: list[str]) -> int:
             explanation = explain.explain(error, command, typed)
     output.trace(error)
     output.explain(explanation)
+    output.causes(error)
     return explanation.exit_code
 
 
@@ -320,9 +329,11 @@ def _help_text(page: tree.Page) -> str:
     return help.render(page, columns, lambda text: typer.style(text, bold=True))
 
 
-def _asks_for_json(words: list[str]) -> bool:
+def _are_typed(words: list[str], *names: str) -> bool:
+    """Whether an option was typed, by one of its names; `-qv` are two."""
     end = words.index("--") if "--" in words else len(words)
-    return "--json" in words[:end]
+    flags = [f"-{letter}" for word in words[:end] if _FLAGS.fullmatch(word) for letter in word[1:]]
+    return not {*words[:end], *flags}.isdisjoint(names)
 
 
 def _usage_sentence(error: typer.TyperException) -> str:

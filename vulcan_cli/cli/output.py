@@ -9,6 +9,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import shutil
 import sys
 import traceback
@@ -30,6 +31,9 @@ from vulcan_cli.vacua.secrets import scrub
 Style = Literal["bold", "dim", "red", "yellow", "green"]
 
 _CODES: Mapping[Style, str] = {"bold": "1", "dim": "2", "red": "31", "yellow": "33", "green": "32"}
+# Who knows the query of a signed address may read what it names.
+_SIGNED = re.compile(r"(https?://[^\s?'\"]*)\?[^\s'\"]*")
+
 STDOUT = Path("standard output")
 """What stdout is called in an error."""
 
@@ -60,6 +64,10 @@ class Output:
         self._reader_gone = False
         self._held: list[str] | None = None
         self._bar: Bar | None = None
+        if verbose:
+            from vulcan_cli.cli import details  # noqa: PLC0415 - only who asks waits for logging
+
+            details.listen(self.detail)
 
     @property
     def to_terminal(self) -> bool:
@@ -228,6 +236,13 @@ class Output:
         for line in explanation.lines():
             self._talk(line)
 
+    def causes(self, error: BaseException) -> None:
+        """Tell a person who asked for details what made an error, the nearest cause first."""
+        while (cause := error.__cause__) is not None and not self.as_json:
+            sentence = _SIGNED.sub(r"\1?...", " ".join(str(cause).split()))
+            self.detail(f"  because: {type(cause).__name__}: {sentence}")
+            error = cause
+
     def trace(self, error: BaseException) -> None:
         """Tell a developer where an error came from, if `VULCAN_DEBUG` asks for it."""
         if self._display.debug:
@@ -341,6 +356,10 @@ class Output:
         Raises:
             DiskTrouble: Stdout is a file and its disk refused.
         """
+        if self.verbose:
+            from vulcan_cli.cli import details  # noqa: PLC0415 - as above
+
+            details.stop_listening()
         try:
             self._flush()
         except DiskTrouble:

@@ -10,6 +10,7 @@ nevertheless.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from vulcan_cli.dataset.processes import read_folder
 from vulcan_cli.dataset.state_folder import are_as_listed, listing_of, set_stamp, stamp_of
 from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp
 from vulcan_cli.files.folder import DAY, Folder, is_temporary
+from vulcan_cli.quantities import counted
 from vulcan_cli.staging.area import (
     PRIVATE,
     STATES,
@@ -42,6 +44,8 @@ from vulcan_cli.staging.area import (
 )
 from vulcan_cli.staging.ledger import Ledger
 from vulcan_cli.vacua.geometry import KEYS, path_of_file_name
+
+_logger = logging.getLogger(__name__)
 
 _SECOND_NS = 10**9
 
@@ -143,7 +147,10 @@ def _heal(
         # Before the listing: what it tells of was moved here before.
         ledger = Ledger(area).size()
         listing = listing_of(folder)
-        fresh, for_now = _read_new(folder, state, _new_in(listing, stored), progress)
+        new = _new_in(listing, stored)
+        if new.height:
+            _logger.info("reads the footers of %s in %s/", counted(new.height, "file"), state)
+        fresh, for_now = _read_new(folder, state, new, progress)
         kept = Stored(
             # What could not be read may be readable soon, without any change of the folder.
             None if for_now else stamp,

@@ -95,9 +95,9 @@ def query(
     if held is None:
         held = scan(read, schema, may, unreadable, progress, to_write=to_write)
     rows = held if condition is None else held.filter(condition)
-    counted = _counted(shards, filters.limit) if condition is None else None
+    n_rows = _counted(shards, filters.limit) if condition is None else None
     result = list(found if filters.columns is None else filters.columns)
-    return Query(arranged(rows, order, result, filters.limit), shards, clashes, counted, unreadable)
+    return Query(arranged(rows, order, result, filters.limit), shards, clashes, n_rows, unreadable)
 
 
 def query_sql(

@@ -10,6 +10,7 @@ on from there.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +38,10 @@ from vulcan_cli.dataset.repo_head import Head, read_base, read_head
 from vulcan_cli.errors import BadShard, TryLater, VulcanError
 from vulcan_cli.files.paths import replace_durably
 from vulcan_cli.hub.repo import MAIN, RemoteFile, Repo
+from vulcan_cli.quantities import counted
 from vulcan_cli.vacua.geometry import SHARD_PATH
+
+_logger = logging.getLogger(__name__)
 
 NOTES_NAME = "catalog"
 """The file in `Repo.notes`: all rows of the newest commit of which footers had to be read."""
@@ -252,6 +256,8 @@ def _complete(
     found = _placed(known.already_read(), away)
     if not missing:
         return found
+    shards = counted(len(missing), "shard")
+    _logger.info("reads the footers of %s in %s", shards, away.repo.name)
 
     def keep_so_far(read: Catalog) -> None:
         keep(Catalog.joined((found, read)))

@@ -6,6 +6,7 @@ out and noted; so nothing that stands in one file can fail a query.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from collections.abc import Iterator
@@ -25,6 +26,9 @@ from vulcan_cli.dataset.sql_errors import words_of
 from vulcan_cli.dataset.trust import moved_on, readable
 from vulcan_cli.errors import BadShard, UsageError
 from vulcan_cli.other_errors import first_line
+from vulcan_cli.quantities import counted
+
+_logger = logging.getLogger(__name__)
 
 # What one batch holds at most: enough to keep every core busy, little enough to hold in memory.
 _BATCH_FILES = 512
@@ -106,6 +110,7 @@ def scan(
     def batches(
         names: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _size: int | None
     ) -> Iterator[pl.DataFrame]:
+        _logger.info("reads %s", counted(shards.rows.height, "shard"))
         wanted = list(schema) if names is None else names
         reader = _Reader(schema, wanted, predicate, unreadable)
         of_large = Wanted(tuple(reader.columns), may, n_rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,7 @@ from typing import Literal, NamedTuple
 import polars as pl
 
 from vulcan_cli.errors import Conflict, InputRefused, Problem, UsageError
+from vulcan_cli.quantities import counted
 from vulcan_cli.staging.already import Published
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.listing import sidecar_beside
@@ -22,6 +24,8 @@ from vulcan_cli.vacua.inputs import Given
 from vulcan_cli.vacua.prepare import Prepared, Run, check_rows, check_run, prepare
 from vulcan_cli.vacua.shard import Shard, digest_of_rows
 from vulcan_cli.vacua.unread import UnreadRows
+
+_logger = logging.getLogger(__name__)
 
 Read = Callable[[], pl.DataFrame | Given]
 """Reads one input: its rows, or also what stands beside them."""
@@ -104,6 +108,9 @@ def stage(
         for shard, result in zip(shards, results, strict=True)
         if isinstance(result, Published)
     ]
+    for shard in shards:
+        n_rows = counted(shard.n_rows, "row")
+        _logger.info("%s: %s, content digest %s", shard.path_in_repo, n_rows, shard.digest)
     conflicts = tuple(result for result in results if isinstance(result, Conflict))
     return validated.intake(staged, conflicts)
 

@@ -5,6 +5,7 @@ What concerns the whole run leaves here as an exception: the run decides whether
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -12,6 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from vulcan_cli.errors import RateLimited, RepoRefuses, TryLater
 from vulcan_cli.hub import repo as hub
 from vulcan_cli.hub.answers import is_lost_upload
+from vulcan_cli.quantities import counted, format_size
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.journal import BatchRecord, Journal, JournalShard
@@ -22,6 +24,8 @@ from vulcan_cli.sync.plan import Search
 from vulcan_cli.sync.review import PROPOSED
 from vulcan_cli.sync.settle import Settler
 from vulcan_cli.sync.timing import Clock
+
+_logger = logging.getLogger(__name__)
 
 
 class ChangedMeanwhileError(Exception):
@@ -217,6 +221,9 @@ class Committer:
         hear(self.budget, outcome)
         if isinstance(outcome, hub.Landed):
             self._announcer.landed(outcome.commit_id)
+            size = format_size(sum(shard.size for shard in shards))
+            what = f"{counted(len(shards), 'shard')}, {size}"
+            _logger.info("%s took %s: commit %s", self._repo.name, what, outcome.commit_id)
         return self._settled(record, shards, outcome)
 
     def _settled(

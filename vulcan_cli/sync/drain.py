@@ -7,6 +7,7 @@ commit, and settle by asking the repo again. What a call returned is never what 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -22,6 +23,7 @@ from vulcan_cli.errors import (
     VulcanError,
 )
 from vulcan_cli.hub import repo as hub
+from vulcan_cli.quantities import counted
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.staging.journal import Journal
@@ -50,6 +52,8 @@ from vulcan_cli.sync.sift import Sieve
 from vulcan_cli.sync.timing import Clock
 from vulcan_cli.sync.waiting import Waiting
 from vulcan_cli.vacua.shard import sidecar_of
+
+_logger = logging.getLogger(__name__)
 
 MOST_IN_A_COMMIT = 25_000
 """Files that the Hub takes in one commit."""
@@ -303,6 +307,8 @@ class _Drain:
             if DESCRIPTION in remote:
                 refuse_splits(self._repo, head)
             found = sort([journaled(shard) for shard in shards], remote)
+            looked_at = counted(len(shards), "shard")
+            _logger.info("%s has %d of %s already", self._repo.name, len(found.landed), looked_at)
             identities = {shard.entry.name: shard.identity for shard in shards}
             self._settler.adopt(found.landed, head, revision, identities)
             self._settler.in_conflict(found.taken)

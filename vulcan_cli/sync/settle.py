@@ -7,6 +7,7 @@ settling it twice, or after a crash, ends the same.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import uuid
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from typing import NamedTuple
 from vulcan_cli.errors import BadShard, Denied, DiskTrouble, RepoMissing, RepoRefuses
 from vulcan_cli.files.open_files import Identity, sha256_within
 from vulcan_cli.hub.repo import MAIN, Landed, RemoteFile, Repo
+from vulcan_cli.quantities import counted
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.aside import set_aside
 from vulcan_cli.staging.journal import BatchRecord, Journal, JournalShard
@@ -22,6 +24,8 @@ from vulcan_cli.staging.ledger import Ledger, LedgerEntry
 from vulcan_cli.staging.moves import Moved, Moving, Sent, move
 from vulcan_cli.sync.report import SyncReport
 from vulcan_cli.sync.review import PROPOSED, Reviews, is_pull_request, revision_of
+
+_logger = logging.getLogger(__name__)
 
 _NOWHERE = Identity(0, 0)
 _LOG = 20
@@ -142,6 +146,8 @@ class Settler:
             if commit is not None:
                 self._report.n_commits += 1
                 self._report.commit_oids.append(commit)
+        sent = counted(len(record.shards), "shard")
+        _logger.info("%s confirms %d of %s", self._repo.name, len(found.landed), sent)
         Journal(self._area).close(record.batch)
         return found
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from vulcan_cli.errors import TryLater
+from vulcan_cli.quantities import format_moment
 from vulcan_cli.staging.budget import Budget
 from vulcan_cli.sync.commit import NoSlotError, StopAskedError
 from vulcan_cli.sync.options import SyncOptions
 from vulcan_cli.sync.timing import PATIENCE_S, Clock, Patience
+
+_logger = logging.getLogger(__name__)
 
 _BACKOFF_S = 2.0
 
@@ -67,6 +71,7 @@ class Waiting:
             moment = budget.next_slot_at() if closed is None else closed.retry_at
             if moment is None or (closed is None and not self._options.wait):
                 raise NoSlotError
+            _logger.info("waits for a commit slot until %s", format_moment(moment))
             waited = self._patience.wait_until(moment)
             if closed is not None and not waited and not self._stopping():
                 raise closed
@@ -98,7 +103,9 @@ class Waiting:
         """
         try:
             self.count(later)
-            if not self._patience.wait_until(self._next_try(later)):
+            moment = self._next_try(later)
+            _logger.info("tries again at %s: %s", format_moment(moment), later)
+            if not self._patience.wait_until(moment):
                 raise later
         except TryLater:
             if self._stopping():

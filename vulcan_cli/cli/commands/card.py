@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.commits import CommitBudget, MaxRetries, Window
 from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.options.keeping import CitationFile, Into, Licence, PushCard
@@ -16,7 +17,6 @@ from vulcan_cli.cli.questions import BAD_SHARDS, tell_bad
 from vulcan_cli.cli.repos import locate_shards, open_configured
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import DiskTrouble, UsageError
-from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,8 @@ def card(
     keeps the card with each commit; `--push` is for a repo where nothing waits.
     """
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
-    settings = load_settings(
+    settings = configured(
+        out,
         staging_dir=staging_dir,
         repo=repo,
         budget=budget,
@@ -68,7 +69,6 @@ def card(
         license=licence,
         citation=None if citation is None else _text_of(citation),
     )
-    out.notices(settings.notices)
     if dry_run and not push:
         raise UsageError("--dry-run goes with --push")
     if push and (into is not None or source not in {"auto", "repo"}):

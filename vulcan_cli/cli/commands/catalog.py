@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.everywhere import Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.options.filters import ShardFilters
 from vulcan_cli.cli.options.names import split_names
@@ -33,7 +34,6 @@ from vulcan_cli.cli.repos import locate_shards
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
 from vulcan_cli.quantities import counted, format_size
-from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -84,8 +84,7 @@ def catalog(
         raise UsageError("--count and --by go one at a time")
     if count:
         check_rows_wanted("--count", output, format_)
-    settings = load_settings(staging_dir=staging_dir, repo=repo)
-    out.notices(settings.notices)
+    settings = configured(out, staging_dir=staging_dir, repo=repo)
     filters = asked.read(columns=columns, sort=sort, limit=limit)
     found = locate_shards(settings, source, revision, out, filters)
     table, answer = inventory(found.catalog, filters, by=groups)

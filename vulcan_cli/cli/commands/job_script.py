@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.everywhere import Quiet, StagingDir, Verbose
 from vulcan_cli.cli.options.scheduling import (
     SolverWords,
@@ -37,7 +38,7 @@ from vulcan_cli.cli.suggest import did_you_mean, one_of
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import InputRefused, TemplateError, UsageError
 from vulcan_cli.quantities import parse_duration, parse_size
-from vulcan_cli.settings import Settings, carried, load_settings
+from vulcan_cli.settings import Settings, carried
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,8 +111,7 @@ def job_script(
     if kind not in _KINDS:
         meant = did_you_mean(kind, _KINDS)
         raise UsageError(f"vulcan job-script does {', '.join(_KINDS)}, not {kind!r}{meant}")
-    settings = load_settings(staging_dir=staging_dir, project=project, template=template)
-    out.notices(settings.notices)
+    settings = configured(out, staging_dir=staging_dir, project=project, template=template)
     settings.require_staging_dir()
     keys = one_geometry(geometry)
     _check_stage(

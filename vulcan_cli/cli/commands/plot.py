@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.everywhere import Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.options.filters import RowFilters
 from vulcan_cli.cli.options.pictures import (
@@ -27,7 +28,6 @@ from vulcan_cli.cli.repos import locate_shards
 from vulcan_cli.cli.suggest import did_you_mean, one_of
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
-from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
     from vulcan_cli.dataset.figure import Figure
@@ -92,8 +92,7 @@ def plot(
         raise UsageError(f"vulcan plot draws {', '.join(_KINDS)}, not {kind!r}{meant}")
     _check(kind, bound=bound, tolerance=tolerance, modulus=modulus)
     ending = None if output is None else _ending(output)
-    settings = load_settings(staging_dir=staging_dir, repo=repo)
-    out.notices(settings.notices)
+    settings = configured(out, staging_dir=staging_dir, repo=repo)
     filters = asked.read()
     found = locate_shards(settings, source, revision, out, filters)
 

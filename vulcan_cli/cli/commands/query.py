@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from vulcan_cli.cli.clusters import spread
+from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.everywhere import Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.options.filters import RowFilters
 from vulcan_cli.cli.options.results import (
@@ -29,7 +30,6 @@ from vulcan_cli.cli.questions import BAD_SHARDS, check_rows_wanted, computing, h
 from vulcan_cli.cli.repos import locate_shards
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
-from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
     from vulcan_cli.dataset.catalog import Catalog, Progress
@@ -84,8 +84,7 @@ def query(
     if files:
         _check_files_wanted({"--columns": columns, "--sort": sort, "--limit": limit})
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
-    settings = load_settings(staging_dir=staging_dir, repo=repo)
-    out.notices(settings.notices)
+    settings = configured(out, staging_dir=staging_dir, repo=repo)
     filters = asked.read(columns=columns, sort=sort, limit=limit)
     if scheduler is not None and (output is None or count or files or sql is not None):
         raise UsageError(

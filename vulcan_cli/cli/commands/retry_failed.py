@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, StagingDir, UnaskedRepos, Verbose
 from vulcan_cli.cli.options.upkeep import FromConflicts, FromRejected, RunIdPatterns
 from vulcan_cli.cli.output import Output
@@ -15,7 +16,6 @@ from vulcan_cli.cli.tree import Example
 from vulcan_cli.cli.watching import teller
 from vulcan_cli.errors import UsageError
 from vulcan_cli.interrupts import asked_by_sigterm
-from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
     from vulcan_cli.staging.aside import Heap
@@ -54,8 +54,7 @@ def retry_failed(
     if from_rejected and from_conflicts:
         raise UsageError("--from-rejected and --from-conflicts go one at a time")
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
-    settings = load_settings(staging_dir=staging_dir, repo=repo)
-    out.notices(settings.notices)
+    settings = configured(out, staging_dir=staging_dir, repo=repo)
     area = StagingArea(settings.require_staging_dir())
     heap: Heap | None = "rejected" if from_rejected else "conflicts" if from_conflicts else None
     tell = partial(_tell, out, f"{heap or 'failed'}/")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.everywhere import Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.options.scheduling import Interval, UnitsDir
 from vulcan_cli.cli.output import Output
@@ -16,7 +17,7 @@ from vulcan_cli.cli.suggest import did_you_mean, one_of
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.environment import holds_token, proxies_held_back, read_shell
 from vulcan_cli.errors import UsageError
-from vulcan_cli.settings import Settings, carried, load_settings, settings_path
+from vulcan_cli.settings import Settings, carried, settings_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,8 +89,7 @@ def schedule(
         raise UsageError(f"vulcan schedule does {', '.join(_KINDS)}, not {kind!r}{meant}")
     if out_dir is not None and kind != "systemd":
         raise UsageError("--out-dir goes with vulcan schedule systemd")
-    settings = load_settings(staging_dir=staging_dir, repo=repo)
-    out.notices(settings.notices)
+    settings = configured(out, staging_dir=staging_dir, repo=repo)
     settings.require_staging_dir()
     settings.require_repo()
     run = timers.Run(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 from vulcan_cli.cli.clusters import spread_splits
+from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.commits import CommitBudget, CreateRepo, MaxRetries, Window
 from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.options.filters import RowFilters
@@ -37,7 +38,6 @@ from vulcan_cli.cli.tree import Example
 from vulcan_cli.errors import UsageError
 from vulcan_cli.interrupts import sigterm_interrupts
 from vulcan_cli.quantities import counted
-from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
     from vulcan_cli.dataset.features import FeatureSpec
@@ -112,14 +112,14 @@ def split(
     from vulcan_cli.dataset.split_view import SplitView  # noqa: PLC0415
 
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
-    settings = load_settings(
+    settings = configured(
+        out,
         staging_dir=staging_dir,
         repo=repo,
         budget=budget,
         window_s=window_s,
         max_retries=max_retries,
     )
-    out.notices(settings.notices)
     chosen = how.read()
     if name is not None:
         chosen.check_name(name)

@@ -13,6 +13,7 @@ from io import UnsupportedOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.feed import Feed
 from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, StagingDir, UnaskedRepos, Verbose
 from vulcan_cli.cli.options.staging import (
@@ -40,7 +41,6 @@ from vulcan_cli.cli.streaming import NAME, Streaming
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.environment import read_job, spare_processors
 from vulcan_cli.errors import Problem, UsageError
-from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
     from vulcan_cli.staging.intake import Intake, Read, StagedShard
@@ -116,8 +116,9 @@ def stage(
     from vulcan_cli.vacua.prepare import Run  # noqa: PLC0415
 
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
-    settings = load_settings(staging_dir=staging_dir, repo=repo, project=project, template=template)
-    out.notices(settings.notices)
+    settings = configured(
+        out, staging_dir=staging_dir, repo=repo, project=project, template=template
+    )
     area = StagingArea(settings.require_staging_dir())
     known, wrong = _geometry(one_geometry(geometry))
     run = Run(

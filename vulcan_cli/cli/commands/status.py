@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.everywhere import OUTPUT, Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.questions import BAD_SHARDS, tell_bad
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.cli.watching import document_of
 from vulcan_cli.errors import DiskTrouble, UsageError
-from vulcan_cli.settings import Settings, load_settings
+from vulcan_cli.settings import Settings
 
 if TYPE_CHECKING:
     from vulcan_cli.cli.standing import Standing
@@ -87,8 +88,7 @@ def status(
             "name a file, or leave out one"
         )
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
-    settings = load_settings(staging_dir=staging_dir, repo=repo)
-    out.notices(settings.notices)
+    settings = configured(out, staging_dir=staging_dir, repo=repo)
     if watch:
         try:
             _watch(settings, out, metrics, all_rows=rows)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.explain import Explanation, explain
 from vulcan_cli.cli.options.commits import (
     Branch,
@@ -39,7 +40,7 @@ from vulcan_cli.environment import read_endpoint
 from vulcan_cli.errors import NotSetUp, SyncAtWork, TryLater, UsageError, VulcanError
 from vulcan_cli.interrupts import asked_by_sigterm
 from vulcan_cli.quantities import counted, parse_duration
-from vulcan_cli.settings import Settings, load_settings
+from vulcan_cli.settings import Settings
 
 if TYPE_CHECKING:
     from vulcan_cli.hub.repo import Repo
@@ -105,7 +106,8 @@ def sync(
         raise UsageError("--every and --max-duration are not for a --dry-run")
     every_s = None if every is None else parse_interval(every)
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
-    settings = load_settings(
+    settings = configured(
+        out,
         staging_dir=staging_dir,
         repo=repo,
         max_batch=max_batch,
@@ -116,7 +118,6 @@ def sync(
         card=card,
         healthcheck_url=healthcheck_url,
     )
-    out.notices(settings.notices)
     area = StagingArea(settings.require_staging_dir())
     options = SyncOptions(
         max_batch=settings.max_batch,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.options.upkeep import KeepBytes, OlderThan
 from vulcan_cli.cli.output import Output
@@ -18,7 +19,6 @@ from vulcan_cli.cli.watching import teller
 from vulcan_cli.errors import UsageError
 from vulcan_cli.interrupts import asked_by_sigterm
 from vulcan_cli.quantities import counted, format_size, parse_age, parse_size
-from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
     from vulcan_cli.sync.trim import Trimmed
@@ -54,8 +54,7 @@ def trim_synced(
     from vulcan_cli.sync import trim  # noqa: PLC0415
 
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
-    settings = load_settings(staging_dir=staging_dir, repo=repo)
-    out.notices(settings.notices)
+    settings = configured(out, staging_dir=staging_dir, repo=repo)
     age = None if older_than is None else parse_age(older_than)
     size = None if keep_bytes is None else parse_size(keep_bytes)
     if age is None and size is None:

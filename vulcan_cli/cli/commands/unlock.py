@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.everywhere import Json, Quiet, StagingDir, UnaskedRepos, Verbose
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.cli.watching import document_of
 from vulcan_cli.errors import SyncAtWork
-from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
     from vulcan_cli.staging.lease import Lease
@@ -48,8 +48,7 @@ def unlock(
     from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
 
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
-    settings = load_settings(staging_dir=staging_dir, repo=repo)
-    out.notices(settings.notices)
+    settings = configured(out, staging_dir=staging_dir, repo=repo)
     area = StagingArea(settings.require_staging_dir())
     seen = lease.read_lease(area)
     if seen is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.commits import Branch
 from vulcan_cli.cli.options.everywhere import Json, Quiet, Repo, StagingDir, Verbose
 from vulcan_cli.cli.output import Output
@@ -18,7 +19,6 @@ from vulcan_cli.cli.tree import Example
 from vulcan_cli.cli.watching import teller
 from vulcan_cli.interrupts import asked_by_sigterm
 from vulcan_cli.quantities import counted, format_size
-from vulcan_cli.settings import load_settings
 
 if TYPE_CHECKING:
     from vulcan_cli.sync.verify import Finding, Verified
@@ -67,8 +67,7 @@ def verify(
     from vulcan_cli.sync import verify as core  # noqa: PLC0415
 
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
-    settings = load_settings(staging_dir=staging_dir, repo=repo)
-    out.notices(settings.notices)
+    settings = configured(out, staging_dir=staging_dir, repo=repo)
     area = StagingArea(settings.require_staging_dir())
     repos = open_configured(settings, to_write=False) if repo else []
     total = area.counts("pending").shards + area.counts("synced").shards

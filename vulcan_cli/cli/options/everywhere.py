@@ -69,7 +69,12 @@ Quiet = Annotated[
 
 Verbose = Annotated[
     bool,
-    typer.Option("-v", "--verbose", help="Say more.", rich_help_panel=OUTPUT),
+    typer.Option(
+        "-v",
+        "--verbose",
+        help="Say which settings count, what is done, and what made an error.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 DryRun = Annotated[
