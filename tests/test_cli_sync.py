@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli_in_process import run
 from tests.cli_shards import shard, staged, tree
-from tests.cli_support import VULCAN, Ran, clean, on_full_disk, vulcan
+from tests.cli_support import VULCAN, Ran, clean, modules_after, on_full_disk, vulcan
 from tests.hub_support import disk_of, read_only
 from tests.vacua_support import GEOMETRY, rows
 from vulcan_cli.hub.directory import DirectoryRepo
@@ -569,3 +569,10 @@ def test_no_room_for_the_summary(tmp_path: Path, spool: Path) -> None:
         "vulcan: standard output: No space left on device"
     )
     assert names(spool / "synced") == list(IDS)
+
+
+@pytest.mark.usefixtures("spool")
+def test_a_sync_loads_only_what_it_needs(tmp_path: Path) -> None:
+    loaded = modules_after(["sync", *HERE, "--create-repo"], tmp_path)
+    assert loaded & {"pandas", "huggingface_hub", "httpx", "rich", "pydantic"} == set()
+    assert names(tmp_path / "spool/synced") == list(IDS)
