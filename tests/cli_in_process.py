@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.cli_support import Ran
+from tests.hubserver import NO_CERTIFICATES
 from vulcan_cli.cli.app import main
 
 
@@ -46,7 +47,9 @@ def run_binary(
 
 @contextlib.contextmanager
 def _environment(cwd: Path, more: Mapping[str, str]) -> Iterator[None]:
-    clean = {"HOME": str(cwd), "PATH": os.environ["PATH"], **more}
+    has_hub = NO_CERTIFICATES.items() <= os.environ.items()
+    quick = NO_CERTIFICATES if has_hub else {}
+    clean = {"HOME": str(cwd), "PATH": os.environ["PATH"], **quick, **more}
     kept, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
     with contextlib.chdir(cwd):
         os.environ.clear()

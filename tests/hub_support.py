@@ -14,6 +14,7 @@ from huggingface_hub import constants, set_client_factory
 from huggingface_hub.utils import logging
 from huggingface_hub.utils._http import default_client_factory
 
+from tests.hubserver import NO_CERTIFICATES
 from vulcan_cli.hub import client
 from vulcan_cli.hub.repo import MAIN, Addition, Commit, Repo
 
@@ -50,15 +51,18 @@ def plain_lfs() -> Iterator[None]:
 
     A `HubRepo` sets up the client for its whole process, and other tests run in this one.
     """
-    xet, verbosity = constants.HF_HUB_DISABLE_XET, logging.get_verbosity()
-    constants.HF_HUB_DISABLE_XET = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_DISABLE_XET = xet
-        set_client_factory(default_client_factory)
-        client._set_up.cache_clear()
-        logging.set_verbosity(verbosity)
+    verbosity = logging.get_verbosity()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        patch.delenv("SSL_CERT_FILE", raising=False)
+        for name, value in NO_CERTIFICATES.items():
+            patch.setenv(name, value)
+        try:
+            yield
+        finally:
+            set_client_factory(default_client_factory)
+            client._set_up.cache_clear()
+            logging.set_verbosity(verbosity)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def staged(tmp_path: Path) -> dict[str, str]:
 
 def environment(hub: LocalHub, token: str | None) -> dict[str, str]:
     given = hub.client_env(token, home=hub.root.parent / "home")
-    return {name: text for name, text in given.items() if name.startswith("HF_")}
+    return {name: text for name, text in given.items() if name.startswith(("HF_", "SSL_"))}
 
 
 @dataclass(frozen=True)

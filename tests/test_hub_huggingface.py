@@ -15,7 +15,18 @@ import pytest
 from huggingface_hub import HfApi, constants
 
 from tests.hub_support import SHARDS, addition, commit_of, contents, plain_lfs, sha256
-from tests.hubserver import BAD, BOB, READ, WRITE, Fault, HubThread, LocalHub, Refusal, Token
+from tests.hubserver import (
+    BAD,
+    BOB,
+    NO_CERTIFICATES,
+    READ,
+    WRITE,
+    Fault,
+    HubThread,
+    LocalHub,
+    Refusal,
+    Token,
+)
 from vulcan_cli.errors import (
     Denied,
     DiskTrouble,
@@ -1077,6 +1088,9 @@ def test_content_goes_by_xet_where_there_is_one(
     if service == "denied":
         hub.add_faults(Fault("status", "/xet-write-token/", times=None, status=403))
     environment = hub.client_env(None) | {"HF_HUB_DISABLE_XET": "0"}
+    # Xet's own client begins with certificates, though none is needed.
+    for name in NO_CERTIFICATES:
+        del environment[name]
     done = subprocess.run(
         [sys.executable, "-c", XET, str(shard.local), shard.sha256],
         env=environment,

@@ -27,7 +27,7 @@ from typer.core import TyperArgument
 from tests import cli_in_process
 from tests.cli_support import Ran, clean, vulcan
 from tests.hostile_parquet import rewritten, with_column, with_provenance
-from tests.hubserver import Fault, HubThread, LocalHub, Token
+from tests.hubserver import NO_CERTIFICATES, Fault, HubThread, LocalHub, Token
 from tests.staging_tools import tree
 from tests.sync_support import name_of, path_of, put, put_bytes, shard_bytes
 from tests.vacua_support import REAL, rows
@@ -124,6 +124,7 @@ def spool(tmp_path: Path) -> Path:
 
 def online(recorder: Recorder, tmp_path: Path) -> dict[str, str]:
     return {
+        **NO_CERTIFICATES,
         "HF_ENDPOINT": recorder.url,
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",

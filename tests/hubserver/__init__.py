@@ -15,6 +15,7 @@ from __future__ import annotations
 from tests.hubserver.client import (
     BAD,
     BOB,
+    NO_CERTIFICATES,
     READ,
     WRITE,
     Attempt,
@@ -31,6 +32,7 @@ from tests.hubserver.faults import Fault
 __all__ = [
     "BAD",
     "BOB",
+    "NO_CERTIFICATES",
     "READ",
     "WRITE",
     "Attempt",
