@@ -1,4 +1,4 @@
-"""`vulcan catalog`, and completion of values, through the process."""
+"""`vulcan catalog`, and completion of values."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests import cli_in_process
 from tests.cli_support import CHECKOUT, clean, modules_after, on_terminal, vulcan
 from tests.dataset_support import put, vacua
 from vulcan_cli.dataset.inventory import AVAILABLE
@@ -32,8 +33,8 @@ def area(tmp_path: Path) -> StagingArea:
 
 
 def run(area: StagingArea, *words: str) -> tuple[int, str, str]:
-    home = area.root.parent
-    done = vulcan("catalog", *words, home=home, env={"VULCAN_STAGING_DIR": str(area.root)})
+    env = {"VULCAN_STAGING_DIR": str(area.root)}
+    done = cli_in_process.run("catalog", *words, cwd=area.root.parent, env=env)
     return done.code, done.out, done.err
 
 
@@ -102,7 +103,7 @@ def test_formats_and_talk_as_query(area: StagingArea, tmp_path: Path) -> None:
     told = f"read synced of {area.root}\n5 shards, 18 rows, "
     assert (code, out) == (
         0,
-        f"state,shards,n_rows,bytes\nsynced,5,18,{size(area, *'abcde')}\n",
+        f"state,shards,n_rows,bytes\r\nsynced,5,18,{size(area, *'abcde')}\r\n",
     )
     assert err.startswith(told)
     assert run(area, "--count", "--h12", "2", "-q") == (0, "3\n", "")
