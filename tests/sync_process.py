@@ -25,6 +25,7 @@ from typing import Any
 import polars
 import pyarrow.parquet
 import pytest
+from huggingface_hub import constants
 
 import vulcan_cli.hub.huggingface
 from vulcan_cli.errors import VulcanError
@@ -47,14 +48,11 @@ _STOPPED = re.compile(r"--- SIGSTOP \{.*--- stopped by SIGSTOP ---", re.DOTALL)
 class Zygote:
     """A process that starts syncs; use it in a `with` block."""
 
-    def __init__(self, env: Mapping[str, str] | None = None) -> None:
-        self._env = {**os.environ, **(env or {}), "PYTHONDONTWRITEBYTECODE": "1"}
-
     def __enter__(self) -> Zygote:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.sync_process"],
             cwd=CHECKOUT,
-            env=self._env,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -162,6 +160,8 @@ def _say(number: int) -> None:
 
 
 def _main() -> None:
+    # The local Hub has no Xet, and a variable that says so does not come as far as here.
+    constants.HF_HUB_DISABLE_XET = True
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:

@@ -131,9 +131,6 @@ def order(area: StagingArea, hub: HubProcess, **options: object) -> dict[str, ob
     }
 
 
-CLIENT = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-
-
 @pytest.mark.parametrize("path", ["preupload", "objects/batch", "PUT", "commit", "paths-info"])
 def test_p7_a_client_killed_in_a_request_is_followed_by_one_that_finishes(
     tmp_path: Path, hub: HubProcess, path: str
@@ -143,7 +140,7 @@ def test_p7_a_client_killed_in_a_request_is_followed_by_one_that_finishes(
     staged = put_many(area, 4)
     method, where = ("PUT", "") if path == "PUT" else ("POST", path)
     hub.add_faults(Fault("hold", where, method, skip=1, reply="wait"))
-    with Zygote(CLIENT) as zygote:
+    with Zygote() as zygote:
         pid = zygote.start(**order(area, hub, max_batch=2))
         os.kill(pid, signal.SIGCONT)
         assert hub.await_held() == 1
@@ -167,7 +164,7 @@ def test_p7_a_hub_killed_in_the_act_is_asked_when_it_is_back(
     area.create()
     staged = put_many(area, 4)
     hub.add_faults(Fault("hold", "/commit/", "POST", skip=1))
-    with Zygote(CLIENT) as zygote:
+    with Zygote() as zygote:
         pid = zygote.start(**order(area, hub, max_batch=2, max_retries=0))
         os.kill(pid, signal.SIGCONT)
         assert hub.await_held() == 1

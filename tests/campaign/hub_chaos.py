@@ -45,7 +45,6 @@ from vulcan_cli.hub.open import key_without_client
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.staging.journal import Journal
 
-CLIENT = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 ENDS = {0, 5, 7, -signal.SIGKILL}
 """How a sync may end here: nothing of what goes wrong is a shard's fault, or the set-up's."""
 
@@ -273,7 +272,7 @@ def main() -> int:
     deadline = time.monotonic() + options.seconds
     ends: Counter[int] = Counter()
     requests = shards = played = bad = 0
-    with Zygote(CLIENT) as zygote:
+    with Zygote() as zygote:
         while played < options.rounds and time.monotonic() < deadline:
             seed = options.seed + played
             root = Path(tempfile.mkdtemp(prefix=f"vulcan-chaos-{seed}-"))
