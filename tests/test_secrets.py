@@ -233,10 +233,10 @@ for number, (words, env, cwd) in enumerate(json.load(sys.stdin)):
 """Runs many command lines in one process, each with files for its stdout and stderr."""
 
 
-def ran_all(tmp_path: Path, spool: Path, lines: Sequence[Line]) -> list[Ran]:
+def ran_all(tmp_path: Path, spool: Path, lines: Sequence[Line], said: str = "said") -> list[Ran]:
     """Run all lines in one process, with tracebacks on; what each did."""
-    said = tmp_path / "said"
-    said.mkdir()
+    folder = tmp_path / said
+    folder.mkdir()
     done = subprocess.run(
         [sys.executable, "-c", EVERY_COMMAND],
         input=json.dumps(
@@ -244,12 +244,12 @@ def ran_all(tmp_path: Path, spool: Path, lines: Sequence[Line]) -> list[Ran]:
         ),
         text=True,
         env=clean(tmp_path, VULCAN_STAGING_DIR=str(spool), VULCAN_DEBUG="1"),
-        cwd=said,
+        cwd=folder,
         check=False,
         timeout=120,
     )
     assert done.returncode == 0
-    return [said_of(said, number) for number in range(len(lines))]
+    return [said_of(folder, number) for number in range(len(lines))]
 
 
 def said_of(folder: Path, number: int) -> Ran:
@@ -441,9 +441,8 @@ def test_p16_no_reader_repeats_what_the_hub_repeats(
     }
     for status, lines in commands.items():
         hub.add_faults(Fault("status", path="/api/", status=status, body=ECHO, times=None))
-        for words in lines:
-            ran = vulcan(*words, home=tmp_path, env=env)
-            assert (ran.code in {4, 5}, leaks(ran)) == (True, False), ran
+        said = ran_all(tmp_path, spool, [Line(words, env) for words in lines], str(status))
+        assert [(ran.code in {4, 5}, leaks(ran)) for ran in said] == [(True, False)] * 2, said
         hub.clear_faults()
     assert files_with_mark(spool, tmp_path / "hf") == []
     assert MARK.encode() not in recorder.sent()
@@ -454,16 +453,16 @@ def test_p16_all_that_reaches_the_hub_is_free_of_it_but_one_header(
 ) -> None:
     (spool / "pending" / f"{TOKEN}.parquet").write_bytes(b"PAR1")
     env = online(recorder, tmp_path)
-    for words in (
+    commands = (
         ("sync", "-v"),
         ("status",),
         ("query", "--source", "repo", "--format", "csv"),
         ("split", "--source", "repo"),
         ("verify", "--repo", REPO),
         ("trim-synced", "--keep-bytes", "0"),
-    ):
-        ran = vulcan(*words, home=tmp_path, env=env)
-        assert (ran.code in {0, 3}, leaks(ran)) == (True, False), ran
+    )
+    said = ran_all(tmp_path, spool, [Line(words, env) for words in commands])
+    assert [(ran.code in {0, 3}, leaks(ran)) for ran in said] == [(True, False)] * 6, said
     assert len(hub.attempts(REPO)) == 1
     assert b"POST /api/datasets/alice/vacua/commit/" in recorder.sent()
     assert MARK.encode() not in recorder.sent()
@@ -497,7 +496,7 @@ def test_p16_no_reader_shows_what_waits_and_looks_like_a_token(tmp_path: Path) -
         ("query", "--source", "staged", "--format", "csv", "-q"),
         ("query", "--source", "staged", "--columns", "run_id,solver_name", "--json", "-q"),
     ]
-    before = [vulcan(*words, home=tmp_path, env=env) for words in commands]
+    before = [cli_in_process.run(*words, cwd=tmp_path, env=env) for words in commands]
     of_run = with_column("run_id", pa.array([TOKEN] * 3))
     names = {
         "cells": with_column("solver_name", pa.array(["newton", f"see {TOKEN}", None])),
@@ -507,7 +506,7 @@ def test_p16_no_reader_shows_what_waits_and_looks_like_a_token(tmp_path: Path) -
     for name, change in names.items():
         shard = shard_bytes("x" if name == TOKEN else name)
         put_bytes(area, name_of(name), rewritten(shard, change))
-    after = [vulcan(*words, home=tmp_path, env=env) for words in commands]
+    after = [cli_in_process.run(*words, cwd=tmp_path, env=env) for words in commands]
     assert [(ran.code, ran.err) for ran in before] == [(0, "")] * 3
     assert [(ran.code, leaks(ran)) for ran in after] == [(3, False)] * 3
     hidden = name_of(TOKEN).replace(TOKEN, "[hidden]")
