@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -132,20 +132,20 @@ def good(root: Path) -> list[str]:
 def test_p14_bad_shards_fail_no_reader(tmp_path: Path, spool: Path, words: tuple[str, ...]) -> None:
     clean = shutil.copytree(STAGING, tmp_path / "clean")
     source = (*words, "--source", "staged", "--staging-dir")
-    wanted = vulcan(*source, clean, home=tmp_path)
-    ran = vulcan(*source, spool, home=tmp_path)
+    wanted = run(*source, clean, cwd=tmp_path)
+    ran = run(*source, spool, cwd=tmp_path)
     assert (wanted.code, ran.code, ran.out) == (0, 3, wanted.out)
     told = [line for line in ran.err.splitlines() if line.startswith("vulcan: skipped: ")]
     assert sum("run_bad" in line for line in told) == len(HOSTILE)
 
 
 def test_p14_bad_shards_do_not_fail_status(tmp_path: Path, spool: Path) -> None:
-    ran = vulcan("status", "--staging-dir", spool, "--json", home=tmp_path)
+    ran = run("status", "--staging-dir", spool, "--json", cwd=tmp_path)
     pending = ran.document()["pending"]
     assert isinstance(pending, dict)
     entries = [name for name in names(spool / "pending") if name.endswith(".parquet")]
     assert (ran.code, pending["shards"]) == (0, len(entries))
-    ran = vulcan("status", "--rows", "--staging-dir", spool, home=tmp_path)
+    ran = run("status", "--rows", "--staging-dir", spool, cwd=tmp_path)
     told = [line for line in ran.err.splitlines() if line.startswith("vulcan: skipped: ")]
     assert (ran.code, sum("run_bad" in line for line in told)) == (3, len(HOSTILE))
 
@@ -155,7 +155,7 @@ def test_p15_p17_only_shards_reach_the_repo_and_nothing_behind_links(
 ) -> None:
     wanted, repo = good(spool), tmp_path / "repo"
     words = ("sync", "--staging-dir", spool, "--repo", repo, "--create-repo", "--json")
-    ran = vulcan(*words, home=tmp_path)
+    ran = run(*words, cwd=tmp_path)
     document = ran.document()
     assert (ran.code, document["committed"], document["remaining"]) == (3, len(wanted), 0)
     parquet = [path for path in tree(repo) if path.endswith(".parquet")]
@@ -212,11 +212,11 @@ def seen(folder: Path) -> dict[str, tuple[int, int]]:
 def test_p4_p7_staging_the_same_rows_again_after_each_state_is_one_shard(tmp_path: Path) -> None:
     root, repo = tmp_path / "spool", tmp_path / "repo"
     words = (*COMMANDS[0], "--template", "r-{digest}", "--staging-dir", root, "--json")
-    first = json.loads(vulcan(*words, home=tmp_path).out)
+    first = run(*words, cwd=tmp_path).document()
     to = ("--staging-dir", root, "--repo", repo)
     for between in (("sync", "--create-repo"), ("trim-synced", "--keep-bytes", "0")):
-        assert vulcan(*between, *to, home=tmp_path).code == 0
-        again = json.loads(vulcan(*words, home=tmp_path).out)
+        assert run(*between, *to, cwd=tmp_path).code == 0
+        again = run(*words, cwd=tmp_path).document()
         assert (again["status"], again["path_in_repo"]) == ("already-staged", first["path_in_repo"])
     assert [path for path in tree(repo) if path.endswith(".parquet")] == [first["path_in_repo"]]
 
@@ -248,6 +248,12 @@ ENDING_A_READER: dict[str, Callable[[], bytes]] = {
 }
 
 
+@cache
+def ending_a_reader() -> dict[str, bytes]:
+    """What ends a careless reader, made once: some hold a hundred thousand of something."""
+    return {name: make() for name, make in ENDING_A_READER.items()}
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -270,7 +276,7 @@ ENDING_A_READER: dict[str, Callable[[], bytes]] = {
 def test_p14_no_shard_ends_the_process_that_reads_it(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    ran = read_beside(tmp_path, ENDING_A_READER, words)
+    ran = read_beside(tmp_path, ending_a_reader(), words)
     told = re.findall(r"^vulcan: skipped: (\S+) ", ran.err, re.MULTILINE)
     assert sorted(told) == sorted(name_of(name) for name in ENDING_A_READER)
 
@@ -281,20 +287,18 @@ def test_p14_no_shard_ends_the_process_that_reads_it(
 def test_p14_no_pattern_in_place_of_a_name_changes_what_others_get(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    read_beside(tmp_path, PATTERNS, words)
+    read_beside(tmp_path, {name: make() for name, make in PATTERNS.items()}, words)
 
 
-def read_beside(
-    home: Path, hostile: Mapping[str, Callable[[], bytes]], words: Sequence[str]
-) -> Ran:
+def read_beside(home: Path, hostile: Mapping[str, bytes], words: Sequence[str]) -> Ran:
     """A command that reads what waits; it gives the same with hostile shards there as without."""
     area = StagingArea(home / "spool")
     area.create()
     put(area, "good")
     source = (*words, "--source", "staged", "--staging-dir", str(area.root))
     wanted = vulcan(*source, home=home)
-    for name, make in hostile.items():
-        put_bytes(area, name_of(name), make())
+    for name, data in hostile.items():
+        put_bytes(area, name_of(name), data)
     ran = vulcan(*source, home=home)
     assert (wanted.code, ran.code, ran.out) == (0, 3, wanted.out)
     return ran
@@ -329,7 +333,7 @@ READ = ("query", "--columns", "tau_re", "--format", "csv", "--source", "repo", "
 def test_p14_no_shard_of_a_repo_ends_the_process_that_reads_it(
     hub: LocalHub, tmp_path: Path
 ) -> None:
-    shards = {path_of(name): make() for name, make in ENDING_A_READER.items()}
+    shards = {path_of(name): data for name, data in ending_a_reader().items()}
     hub.push(REPO, {path_of("good"): shard_bytes("good")})
     wanted = vulcan(*READ, REPO, home=tmp_path, env=hub.client_env(home=tmp_path))
     hub.push(REPO, shards)
@@ -348,9 +352,9 @@ def test_p14_no_shard_that_others_put_into_a_folder_ends_the_process_that_reads_
     good.parent.mkdir(parents=True)
     good.write_bytes(shard_bytes("good"))
     wanted = vulcan(*READ, repo, home=tmp_path)
-    for name, make in ENDING_A_READER.items():
+    for name, data in ending_a_reader().items():
         bad = repo / path_of(name)
-        bad.write_bytes(make())
+        bad.write_bytes(data)
         bad.chmod(0o666)
     ran = vulcan(*READ, repo, home=tmp_path)
     assert (wanted.code, ran.code, ran.out) == (0, 3, wanted.out)
@@ -362,8 +366,8 @@ def test_p8_no_shard_ends_the_sync_that_meets_it(tmp_path: Path) -> None:
     area = StagingArea(tmp_path / "spool")
     area.create()
     good = put(area, "good").read_bytes()
-    for name, make in ENDING_A_READER.items():
-        put_bytes(area, name_of(name), make())
+    for name, data in ending_a_reader().items():
+        put_bytes(area, name_of(name), data)
     words = ("sync", "--staging-dir", area.root, "--repo", tmp_path / "repo", "--create-repo")
     ran = vulcan(*words, "--json", home=tmp_path)
     counts = ran.document()
