@@ -70,8 +70,8 @@ import vulcan_cli.staging.intake
 from vulcan_cli.__main__ import main
 
 pages = int(Path("/proc/self/statm").read_text().split()[0])
-# Room for vacua, but not for the stacks of so many threads.
-most = pages * mmap.PAGESIZE + (64 << 20)
+# Room for vacua, but not for the stack of one more thread of Polars.
+most = pages * mmap.PAGESIZE + (512 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (most, most))
 sys.exit(main(sys.argv[1:]))
 """
@@ -79,8 +79,8 @@ sys.exit(main(sys.argv[1:]))
 
 def without_threads(*words: str | Path, home: Path, stdin: str = "") -> Ran:
     """Run a command line where the system starts no more threads for Polars."""
-    many = {"POLARS_MAX_THREADS": "256"}
-    return python(_NO_MORE_THREADS, *words, home=home, env=many, stdin=stdin)
+    large = {"RUST_MIN_STACK": str(1 << 30)}
+    return python(_NO_MORE_THREADS, *words, home=home, env=large, stdin=stdin)
 
 
 def in_shell(

@@ -35,6 +35,8 @@ def test_stage_says_what_each_shard_holds(tmp_path: Path) -> None:
 
     ran = run(*words, "-v", cwd=tmp_path)
 
+    rehearsed = run(*words, "-v", "--dry-run", cwd=tmp_path)
+    assert rehearsed.err == ran.err
     (digest,) = re.findall(r"content digest ([0-9a-f]{32})\n", ran.err)
     assert ran.err.splitlines() == [
         MINE,

@@ -108,9 +108,6 @@ def stage(
         for shard, result in zip(shards, results, strict=True)
         if isinstance(result, Published)
     ]
-    for shard in shards:
-        n_rows = counted(shard.n_rows, "row")
-        _logger.info("%s: %s, content digest %s", shard.path_in_repo, n_rows, shard.digest)
     conflicts = tuple(result for result in results if isinstance(result, Conflict))
     return validated.intake(staged, conflicts)
 
@@ -158,6 +155,9 @@ def _validate(inputs: Iterable[tuple[str, Read]], run: Run, now: datetime) -> _V
         raise InputRefused(*problems)
     if run.run_id is not None and len(shards) > 1:
         raise UsageError(f"one run id cannot name {len(shards)} shards")
+    for shard in shards:
+        n_rows = counted(shard.n_rows, "row")
+        _logger.info("%s: %s, content digest %s", shard.path_in_repo, n_rows, shard.digest)
     return _Validated(tuple(shards), tuple(doubts), tuple(empty))
 
 
