@@ -63,24 +63,32 @@ def python(
     return _ran([sys.executable, "-c", code, *words], home, None, env, stdin)
 
 
-_NO_MORE_THREADS = """
+_LITTLE_MEMORY = """
 import mmap, resource, sys
 from pathlib import Path
 import vulcan_cli.staging.intake
 from vulcan_cli.__main__ import main
 
 pages = int(Path("/proc/self/statm").read_text().split()[0])
-# Room for vacua, but not for the stack of one more thread of Polars.
+# Room for some vacua.
 most = pages * mmap.PAGESIZE + (512 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (most, most))
 sys.exit(main(sys.argv[1:]))
 """
 
 
+def with_little_memory(
+    *words: str | Path, home: Path, env: Mapping[str, str] | None = None, stdin: str = ""
+) -> Ran:
+    """Run a command line to which the system gives 512 MiB beside the program."""
+    return python(_LITTLE_MEMORY, *words, home=home, env=env, stdin=stdin)
+
+
 def without_threads(*words: str | Path, home: Path, stdin: str = "") -> Ran:
     """Run a command line where the system starts no more threads for Polars."""
-    large = {"RUST_MIN_STACK": str(1 << 30)}
-    return python(_NO_MORE_THREADS, *words, home=home, env=large, stdin=stdin)
+    # The stack of one is more than what is left.
+    stack = {"RUST_MIN_STACK": str(1 << 30)}
+    return with_little_memory(*words, home=home, env=stack, stdin=stdin)
 
 
 def in_shell(

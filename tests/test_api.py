@@ -557,6 +557,7 @@ ERRORS: list[VulcanError] = [
     errors.TryLater("not now", retry_at=1.5),
     errors.HomeNotSet(2, ["one"], ["two"]),
     errors.OutOfThreads(),
+    errors.OutOfMemory(),
     errors.Unreachable("no answer"),
     errors.RateLimited("too many", retry_at=2.5),
     errors.ServerTrouble("a fault of the Hub"),

@@ -29,6 +29,7 @@ from tests.cli_support import (
     interrupted,
     on_terminal,
     vulcan,
+    with_little_memory,
     without_threads,
 )
 from tests.hubserver import BOB, READ, Fault, HubThread, LocalHub
@@ -195,6 +196,14 @@ def out_of_threads(place: Place) -> Ran:
     return without_threads(*STAGE, "--json", home=place.home)
 
 
+def out_of_memory(place: Place) -> Ran:
+    large = place.home / "large.csv"
+    with large.open("wb") as file:
+        file.truncate(1 << 30)
+    words = ("stage", large, "-g", KEYS, *STAGING)
+    return with_little_memory(*words, "--json", home=place.home)
+
+
 PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {
     errors.VulcanError: fault_of_ours,
     errors.UsageError: lambda place: place.asked_here("status", "--wibble"),
@@ -209,6 +218,7 @@ PROVOKED: Mapping[type[VulcanError], Callable[[Place], Ran]] = {
     errors.UnevenLists: uneven_lists,
     errors.Conflict: conflict,
     errors.OutOfThreads: out_of_threads,
+    errors.OutOfMemory: out_of_memory,
     errors.NotSetUp: lambda place: place.asked_here("status"),
     errors.StagingMissing: lambda place: place.asked_here("status", "--staging-dir", "none"),
     errors.TokenUnfit: lambda place: place.asked_here("config", VULCAN_TOKEN="two words"),

@@ -39,6 +39,7 @@ ERRORS: tuple[VulcanError, ...] = (
     errors.TryLater("not now"),
     errors.HomeNotSet(2, ["a-1", "b-2"], ["file:///c"]),
     errors.OutOfThreads(),
+    errors.OutOfMemory(),
     errors.Unreachable("no answer", retry_at=0.0),
     errors.RateLimited("too many requests"),
     errors.ServerTrouble("status 503"),
@@ -373,6 +374,9 @@ def test_other_exceptions_become_ours() -> None:
     threads = explain(RuntimeError("can't start new thread"), typed=("sync",))
     assert (threads.kind, threads.exit_code) == ("OutOfThreads", 5)
     assert threads.next == ("POLARS_MAX_THREADS=1 vulcan sync",)
+    memory = explain(MemoryError(), typed=("stage", "a.csv"))
+    assert (memory.kind, memory.exit_code) == ("OutOfMemory", 5)
+    assert memory.next == ("ulimit -a", "vulcan stage a.csv")
     fault = explain(ZeroDivisionError("division by zero"), "vulcan sync")
     assert (fault.kind, fault.exit_code) == ("VulcanError", 1)
     assert fault.sentence == "a fault in vulcan: ZeroDivisionError: division by zero"

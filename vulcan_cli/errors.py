@@ -393,6 +393,13 @@ class OutOfThreads(TryLater):
         super().__init__("the system starts no more threads for this account on this node")
 
 
+class OutOfMemory(TryLater):
+    """The system gives this process no more memory."""
+
+    def __init__(self) -> None:
+        super().__init__("the system gives this process no more memory on this node")
+
+
 class Unreachable(TryLater):
     """The Hub did not answer."""
 

@@ -114,6 +114,10 @@ def _out_of_threads(_: errors.OutOfThreads, typed: Sequence[str]) -> Advice:
     )
 
 
+def _out_of_memory(_: errors.OutOfMemory, typed: Sequence[str]) -> Advice:
+    return Advice("what was done so far stands", ("ulimit -a", again(typed) or _COMMAND))
+
+
 def _refused(error: errors.InputRefused, typed: Sequence[str]) -> Advice:
     if typed and typed[0] in {"card", "split"}:
         return Advice("nothing was committed", (f"vulcan {typed[0]} --help",))
@@ -410,6 +414,7 @@ _ADVICE: Mapping[type[VulcanError], Advice | Callable[[Any, Sequence[str]], Advi
     errors.TryLater: _later,
     errors.HomeNotSet: _home_not_set,
     errors.OutOfThreads: _out_of_threads,
+    errors.OutOfMemory: _out_of_memory,
     errors.Unreachable: _later,
     errors.RateLimited: _later,
     errors.ServerTrouble: _later,

@@ -108,6 +108,8 @@ def as_ours(error: BaseException) -> VulcanError:
         return errors.DiskTrouble.of(error)
     if is_out_of_threads(error):
         return errors.OutOfThreads()
+    if isinstance(error, MemoryError):
+        return errors.OutOfMemory()
     return VulcanError(f"a fault in vulcan: {type(error).__name__}: {error}")
 
 
