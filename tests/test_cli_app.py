@@ -42,6 +42,36 @@ def test_version_for_a_script(tmp_path: Path) -> None:
     assert vulcan("--version", "--json", home=tmp_path).document() == document
 
 
+@pytest.mark.parametrize(
+    "words", [["--version", "status"], ["--version", "stage", "--run-id", "a", "nowhere"]]
+)
+def test_who_asks_for_the_version_gets_no_more(tmp_path: Path, words: list[str]) -> None:
+    assert vulcan(*words, home=tmp_path) == Ran(0, f"vulcan {vulcan_cli.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "words", [["--json"], ["-q"], ["-qv"], ["--quiet", "--verbose"], ["-v", "--json"]]
+)
+def test_how_to_talk_may_be_said_before_the_command(
+    tmp_path: Path, spool: Path, words: list[str]
+) -> None:
+    asked = ["--staging-dir", str(spool)]
+    before = vulcan(*words, "status", *asked, home=tmp_path)
+    assert before == vulcan("status", *words, *asked, home=tmp_path)
+    assert before.code == 0
+
+
+def test_what_a_command_does_not_know_is_refused_before_it_too(tmp_path: Path) -> None:
+    assert vulcan("--json", "plot", "tau", home=tmp_path) == vulcan(
+        "plot", "--json", "tau", home=tmp_path
+    )
+    assert vulcan("-q", home=tmp_path) == Ran(
+        2,
+        "",
+        "vulcan: there is no option -q\n  safe: nothing was changed\n  next: vulcan --help\n",
+    )
+
+
 def test_help_of_status_word_for_word(tmp_path: Path) -> None:
     assert vulcan("status", "--help", home=tmp_path, env={"COLUMNS": "80"}) == Ran(
         0,

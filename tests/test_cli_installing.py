@@ -77,6 +77,34 @@ def test_a_shell_we_do_not_know(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [[], ["status"], ["--version"]])
+def test_a_shell_is_named_for_its_completion_alone(tmp_path: Path, words: list[str]) -> None:
+    assert run("--shell", "fish", *words, cwd=tmp_path) == Ran(
+        2,
+        "",
+        "vulcan: --shell goes with --install-completion or --show-completion\n"
+        "  safe: nothing was changed\n"
+        "  next: vulcan --help\n",
+    )
+
+
+def test_a_script_is_shown_or_installed(tmp_path: Path) -> None:
+    words = ("--show-completion", "--install-completion", "--shell", "fish")
+    assert run(*words, cwd=tmp_path) == Ran(
+        2,
+        "",
+        "vulcan: --show-completion and --install-completion go one at a time\n"
+        "  safe: nothing was changed\n"
+        "  next: vulcan --help\n",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_to_complete_is_all_that_is_done(tmp_path: Path) -> None:
+    ran = run("--show-completion", "--shell", "fish", "status", cwd=tmp_path)
+    assert ran == Ran(0, script("fish"), "")
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / ".config").write_text("")
     ran = run("--install-completion", "--shell", "fish", cwd=tmp_path)

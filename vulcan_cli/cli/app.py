@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import takewhile
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -32,6 +33,7 @@ PROGRAM = "vulcan"
 
 # Options of one letter that every command has, one by one or together.
 _FLAGS = re.compile("-[qv]+")
+_TALK = re.compile(f"{_FLAGS.pattern}|--quiet|--verbose|--json")
 
 COMMANDS: tuple[str, ...] = (
     "init",
@@ -201,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = _behind_command(list(sys.argv[1:] if arguments is None else arguments))
     prepare_streams()
     output = Output(
         as_json=_are_typed(words, "--json"),
@@ -217,6 +219,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DiskTrouble as error:
         code = code or _caught(error, output, [])
     return code
+
+
+def _behind_command(words: list[str]) -> list[str]:
+    """The words, with those that say how to talk behind the command that they stand before."""
+    before = list(takewhile(_TALK.fullmatch, words))
+    command, *rest = words[len(before) :] or [""]
+    return [command, *before, *rest] if command in COMMANDS else words
 
 
 def _run(words: list[str]) -> int:
@@ -271,17 +280,23 @@ def _vulcan(
     commits them to a repo on the Hub, or to a folder; everybody can `query` and `split` them.
 
     Alone, `vulcan` says where you stand and what to type next; `vulcan help` lists what there is to
-    read beside the commands: variables, settings, formats, recipes.
+    read beside the commands: variables, settings, formats, recipes. `--json`, `-q` and `-v` may
+    stand before a command too.
     """
-    if context.invoked_subcommand is not None:
-        return
+    if shell is not None and not (show_completion or install_completion):
+        raise UsageError("--shell goes with --install-completion or --show-completion")
+    if install_completion and show_completion:
+        raise UsageError("--show-completion and --install-completion go one at a time")
     out = Output(as_json=json)
     if version:
         welcome.version(out)
     elif show_completion or install_completion:
         _complete(out, shell, install=install_completion)
-    else:
+    elif context.invoked_subcommand is None:
         welcome.welcome(out)
+    else:
+        return
+    raise typer.Exit
 
 
 def _complete(out: Output, shell: str | None, *, install: bool) -> None:
