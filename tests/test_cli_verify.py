@@ -290,6 +290,22 @@ def test_a_repo_is_asked_only_when_it_is_named(tmp_path: Path, area: StagingArea
     assert (ran.code, ran.error()["kind"]) == (4, RepoMissing.__name__)
 
 
+@pytest.mark.parametrize("words", [["--no-download"], ["--revision", "draft"]])
+def test_what_is_of_a_repo_needs_one_that_is_named(
+    tmp_path: Path, area: StagingArea, words: list[str]
+) -> None:
+    env = {"VULCAN_REPO": str(tmp_path / "none"), "VULCAN_STAGING_DIR": str(area.root)}
+    before = tree(area.root)
+    assert vulcan("verify", *words, home=tmp_path, env=env) == Ran(
+        2,
+        "",
+        f"vulcan: {words[0]} goes with --repo\n"
+        "  safe: nothing was changed\n"
+        "  next: vulcan verify --help\n",
+    )
+    assert tree(area.root) == before
+
+
 def test_a_name_of_several_lines_is_one_line(tmp_path: Path) -> None:
     area = StagingArea(tmp_path / "spool")
     area.create()

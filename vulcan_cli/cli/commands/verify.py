@@ -17,6 +17,8 @@ from vulcan_cli.cli.repos import open_configured
 from vulcan_cli.cli.text import printable
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.cli.watching import teller
+from vulcan_cli.errors import UsageError
+from vulcan_cli.hub.repo import MAIN
 from vulcan_cli.interrupts import asked_by_sigterm
 from vulcan_cli.quantities import counted, format_size
 
@@ -48,7 +50,7 @@ def verify(
     *,
     staging_dir: StagingDir = None,
     repo: Repo = None,
-    revision: Branch = "main",
+    revision: Branch = MAIN,
     no_download: NoDownload = False,
     fix: Fix = False,
     json: Json = False,
@@ -66,6 +68,9 @@ def verify(
     from vulcan_cli.sync import mend  # noqa: PLC0415
     from vulcan_cli.sync import verify as core  # noqa: PLC0415
 
+    for option, is_typed in (("--no-download", no_download), ("--revision", revision != MAIN)):
+        if is_typed and repo is None:
+            raise UsageError(f"{option} goes with --repo")
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = configured(out, staging_dir=staging_dir, repo=repo)
     area = StagingArea(settings.require_staging_dir())
