@@ -75,6 +75,8 @@ def test_a_picture_in_a_file(cwd: Path, ending: str) -> None:
         (["tau", "--modulus", "2"], 2, "--modulus goes with vulcan plot modulus"),
         (["residual", "--tolerance", "0"], 2, "--tolerance must be above 0"),
         (["tadpole", "--bound", "nan"], 2, "--bound must be a number"),
+        (["tau", "-o", "x.svg", "--width", "90"], 2, "--width is of a terminal, not of a file"),
+        (["tau", "-o", "x.svg", "--height", "30"], 2, "--height is of a terminal, not of a file"),
         (["tau", "-o", "x.pdf"], 2, "a picture ends in .png, .svg, .html, not 'x.pdf'"),
         (["modulus", "--modulus", "9"], 2, "there is no modulus 9: rows have 2 at most"),
         (["residual"], 3, "no matching row has residual"),
