@@ -198,6 +198,9 @@ def test_who_may_not_write_is_told(cwd: Path, hub: LocalHub) -> None:
     ("words", "sentence"),
     [
         (["--dry-run"], "--dry-run goes with --push"),
+        (["--budget", "3"], "--budget goes with --push"),
+        (["--window-s", "1h"], "--window-s goes with --push"),
+        (["--max-retries", "0"], "--max-retries goes with --push"),
         (
             ["--push", "--source", "synced"],
             "--push is about what stands in the repo: no --into, no other --source",

@@ -266,7 +266,19 @@ def test_a_push_that_others_overtook_looks_again(cwd: Path, hub: LocalHub) -> No
     ("words", "sentence"),
     [
         (["train", "--push", "./r"], "--push holds all splits; leave the name out"),
-        (["--create-repo"], "--create-repo and --dry-run go with --push"),
+        (["--create-repo"], "--create-repo goes with --push"),
+        (["--dry-run"], "--dry-run goes with --push"),
+        (["train", "--budget", "3"], "--budget goes with --push"),
+        (["--out-dir", "out", "--window-s", "1h"], "--window-s goes with --push"),
+        (["--max-retries", "0"], "--max-retries goes with --push"),
+        (
+            ["--push", "./r", "--dry-run", "--out-dir", "out"],
+            "--dry-run writes nothing: leave out --out-dir",
+        ),
+        (
+            ["--push", "./r", "--dry-run", "--freeze", "out"],
+            "--dry-run writes nothing: leave out --freeze",
+        ),
         (["--push", "./r", "--format", "npz"], "--push publishes parquet, which datasets reads"),
         (["--push", "./r", "--ks-id", "77"], "there are no rows to push"),
     ],
@@ -275,3 +287,9 @@ def test_options_that_do_not_fit_are_refused(cwd: Path, words: list[str], senten
     ran = run("split", *words, cwd=cwd, env=env_of())
     told = [line for line in ran.err.splitlines() if line.startswith("vulcan: ")]
     assert (ran.code, told) == (2, [f"vulcan: {sentence}"])
+    assert [path.name for path in cwd.iterdir()] == ["spool"]
+
+
+def test_what_is_set_for_commits_stands_in_no_ones_way(cwd: Path) -> None:
+    env = {**env_of(), "VULCAN_BUDGET": "3", "VULCAN_WINDOW_S": "60", "VULCAN_MAX_RETRIES": "0"}
+    assert run(*SPLIT, "train", cwd=cwd, env=env).code == 0

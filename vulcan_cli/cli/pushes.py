@@ -44,6 +44,18 @@ def options_of(
     )
 
 
+def check_pushed(*, push: bool, **typed: object) -> None:
+    """Raise UsageError where an option of a push was typed, and nothing is to be pushed.
+
+    Args:
+        push: Whether something is.
+        typed: What was typed, by the names of the options; None and False were not.
+    """
+    for name, value in typed.items():
+        if not push and value is not None and value is not False:
+            raise UsageError(f"--{name.replace('_', '-')} goes with --push")
+
+
 class SplitPush(NamedTuple):
     """Where the files of splits are to be pushed, and how.
 
@@ -69,14 +81,12 @@ class SplitPush(NamedTuple):
 
         Raises:
             UsageError: It is one that shards are synced to, or not apart from the staging
-                directory, or there is none to do more with.
+                directory.
             NotSetUp: A token or the staging directory is missing.
         """
         from vulcan_cli.staging.area import StagingArea  # noqa: PLC0415
 
         if text is None:
-            if create_repo or dry_run:
-                raise UsageError("--create-repo and --dry-run go with --push")
             return None
         area = StagingArea(settings.require_staging_dir())
         check_place(text, settings)

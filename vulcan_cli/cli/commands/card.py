@@ -12,7 +12,7 @@ from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, Repos, Stagin
 from vulcan_cli.cli.options.keeping import CitationFile, Into, Licence, PushCard
 from vulcan_cli.cli.options.results import Revision, SourcePlace
 from vulcan_cli.cli.output import Output
-from vulcan_cli.cli.pushes import document_of, options_of, tell_sent
+from vulcan_cli.cli.pushes import check_pushed, document_of, options_of, tell_sent
 from vulcan_cli.cli.questions import BAD_SHARDS, tell_bad
 from vulcan_cli.cli.repos import locate_shards, open_configured
 from vulcan_cli.cli.tree import Example
@@ -58,6 +58,9 @@ def card(
     wrote in the card stays where it is; only what stands between vulcan's marks is new. `sync`
     keeps the card with each commit; `--push` is for a repo where nothing waits.
     """
+    check_pushed(
+        push=push, dry_run=dry_run, budget=budget, window_s=window_s, max_retries=max_retries
+    )
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = configured(
         out,
@@ -69,8 +72,6 @@ def card(
         license=licence,
         citation=None if citation is None else _text_of(citation),
     )
-    if dry_run and not push:
-        raise UsageError("--dry-run goes with --push")
     if push and (into is not None or source not in {"auto", "repo"}):
         raise UsageError("--push is about what stands in the repo: no --into, no other --source")
     if push:
