@@ -803,6 +803,46 @@ def test_the_environment_says_what_arguments_do_not(
     assert (other.repo, other.staging_dir, other.budget) == ("bob/other", tmp_path, 5)
 
 
+def test_what_is_set_for_commands_is_what_from_env_writes_and_syncs_by(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VULCAN_STAGING_DIR", "staging")
+    monkeypatch.setenv("VULCAN_REPO", "./repo")
+    (tmp_path / "vulcan.toml").write_text(
+        'template = "{project}-{seed?}"\nproject = "scan"\n'
+        'max_batch = 2\nmax_retries = 0\ncommit_prefix = "scan:"\n'
+    )
+    vulcan = Vulcan.from_env()
+    frame = pl.read_parquet(FILE)
+
+    shards = [vulcan.write(frame[:n], geometry=GEOMETRY, provenance={"seed": n}) for n in (1, 2, 3)]
+    own = Vulcan.from_env(run_id_template="own").write(frame[:4], geometry=GEOMETRY)
+    report = vulcan.sync(create_repo=True)
+
+    names = [*(f"scan-{n}_" for n in (1, 2, 3)), "own_"]
+    wanted = [
+        f"{name}{(shard.digest or '')[:16]}"
+        for name, shard in zip(names, [*shards, own], strict=True)
+    ]
+    assert [shard.run_id for shard in (*shards, own)] == wanted
+    assert (report.n_committed, report.n_commits) == (4, 2)
+    assert messages(tmp_path / "repo") == ["scan:, 2 shards"] * 2
+    assert (vulcan.max_batch, vulcan.max_retries, vulcan.commit_prefix) == (2, 0, "scan:")
+
+    vulcan.write(frame[:5], geometry=GEOMETRY)
+    vulcan.write(frame[:6], geometry=GEOMETRY)
+    assert vulcan.sync(max_batch=1, commit_prefix="mine").n_commits == 2
+    assert messages(tmp_path / "repo")[2:] == ["mine, 1 shard"] * 2
+
+
+def messages(repo: Path) -> list[str]:
+    """What the commits of a folder say, by their order."""
+    lines = [file.read_text() for file in (repo / ".vulcan/commits").iterdir()]
+    commits = [json.loads(line) for text in lines for line in text.splitlines()]
+    return [each["message"] for each in sorted(commits, key=lambda each: each["number"])]
+
+
 @pytest.mark.parametrize("variable", [None, "VULCAN_STAGING_DIR"])
 def test_a_worker_that_changes_folders_stages_where_it_began(
     variable: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -76,6 +76,9 @@ class Vulcan:
         project: What `{project}` stands for.
         budget: Commit requests in a window.
         window_s: The window, seconds.
+        max_batch: Shards in a commit.
+        max_retries: How often a batch is tried again.
+        commit_prefix: How commit messages begin.
         extra_kwargs: More template values, for every `write`.
         card: Whether `sync` keeps the dataset card; by the settings, as the next two.
         license: What the card says of it.
@@ -112,6 +115,10 @@ class Vulcan:
         self.project = project
         self.budget = budget
         self.window_s = window_s
+        # Defaults: what is set counts for `from_env`.
+        self.max_batch = found.max_batch
+        self.max_retries = found.max_retries
+        self.commit_prefix = found.commit_prefix
         self.extra_kwargs = dict(extra_kwargs or {})
         self.card = found.card
         self.license = found.license
@@ -123,10 +130,17 @@ class Vulcan:
         cls,
         *,
         repo: Path | str | None = None,
-        run_id_template: Template = DEFAULT_TEMPLATE,
+        run_id_template: Template = "",
         **more: Any,  # noqa: ANN401 (as for the class)
     ) -> Vulcan:
         """A `Vulcan` by the settings that the commands would use; arguments win.
+
+        `healthcheck_url` is for `vulcan sync` alone.
+
+        Args:
+            repo: Instead of the one that is set.
+            run_id_template: Instead of the one that is set, which an empty text stands for.
+            more: As for the class.
 
         Raises:
             NotSetUp: No repo is set, or a setting cannot be (a ValueError).
@@ -140,7 +154,12 @@ class Vulcan:
             "window_s": found.window_s,
             **more,
         }
-        return cls(repo=found.require_repo(), run_id_template=run_id_template, **values)
+        template = found.template if run_id_template == "" else run_id_template
+        made = cls(repo=found.require_repo(), run_id_template=template, **values)
+        made.max_batch = found.max_batch
+        made.max_retries = found.max_retries
+        made.commit_prefix = found.commit_prefix
+        return made
 
     def __repr__(self) -> str:
         return f"Vulcan(repo={scrub(self.repo)!r}, staging_dir={str(self.staging_dir)!r})"
@@ -241,11 +260,11 @@ class Vulcan:
         repo: Path | str | None = None,
         token: str | None = None,
         budget: int | None = None,
-        max_batch: int = 500,
-        max_retries: int = 3,
+        max_batch: int | None = None,
+        max_retries: int | None = None,
         create_pr: bool = False,
         revision: str | None = None,
-        commit_prefix: str = "vulcan: forge",
+        commit_prefix: str | None = None,
         dry_run: bool = False,
         create_repo: bool = False,
     ) -> SyncReport:
@@ -254,12 +273,12 @@ class Vulcan:
         Args:
             repo: Instead of the instance's.
             token: Instead of the instance's, or of what the environment says.
-            budget: Commit requests in a window.
-            max_batch: Shards in a commit.
-            max_retries: How often a batch is tried again.
+            budget: Commit requests in a window, instead of the instance's.
+            max_batch: Shards in a commit, instead of the instance's.
+            max_retries: How often a batch is tried again, instead of the instance's.
             create_pr: Propose the shards in a pull request instead.
             revision: The branch.
-            commit_prefix: How commit messages begin.
+            commit_prefix: How commit messages begin, instead of the instance's.
             dry_run: Only count, and reserve the slots.
             create_repo: Make the repo where there is none.
 
@@ -282,12 +301,12 @@ class Vulcan:
         target = _lasting(repo) if repo else self.repo
         opened = self._open(target, token)
         options = SyncOptions(
-            max_batch=max_batch,
+            max_batch=self.max_batch if max_batch is None else max_batch,
             budget=self.budget if budget is None else budget,
             window_s=self.window_s,
-            max_retries=max_retries,
+            max_retries=self.max_retries if max_retries is None else max_retries,
             revision=revision or MAIN,
-            commit_prefix=commit_prefix,
+            commit_prefix=self.commit_prefix if commit_prefix is None else commit_prefix,
             create_repo=create_repo,
             create_pr=create_pr,
             card=self.card,
