@@ -660,6 +660,15 @@ WRONG = {
     ),
     "set twice": (["in", "--set", "date=Y"], "--set: date is given twice"),
     "set": (["in", "--set", "1=2"], "--set is written NAME=VALUE, not '1=2'"),
+    "set for nothing": (
+        ["in", "--set", "sed=3"],
+        "--set: the run-id template has no {sed}; it has {date}, {project}, {h11}, {h12}, {ks_id}, "
+        "{triang_id}, {seed}",
+    ),
+    "set for nothing in a template of no names": (
+        ["in", "--template", "mine"],
+        "--set: the run-id template has no {date}",
+    ),
     "number": (
         ["in", "--max-rows", "0"],
         "invalid value for '--max-rows': 0 is less than 1",

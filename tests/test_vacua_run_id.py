@@ -70,7 +70,7 @@ def test_date_is_told_in_utc_and_values_win() -> None:
 
 
 def test_names_of_a_template() -> None:
-    assert template_names("{a}-{b?}-{a!s}") == {"a", "b"}
+    assert template_names("{a}-{b?}-{a!s}") == ("a", "b")
 
 
 def test_content_names_a_run() -> None:

@@ -97,13 +97,13 @@ def render(template: Template, *, project: str, now: datetime, values: Mapping[s
     return check_run_id(made)
 
 
-def template_names(template: str) -> frozenset[str]:
-    """The names a template asks for, required or not.
+def template_names(template: str) -> tuple[str, ...]:
+    """The names a template asks for, required or not, each once and in its order.
 
     Raises:
         TemplateError: The template is malformed.
     """
-    return frozenset(name for _, name, _, _, _ in _fields(template) if name is not None)
+    return tuple(dict.fromkeys(name for _, name, _, _, _ in _fields(template) if name is not None))
 
 
 def named_by_content(rendered: str, digest: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -119,6 +119,9 @@ def stage(
     settings = configured(
         out, staging_dir=staging_dir, repo=repo, project=project, template=template
     )
+    values = _values(set_)
+    if run_id is None:
+        _check_used(values, settings.template)
     area = StagingArea(settings.require_staging_dir())
     known, wrong = _geometry(one_geometry(geometry))
     run = Run(
@@ -129,7 +132,7 @@ def stage(
         provenance={**read_job(), **pairs("--provenance", provenance)},
         project=settings.project,
         template=settings.template,
-        template_values=_values(set_),
+        template_values=values,
         run_id=run_id,
         max_rows=max_rows,
         strict=strict,
@@ -265,3 +268,15 @@ def _values(texts: Sequence[str] | None) -> dict[str, str]:
             raise UsageError(f"--set is written NAME=VALUE, not {text!r}")
         put_once(values, "--set", name, value)
     return values
+
+
+def _check_used(values: Mapping[str, str], template: str) -> None:
+    """Raise UsageError for a value that the template does not ask for."""
+    from vulcan_cli.vacua.run_id import template_names  # noqa: PLC0415
+
+    names = template_names(template)
+    for name in values:
+        if name not in names:
+            held = ", ".join(f"{{{each}}}" for each in names)
+            has = f"; it has {held}" if held else ""
+            raise UsageError(f"--set: the run-id template has no {{{name}}}{has}")

@@ -87,7 +87,10 @@ Provenance = Annotated[
 SetValue = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="NAME=VALUE", help="A value for the template.", rich_help_panel=RUN
+        "--set",
+        metavar="NAME=VALUE",
+        help="A value for {NAME} of the template.",
+        rich_help_panel=RUN,
     ),
 ]
 
