@@ -664,6 +664,14 @@ def test_what_is_told_of_rows_is_a_mapping(vulcan: Vulcan) -> None:
             "feature_spec is a FeatureSpec, not {'features': 'flux'}",
         ),
         (lambda _: VulcanMLView("./repo"), "reader is a VulcanReader, not './repo'"),  # type: ignore[arg-type]
+        (
+            lambda vulcan: type(vulcan.reader()).from_hf(vulcan.repo, revision=3),
+            "revision is one text, not 3",
+        ),
+        (
+            lambda _: SPEC(keep_geometry_id="no"),
+            "keep_geometry_id is True or False, not 'no'",
+        ),
         (lambda _: SPEC(features=3), "features is a text or a list of texts, not 3"),
         (lambda _: SPEC(features=[3]), "each of features is one text, not 3"),
     ],
@@ -675,6 +683,49 @@ def test_an_argument_of_another_kind_is_refused_by_its_name(
     with pytest.raises(UsageError) as refusal:
         asked(vulcan)
     assert str(refusal.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"folds": 3, "splits": ["a", "b"]}, "folds names and sizes the splits: no splits"),
+        (
+            {"folds": 3, "fractions": [0.7, 0.2, 0.1]},
+            "folds names and sizes the splits: no fractions",
+        ),
+        ({"frozen": "held", "splits": ["a", "b"]}, "frozen says which splits there are: no splits"),
+        (
+            {"frozen": "held", "fractions": [1, 0, 0]},
+            "frozen says which splits there are: no fractions",
+        ),
+        ({"frozen": "held", "salt": "7"}, "frozen says which splits there are: no salt"),
+        ({"frozen": "held", "folds": 3}, "frozen says which splits there are: no folds"),
+        ({"frozen": "held", "group_by": "geometry"}, None),
+        ({"frozen": "other", "group_by": "polytope"}, None),
+        (
+            {"frozen": "held", "group_by": "polytope"},
+            "held is grouped by geometry: no other group_by",
+        ),
+        ({"folds": 3, "salt": "7", "group_by": "polytope"}, None),
+    ],
+)
+def test_what_a_view_would_not_look_at_is_refused(
+    vulcan: Vulcan,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    asked: dict[str, Any],
+    sentence: str | None,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    described = {"splits": ["a", "b"], "fractions": [0.5, 0.5], "salt": "", "assignments": {}}
+    for name, group_by in (("held", "geometry"), ("other", "polytope")):
+        Path(name).write_text(json.dumps({**described, "group_by": group_by}))
+    said = None
+    try:
+        vulcan.ml_view(**asked)
+    except UsageError as error:
+        said = str(error)
+    assert said == sentence
 
 
 def test_an_expression_is_no_condition(vulcan: Vulcan) -> None:

@@ -301,7 +301,7 @@ def test_a_view_groups_folds_and_freezes_as_the_command_does(tmp_path: Path) -> 
 
     assert VulcanMLView(reader, folds=3).splits == ("fold0", "fold1", "fold2")
     freeze(tmp_path / "held", Splits(("a", "b"), (0.0, 1.0)), reader.shards().rows)
-    frozen = VulcanMLView(reader, frozen=tmp_path / "held", fractions=(1.0,), splits=("x",))
+    frozen = VulcanMLView(reader, frozen=tmp_path / "held")
     assert frozen.split_assignments().rows() == [(each, "b") for each in ids]
     assert (frozen.splits, frozen.fractions) == (("a", "b"), (0.0, 1.0))
 

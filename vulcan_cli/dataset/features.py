@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from vulcan_cli.arguments import integer, texts
+from vulcan_cli.arguments import integer, texts, truth
 from vulcan_cli.dataset.columns import check_columns
 from vulcan_cli.errors import UnevenLists, UsageError
 from vulcan_cli.vacua import arrow_ipc
@@ -50,7 +50,8 @@ class FeatureSpec:
         keep_geometry_id: Keep `geometry_id`, last where `features` do not name it.
 
     Raises:
-        UsageError: The length is no positive integer, or a feature is no text or named twice.
+        UsageError: The length is no positive integer, a feature is no text or named twice, or
+            `keep_geometry_id` is neither True nor False.
     """
 
     features: Sequence[str] | None = None
@@ -59,6 +60,7 @@ class FeatureSpec:
     keep_geometry_id: bool = True
 
     def __post_init__(self) -> None:
+        truth("keep_geometry_id", self.keep_geometry_id)
         if self.list_max_len is not None and integer("list_max_len", self.list_max_len) < 1:
             raise UsageError(f"lists need a length of at least 1, not {self.list_max_len}")
         if self.features is None:

@@ -57,21 +57,26 @@ class VulcanMLView:
             salt: Another salt is another assignment.
             feature_spec: Which columns, and how lists are cut.
             group_by: `polytope` keeps all triangulations of one in one split.
-            folds: So many splits of one size, `fold0` and so on, instead of `splits`.
+            folds: So many splits of one size, `fold0` and so on, instead of `splits` and
+                `fractions`.
             frozen: A file of `vulcan split --freeze`, instead of all of these.
 
         Raises:
-            UsageError: Names and fractions do not fit together, the file is none, or an argument is
-                of another kind.
+            UsageError: Names and fractions do not fit together, the file is none, an argument
+                stands beside one that is instead of it, or is of another kind.
         """
         self.reader = instance("reader", reader, VulcanReader, "a VulcanReader")
         self.feature_spec = _asked(feature_spec, FeatureSpec())
+        names, shares = texts("splits", splits), numbers("fractions", fractions)
+        drawn = {"splits": names != DEFAULT_SPLITS, "fractions": shares != DEFAULT_FRACTIONS}
         if frozen is not None:
-            self._splits = read_frozen(path("frozen", frozen))
+            beside = {**drawn, "salt": salt != "", "folds": folds is not None}
+            _check_alone("frozen says which splits there are", beside)
+            self._splits = _kept(path("frozen", frozen), group_by)
         elif folds is not None:
+            _check_alone("folds names and sizes the splits", drawn)
             self._splits = Splits.folds(integer("folds", folds), salt=salt, group_by=group_by)
         else:
-            names, shares = texts("splits", splits), numbers("fractions", fractions)
             self._splits = Splits(names, shares, salt, group_by)
 
     def __repr__(self) -> str:
@@ -224,6 +229,22 @@ class VulcanMLView:
             splits=self._splits,
             spec=_asked(spec, self.feature_spec),
         )
+
+
+def _check_alone(why: str, beside: Mapping[str, bool]) -> None:
+    """Raise UsageError where one of these arguments is given, which nobody would look at."""
+    for name, is_given in beside.items():
+        if is_given:
+            raise UsageError(f"{why}: no {name}")
+
+
+def _kept(file: Path, group_by: GroupBy) -> Splits:
+    """The splits of a file; UsageError where geometries are to be grouped otherwise."""
+    held = read_frozen(file)
+    # The default may not have been meant.
+    if group_by not in {"geometry", held.group_by}:
+        raise UsageError(f"{file} is grouped by {held.group_by}: no other group_by")
+    return held
 
 
 def _asked(spec: FeatureSpec | None, otherwise: FeatureSpec) -> FeatureSpec:

@@ -96,10 +96,12 @@ class VulcanReader:
             token: Instead of what the environment or the login says.
 
         Raises:
-            UsageError: The repo cannot be, or `cache_size` is negative (a ValueError).
+            UsageError: The repo or the revision cannot be, or `cache_size` is negative (a
+                ValueError).
             TokenUnfit: What should hold the token holds none, or others can read it.
         """
-        source = _OfRepo(arguments.repo(repo), revision or MAIN, token)
+        asked = MAIN if revision is None else text("revision", revision)
+        source = _OfRepo(arguments.repo(repo), asked or MAIN, token)
         return cls(
             source=source,
             cache_size=cache_size,
