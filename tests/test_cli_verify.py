@@ -283,6 +283,26 @@ def test_what_no_repo_confirms_is_missing_there(tmp_path: Path, area: StagingAre
     assert kinds == [("missing", "synced/ holds it, and no repo that was asked")] * 4
 
 
+@pytest.mark.parametrize("first", ["spoilt", "sound"])
+def test_every_repo_that_is_named_is_asked(tmp_path: Path, first: str) -> None:
+    root = tmp_path / "spool"
+    for name in ("spoilt", "sound"):
+        assert stage(root, tmp_path, "--run-id", name, "--project", name).code == 0
+        assert sync(root, tmp_path / name, tmp_path).code == 0
+    (shard,) = (tmp_path / "spoilt").rglob("run_spoilt.parquet")
+    shard.chmod(0o644)
+    shard.write_bytes(b"no parquet")
+    names = sorted(("spoilt", "sound"), key=lambda name: name != first)
+    repos = [word for name in names for word in ("--repo", f"./{name}")]
+
+    ran = cli_in_process.run("verify", "--staging-dir", root, *repos, "--json", cwd=tmp_path)
+
+    document = json.loads(ran.out)
+    assert (ran.code, document["repos"]) == (3, [f"file://{tmp_path}/{name}" for name in names])
+    altered = [each["name"] for each in document["findings"] if each["kind"] == "altered"]
+    assert altered == [str(shard.relative_to(tmp_path / "spoilt"))]
+
+
 def test_a_repo_is_asked_only_when_it_is_named(tmp_path: Path, area: StagingArea) -> None:
     env = {"VULCAN_REPO": str(tmp_path / "none"), "VULCAN_STAGING_DIR": str(area.root)}
     assert vulcan("verify", home=tmp_path, env=env).code == 0

@@ -11,7 +11,7 @@ import typer
 
 from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.commits import Branch
-from vulcan_cli.cli.options.everywhere import Json, Quiet, Repo, StagingDir, Verbose
+from vulcan_cli.cli.options.everywhere import Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import open_configured
 from vulcan_cli.cli.text import printable
@@ -49,7 +49,7 @@ def verify(
     context: typer.Context,
     *,
     staging_dir: StagingDir = None,
-    repo: Repo = None,
+    repo: Repos = None,
     revision: Branch = MAIN,
     no_download: NoDownload = False,
     fix: Fix = False,
@@ -69,7 +69,7 @@ def verify(
     from vulcan_cli.sync import verify as core  # noqa: PLC0415
 
     for option, is_typed in (("--no-download", no_download), ("--revision", revision != MAIN)):
-        if is_typed and repo is None:
+        if is_typed and not repo:
             raise UsageError(f"{option} goes with --repo")
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = configured(out, staging_dir=staging_dir, repo=repo)

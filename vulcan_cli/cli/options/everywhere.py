@@ -23,16 +23,6 @@ StagingDir = Annotated[
     ),
 ]
 
-Repo = Annotated[
-    str | None,
-    typer.Option(
-        "--repo",
-        metavar="REPO",
-        help="owner/name on the Hub, or a folder: file:///folder, /folder, ./folder. [VULCAN_REPO]",
-        rich_help_panel=WHERE,
-    ),
-]
-
 Repos = Annotated[
     list[str] | None,
     typer.Option(
