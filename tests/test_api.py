@@ -934,6 +934,14 @@ def test_a_sync_to_another_repo_leaves_the_budget_of_the_first(
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
+def test_a_sync_that_tries_less_than_once_is_refused(vulcan: Vulcan, *, dry_run: bool) -> None:
+    with pytest.raises(UsageError) as refusal:
+        vulcan.sync(max_retries=-1, dry_run=dry_run, create_repo=True)
+
+    assert str(refusal.value) == "max_retries must be at least 0, not -1"
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
 @pytest.mark.parametrize("max_batch", [0, -1])
 def test_a_sync_of_batches_without_shards_is_refused(
     vulcan: Vulcan, max_batch: int, *, dry_run: bool

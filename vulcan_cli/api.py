@@ -287,9 +287,9 @@ class Vulcan:
 
         Raises:
             SyncAtWork: Another sync is at work.
-            UsageError: `max_batch`, the budget or its window cannot be; or the repo, as the staging
-                directory itself, or takes no pull request where one is asked for; or as `write`
-                (a ValueError).
+            UsageError: `max_batch`, `max_retries`, the budget or its window cannot be; or the repo,
+                as the staging directory itself, or takes no pull request where one is asked for; or
+                as `write` (a ValueError).
         """
         check_threads()
         from vulcan_cli.hub.open import check_proposal  # noqa: PLC0415

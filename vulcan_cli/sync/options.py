@@ -31,8 +31,8 @@ class SyncOptions:
         with_peer: Whether the peer commits to this repo from here too.
 
     Raises:
-        UsageError: A commit would hold no shard, so a sync would never end; a value is of another
-            kind; or the window is none that it could keep to.
+        UsageError: A commit would hold no shard, so a sync would never end; a batch would be tried
+            less than once; a value is of another kind; or the window is none that it could keep to.
     """
 
     max_batch: int = 500
@@ -59,6 +59,8 @@ class SyncOptions:
             text(name, getattr(self, name))
         if self.max_batch < 1:
             raise UsageError(f"max_batch must be at least 1, not {self.max_batch}")
+        if self.max_retries < 0:
+            raise UsageError(f"max_retries must be at least 0, not {self.max_retries}")
         # So written, as NaN is not above 0.
         if not 0 < window_s < math.inf:
             raise UsageError(f"window_s must be a finite number above 0, not {self.window_s}")
