@@ -350,7 +350,12 @@ def test_settings_come_from_the_environment_and_several_repos_share(
 
 
 WRONG = {
-    "every": (["--dry-run", "--every", "1h"], "--every and --max-duration are not for a --dry-run"),
+    "every": (["--dry-run", "--every", "1h"], "a --dry-run does not stay: leave out --every"),
+    "duration": (
+        ["--dry-run", "--max-duration", "1h"],
+        "a --dry-run does not stay: leave out --max-duration",
+    ),
+    "wait": (["--dry-run", "--wait"], "a --dry-run does not stay: leave out --wait"),
     "reserve": (["--no-reserve"], "--no-reserve goes with --dry-run"),
     "batch": (["--max-batch", "0"], "invalid value for '--max-batch': 0 is less than 1"),
     "no branch": (["--revision", ""], "invalid value for '--revision': it is empty"),

@@ -102,8 +102,8 @@ def sync(
 
     if no_reserve and not dry_run:
         raise UsageError("--no-reserve goes with --dry-run")
-    if dry_run and (every is not None or max_duration is not None):
-        raise UsageError("--every and --max-duration are not for a --dry-run")
+    if dry_run:
+        _check_brief(wait=wait, every=every, max_duration=max_duration)
     every_s = None if every is None else parse_interval(every)
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = configured(
@@ -155,6 +155,18 @@ def sync(
             code = code_of(report)
     if code:
         raise typer.Exit(code)
+
+
+def _check_brief(*, wait: bool, every: str | None, max_duration: str | None) -> None:
+    """Raise UsageError where a rehearsal is to stay."""
+    typed = (
+        ("--wait", wait),
+        ("--every", every is not None),
+        ("--max-duration", max_duration is not None),
+    )
+    for option, is_typed in typed:
+        if is_typed:
+            raise UsageError(f"a --dry-run does not stay: leave out {option}")
 
 
 def _code_of(report: SyncReport, *, error_on_remaining: bool) -> int:
