@@ -327,7 +327,7 @@ def test_rows_of_a_split_as_arrays_are_those_of_the_folder(cwd: Path, form: str)
         (["train", "--out-dir", "ml"], "--out-dir holds all splits; leave the name out"),
         (["-o", "x.parquet"], "-o is for the rows of one split; name it"),
         (["--format", "npz"], "--format is for the rows of one split, or for --out-dir"),
-        (["train", "--seed", "1"], "--seed shuffles the files of --out-dir"),
+        (["train", "--seed", "1"], "--seed shuffles the files of --out-dir or --push"),
         (
             ["train", "--features", "moduli"],
             "the complex feature moduli needs lists of one length: give list_max_len",

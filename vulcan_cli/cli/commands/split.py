@@ -171,7 +171,7 @@ def _check_target(
         if name is not None:
             raise UsageError(f"{files.option} holds all splits; leave the name out")
     elif files.seed is not None:
-        raise UsageError("--seed shuffles the files of --out-dir")
+        raise UsageError("--seed shuffles the files of --out-dir or --push")
     elif name is None and files.format is not None:
         raise UsageError("--format is for the rows of one split, or for --out-dir")
     elif name is None and spec is not None:

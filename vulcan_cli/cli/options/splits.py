@@ -131,7 +131,8 @@ Seed = Annotated[
     typer.Option(
         "--seed",
         metavar="N",
-        help="Shuffle the rows of each split in --out-dir; the same seed, the same order.",
+        help="Shuffle the rows of each split that --out-dir or --push writes; the same seed, the "
+        "same order.",
         rich_help_panel=OUTPUT,
     ),
 ]
