@@ -366,6 +366,10 @@ def test_rows_of_a_split_as_arrays_are_those_of_the_folder(cwd: Path, form: str)
             ["train", "--list-fill", "3"],
             "--list-fill fills lists up to a length: say it with --list-max-len",
         ),
+        (
+            ["train", "--features", "flux,geometry_id", "--drop-geometry-id"],
+            "--features names geometry_id, which --drop-geometry-id leaves out",
+        ),
         (["--frozen", "there"], "there is no file of frozen splits: it lacks splits"),
         (["--frozen", "list"], "list is no file of frozen splits: it holds no JSON object"),
         (

@@ -254,13 +254,16 @@ class FeatureOptions:
         """How rows become features; None where no option asks for it.
 
         Raises:
-            UsageError: A length below 1, or what fills lists that get no length.
+            UsageError: A length below 1, what fills lists that get no length, or `geometry_id`
+                that is both named and left out.
         """
         from vulcan_cli.dataset.features import FeatureSpec  # noqa: PLC0415
 
         if self.list_fill is not None and self.list_max_len is None:
             raise UsageError("--list-fill fills lists up to a length: say it with --list-max-len")
         names = split_names(self.features)
+        if self.drop_geometry_id and "geometry_id" in (names or ()):
+            raise UsageError("--features names geometry_id, which --drop-geometry-id leaves out")
         if names is None and self.list_max_len is None and not self.drop_geometry_id:
             return None
         fill = self.list_fill or 0.0
