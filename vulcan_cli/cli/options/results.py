@@ -113,7 +113,11 @@ CountRows = Annotated[
 
 Files = Annotated[
     bool,
-    typer.Option("--files", help="Only the files of the shards.", rich_help_panel=OUTPUT),
+    typer.Option(
+        "--files",
+        help="Only the files of shards that may hold matching rows.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 OutputFile = Annotated[
