@@ -646,6 +646,36 @@ def test_a_column_that_the_result_of_sql_has_not(there: Path, option: str) -> No
     assert gone.err.splitlines()[0] == "vulcan: there is no column 'h12': columns are number"
 
 
+@pytest.mark.parametrize(
+    ("apart", "together"),
+    [
+        (
+            "query --json --columns h12 --columns tau_im,h11",
+            "query --json --columns h12,tau_im,h11",
+        ),
+        (
+            "query --json --columns h12,tau_im --sort -h12 --sort tau_im",
+            "query --json --columns h12,tau_im --sort -h12,tau_im",
+        ),
+        ("catalog --json --by h12 --by h11", "catalog --json --by h12,h11"),
+        (
+            "split --splits a --splits b --fractions 0.5 --fractions 0.5",
+            "split --splits a,b --fractions 0.5,0.5",
+        ),
+        (
+            "split a --json --splits a --fractions 1 --features tau_im --features h12",
+            "split a --json --splits a --fractions 1 --features tau_im,h12",
+        ),
+    ],
+)
+def test_names_of_an_option_that_is_given_twice_are_one_list(
+    there: Path, apart: str, together: str
+) -> None:
+    wanted = run(*together.split(), *HERE, "-q", cwd=there)
+    assert (wanted.code, wanted.out != "") == (0, True)
+    assert run(*apart.split(), *HERE, "-q", cwd=there) == wanted
+
+
 def test_counts_and_files(there: Path) -> None:
     words = ("query", *HERE, "--h12", "2")
     assert run(*words, "--count", cwd=there) == Ran(0, "5\n", READ)

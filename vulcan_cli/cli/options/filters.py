@@ -12,6 +12,8 @@ from vulcan_cli.cli.options.names import split_names, split_order
 from vulcan_cli.cli.suggest import column_in_sql, values_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vulcan_cli.dataset.filters import Filters
 
 FILTER = "Which rows"
@@ -77,7 +79,11 @@ class RowFilters:
     ] = None
 
     def read(
-        self, *, columns: str | None = None, sort: str | None = None, limit: int | None = None
+        self,
+        *,
+        columns: Sequence[str] | None = None,
+        sort: Sequence[str] | None = None,
+        limit: int | None = None,
     ) -> Filters:
         """The filters that were typed, with what else is asked of their rows.
 

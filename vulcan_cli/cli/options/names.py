@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from vulcan_cli.errors import UsageError
 
@@ -13,43 +13,44 @@ _NAME = re.compile(r'\s*(?P<sign>-?)"(?P<quoted>(?:[^"]|"")*)"\s*,|(?P<plain>[^,
 _LIKE_QUOTED = re.compile('-?"')
 
 
-def split_names(text: str | None) -> tuple[str, ...] | None:
-    """Read `a,b`; None where nothing was given.
+def split_names(texts: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Read `a,b` of each time that an option was given; None where it was not.
 
     `"a, ""b"` is the one name `a, "b`; `-"a,b"` is `-a,b`.
 
     Raises:
         UsageError: There is nothing where a name should be.
     """
-    if text is None:
+    if texts is None:
         return None
-    return tuple(sign + name for sign, name, _ in _parts(text))
+    return tuple(sign + name for sign, name, _ in _parts(texts))
 
 
-def split_order(text: str | None) -> tuple[tuple[str, bool], ...]:
-    """Read `a,-b`: names, each with whether it descends; none where nothing was given.
+def split_order(texts: Sequence[str] | None) -> tuple[tuple[str, bool], ...]:
+    """Read `a,-b` likewise: names, each with whether it descends; none where nothing was given.
 
     `-"a,b"` is the one name `a,b`, and `"-a"` the name `-a`.
 
     Raises:
         UsageError: There is nothing where a name should be.
     """
-    if text is None:
+    if texts is None:
         return ()
     return tuple(
         (name, bool(sign)) if is_quoted else (name.removeprefix("-"), name.startswith("-"))
-        for sign, name, is_quoted in _parts(text)
+        for sign, name, is_quoted in _parts(texts)
     )
 
 
-def _parts(text: str) -> Iterator[tuple[str, str, bool]]:
+def _parts(texts: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
     """The sign before a quoted name, the name, and whether it is quoted."""
-    for found in _NAME.finditer(f"{text},"):
-        sign, quoted = found["sign"] or "", found["quoted"]
-        name = found["plain"].strip() if quoted is None else quoted.replace('""', '"')
-        if not sign + name:
-            raise UsageError(f"names are written a,b, not {text!r}")
-        yield sign, name, quoted is not None
+    for text in texts:
+        for found in _NAME.finditer(f"{text},"):
+            sign, quoted = found["sign"] or "", found["quoted"]
+            name = found["plain"].strip() if quoted is None else quoted.replace('""', '"')
+            if not sign + name:
+                raise UsageError(f"names are written a,b, not {text!r}")
+            yield sign, name, quoted is not None
 
 
 def join_names(names: Iterable[str]) -> str:

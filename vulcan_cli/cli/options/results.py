@@ -53,7 +53,7 @@ Revision = Annotated[
 ]
 
 By = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--by",
         metavar="A,B",
@@ -68,7 +68,7 @@ CountShards = Annotated[
 ]
 
 Columns = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--columns",
         metavar="A,B",
@@ -79,7 +79,7 @@ Columns = Annotated[
 ]
 
 Sort = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--sort",
         metavar="A,-B",

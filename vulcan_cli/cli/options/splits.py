@@ -36,7 +36,7 @@ SplitName = Annotated[
 ]
 
 SplitNames = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--splits",
         metavar="A,B",
@@ -47,7 +47,7 @@ SplitNames = Annotated[
 ]
 
 Fractions = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--fractions",
         metavar="X,Y",
@@ -138,7 +138,7 @@ Seed = Annotated[
 ]
 
 FeatureNames = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--features",
         metavar="A,B",
