@@ -153,6 +153,15 @@ def test_bad_rows_are_kept_and_the_others_staged(tmp_path: Path) -> None:
     assert held(tmp_path) == [0, 1, 2, 3, 4, 6, 7, 8, 10, 11]
 
 
+def test_a_list_that_is_too_long_takes_no_other_row_along(tmp_path: Path) -> None:
+    frame = rows(6, flux=[[at] * (13 if at == 3 else 12) for at in range(6)])
+    ran = piped(tmp_path, frame.write_ndjson().encode(), "--max-rows", "3", "-q")
+    assert ran.returncode == 3
+    assert held(tmp_path) == [0, 1, 2, 4, 5]
+    (kept,) = tmp_path.glob("vulcan-refused-*")
+    assert kept.read_text() == lines(frame)[3]
+
+
 def test_a_value_that_is_unlike_all_others_ends_no_stream(tmp_path: Path) -> None:
     text = lines(rows(8, residual=[1e-9] * 8))
     text[1] = text[1].replace("1e-9", "true")

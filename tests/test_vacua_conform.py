@@ -19,7 +19,7 @@ INT64 = "must be an integer from -9223372036854775808 to 9223372036854775807"
 FLOAT = "must be a number within the range of a 64-bit float"
 FLUX = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]
 TOKEN = "hf_" + "x" * 20
-LIKE_FIRST = "must have {} entries, as the others of geometry " + str(GEOMETRY)
+LIKE_MOST = "must have {} entries, as the others of geometry " + str(GEOMETRY)
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ LIKE_FIRST = "must have {} entries, as the others of geometry " + str(GEOMETRY)
             {"flux": [FLUX, []]},
             [
                 ("flux", 2, "[]", "must not be empty"),
-                ("flux", 2, "[]", LIKE_FIRST.format(12)),
+                ("flux", 2, "[]", LIKE_MOST.format(12)),
             ],
         ),
-        ({"flux": [FLUX, FLUX[:8]]}, [("flux", 2, str(FLUX[:8]), LIKE_FIRST.format(12))]),
+        ({"flux": [FLUX, FLUX[:8]]}, [("flux", 2, str(FLUX[:8]), LIKE_MOST.format(12))]),
         (
             {"moduli_re": [[0.5, 0.5], [0.5]], "moduli_im": [[1.0, 1.0], [1.0]]},
-            [("moduli_re", 2, "[0.5]", LIKE_FIRST.format(2))],
+            [("moduli_re", 2, "[0.5]", LIKE_MOST.format(2))],
         ),
         (
             {"moduli_im": [[1.0, 1.0], [1.0]]},
@@ -401,6 +401,13 @@ def test_lengths_are_compared_within_a_geometry() -> None:
     )
     message = "must have 8 entries, as the others of geometry h12=1"
     assert problems(frame, geometry=None) == [("flux", 4, "[1, 1, 1, 1, 1, 1, 1]", message)]
+
+
+def test_the_length_of_most_rows_counts_and_not_that_of_the_first() -> None:
+    frame = rows(3, flux=[[*FLUX, 13], FLUX, FLUX])
+    refused = ("flux", 1, str([*FLUX, 13]), LIKE_MOST.format(12))
+    assert problems(frame) == [refused]
+    assert problems(frame, strict=True) == [refused]
 
 
 # What comes out

@@ -91,9 +91,9 @@ def check_lengths(
     others = "the others" if geometry is None else f"the others of geometry {geometry}"
     for name in ("flux", "moduli_re"):
         if name in lengths.columns and lengths[name].min() != lengths[name].max():
-            first = lengths[name].drop_nulls()[0]
-            unlike = lengths[name] != first
-            message = f"must have {first} entries, as {others}"
+            usual = _usual(lengths[name])
+            unlike = lengths[name] != usual
+            message = f"must have {usual} entries, as {others}"
             findings.at(name, unlike, message, cells=shard[name], rows=rows)
     if "moduli_im" in lengths.columns and "moduli_re" in lengths.columns:
         unlike = lengths["moduli_im"] != lengths["moduli_re"]
@@ -112,9 +112,15 @@ def doubt_lengths(lengths: pl.DataFrame, geometry: Geometry | None, doubts: Find
     calls_for = {"flux": 4 * (geometry.h12 + 1)}
     calls_for |= dict.fromkeys(("moduli_re", "moduli_im"), geometry.h12)
     for name, wanted in calls_for.items():
-        found = lengths[name][0] if name in lengths.columns else None
+        found = _usual(lengths[name]) if name in lengths.columns else None
         if found not in (wanted, None):
             doubts.add(f"has {found} entries where h12={geometry.h12} calls for {wanted}", name)
+
+
+def _usual(lengths: pl.Series) -> int | None:
+    """The length that most lists have, the first of several; None where there is no list."""
+    known = lengths.drop_nulls()
+    return None if known.is_empty() else known.mode(maintain_order=True).item(0)
 
 
 def doubt_geometry(frame: pl.DataFrame, geometry: Geometry, doubts: Findings) -> None:
