@@ -293,3 +293,12 @@ def test_options_that_do_not_fit_are_refused(cwd: Path, words: list[str], senten
 def test_what_is_set_for_commits_stands_in_no_ones_way(cwd: Path) -> None:
     env = {**env_of(), "VULCAN_BUDGET": "3", "VULCAN_WINDOW_S": "60", "VULCAN_MAX_RETRIES": "0"}
     assert run(*SPLIT, "train", cwd=cwd, env=env).code == 0
+
+
+def test_one_geometry_is_not_told_in_the_plural(cwd: Path) -> None:
+    words = (*SPLIT, "--ks-id", "0", "--push", "./ml", "--create-repo", "-q")
+    assert run(*words, cwd=cwd, env=env_of()).code == 0
+    lines = (cwd / "ml/README.md").read_text().splitlines()
+    assert lines[lines.index("| split | geometries | vacua | files |") - 2] == (
+        "5 flux vacua of 1 geometry. No geometry is in two splits."
+    )

@@ -94,6 +94,10 @@ def test_the_text_counts_and_explains(shards: Catalog) -> None:
     lines = text.splitlines()
     assert lines[lines.index("# me/vacua") - 2] == "---"
     begin = lines.index("| h12 | h11 | geometries | shards | vacua |")
+    assert lines[begin - 2] == (
+        "172 flux vacua of 6 geometries. `h12` counts the complex-structure moduli "
+        "(CYTools' h21); -1 stands for an absent key."
+    )
     assert lines[begin + 2 : begin + 8] == [
         "| -1 | 3 | 1 | 1 | 5 |",
         "| 2 | 2 | 1 | 1 | 3 |",
@@ -105,6 +109,15 @@ def test_the_text_counts_and_explains(shards: Catalog) -> None:
     assert "| `wall_clock_s` | float32 | time the solver took | s |" in lines
     assert "| `mine` | int32 |  |  |" in lines
     assert lines[-4:] == ["## Citation", "", "Me (2026), *Vacua*.", "<!-- vulcan: end -->"]
+
+
+def test_one_vacuum_of_one_geometry_is_not_told_in_the_plural(tmp_path: Path) -> None:
+    put(tmp_path, vacua(1), "a", h11=3, h12=2)
+    lines = card(None, Catalog.read(listed(tmp_path)), ABOUT).text.splitlines()
+    assert lines[lines.index("# me/vacua") + 3] == (
+        "1 flux vacuum of 1 geometry. `h12` counts the complex-structure moduli "
+        "(CYTools' h21); -1 stands for an absent key."
+    )
 
 
 def test_a_card_changes_only_as_the_shards_do(shards: Catalog) -> None:

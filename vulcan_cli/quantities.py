@@ -82,7 +82,10 @@ def format_moment(seconds: float) -> str:
     return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+_PLURALS = {"geometry": "geometries", "vacuum": "vacua", "flux vacuum": "flux vacua"}
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun, in the plural where that is right: `1 shard`, `1,200 shards`."""
-    plural = {"geometry": "geometries"}.get(noun, f"{noun}s")
+    plural = _PLURALS.get(noun, f"{noun}s")
     return f"{number:,} {noun if number == 1 else plural}"

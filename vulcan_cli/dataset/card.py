@@ -154,7 +154,8 @@ def _counts(shards: Catalog, n_unread: int) -> str:
     )
     lines = by.sort("h12", "h11").head(MOST_LINES).iter_rows()
     head = (
-        f"{rows['n_rows'].sum():,} flux vacua of {rows['geometry_id'].n_unique():,} geometries. "
+        f"{counted(int(rows['n_rows'].sum()), 'flux vacuum')} "
+        f"of {counted(rows['geometry_id'].n_unique(), 'geometry')}. "
         "`h12` counts the complex-structure moduli (CYTools' h21); -1 stands for an absent key.\n"
     )
     left_out = [

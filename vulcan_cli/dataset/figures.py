@@ -67,7 +67,7 @@ def figure(kind: str, rows: pl.LazyFrame, wish: Wish) -> Figure:
     if without:
         lack = f"{counted(without, 'row')} without {' or '.join(of.columns)} left out"
         made = made._replace(notes=(*made.notes, lack))
-    return made._replace(notes=(_vacua(whole.height), *made.notes))
+    return made._replace(notes=(counted(whole.height, "vacuum"), *made.notes))
 
 
 def _tau(rows: pl.DataFrame, wish: Wish) -> Figure:
@@ -187,10 +187,6 @@ KINDS: Mapping[str, Kind] = {
 """Every kind of picture by its name."""
 
 _GAUGE = "W₀ as the solver normalises it, without e^(K/2)"
-
-
-def _vacua(number: int) -> str:
-    return "1 vacuum" if number == 1 else f"{number:,} vacua"
 
 
 def _size_of_w(rows: pl.DataFrame) -> pl.Series:

@@ -8,6 +8,7 @@ from typing import Any
 
 from vulcan_cli.dataset.card import About, common_keys
 from vulcan_cli.dataset.card_blocks import Card, table, with_blocks, word
+from vulcan_cli.quantities import counted
 
 # What of `split.json` says how the splits were made, in the order of people.
 _MADE = (
@@ -58,9 +59,9 @@ def _text(description: Mapping[str, Any], about: About) -> str:
     made = ((f"`{key}`", f"`{json.dumps(description[key])}`") for key in _MADE)
     cite = f"\n## Citation\n\n{about.citation.strip()}\n" if about.citation else ""
     first = _filled(description)[0]
-    total = f"{sum(rows.values()):,} flux vacua of {sum(geometries.values()):,} geometries"
+    vacua = counted(sum(rows.values()), "flux vacuum")
     return f"""\
-{total}. No geometry is in two splits.
+{vacua} of {counted(sum(geometries.values()), "geometry")}. No geometry is in two splits.
 
 {table(("split", "geometries", "vacua", "files"), counts)}{missing}
 ## How to read it
