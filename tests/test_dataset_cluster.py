@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from tests.cli_in_process import run
 from tests.cli_support import vulcan
 from tests.dataset_support import put, vacua
 from vulcan_cli.dataset.catalog import Catalog
@@ -236,3 +237,23 @@ def test_split_through_the_command(cluster: Any, catalog: Catalog, tmp_path: Pat
     )
     assert vulcan(*words, home=tmp_path).code == 2
     assert vulcan(*words, "--out-dir", tmp_path / "x", "--seed", "1", home=tmp_path).code == 2
+
+
+def test_without_dask_the_next_command_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pending", "synced", "failed"):
+        (tmp_path / "spool" / name).mkdir(parents=True)
+    put(tmp_path / "spool/synced", vacua(2), "a", h11=3, h12=2)
+    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    words = "query --staging-dir spool --scheduler tcp://127.0.0.1:1 -o parts"
+    ran = run(*words.split(), cwd=tmp_path)
+    assert (ran.code, ran.out) == (4, "")
+    assert ran.err.splitlines() == [
+        "read synced of spool",
+        "vulcan: distributed is not installed: pip install 'vulcan-cli[dask]'",
+        "  safe: nothing was changed",
+        "  next: pip install 'vulcan-cli[dask]'",
+        f"  next: vulcan {words}",
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["spool"]

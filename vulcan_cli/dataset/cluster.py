@@ -20,7 +20,8 @@ from vulcan_cli.dataset.columns import under
 from vulcan_cli.dataset.export import write_file
 from vulcan_cli.dataset.filters import Filters
 from vulcan_cli.dataset.query import query
-from vulcan_cli.errors import BadShard, DiskTrouble, NotSetUp, TryLater, UsageError
+from vulcan_cli.errors import BadShard, DiskTrouble, TryLater, UsageError
+from vulcan_cli.extras import require
 from vulcan_cli.files.folder import Folder
 from vulcan_cli.files.paths import is_vacant, new_folder
 
@@ -216,11 +217,9 @@ def making_on(scheduler: str, shards: Catalog, folder: Path) -> Iterator[tuple[C
 
 @contextmanager
 def _connected(scheduler: str) -> Iterator[_Client]:
-    try:
-        import distributed  # noqa: PLC0415
-    except ImportError as error:
-        message = "dask is not installed here: pip install 'vulcan-cli[dask]'"
-        raise NotSetUp("scheduler", message) from error
+    require("distributed", "dask")
+    import distributed  # noqa: PLC0415
+
     try:
         make: Callable[..., _Client] = distributed.Client
         client = make(scheduler, timeout=_PATIENCE_S, set_as_default=False)
