@@ -53,7 +53,7 @@ COLUMNS = (
     Column("m_gravitino", pl.Float64(), "gravitino mass", "solver's normalisation"),
     Column("residual", pl.Float64(), "how far the solver's equations are from zero"),
     Column("n_iterations", pl.Int32(), "iterations the solver took"),
-    Column("is_susy", pl.Boolean(), "whether all F-terms vanish"),
+    Column("is_susy", pl.Boolean(), "whether all F-terms of the solver vanish"),
     Column("is_isd", pl.Boolean(), "whether the flux is imaginary self-dual"),
     Column("solver_name", pl.String(), "the solver"),
     Column("solver_config_hash", pl.String(), "its configuration"),
