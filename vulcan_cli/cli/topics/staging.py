@@ -38,8 +38,9 @@ TOPIC = Topic(
             paragraphs=(
                 "`vulcan stage` validates an input, writes it to a hidden file beside its "
                 "destination, makes it durable, and only then gives it a name that nobody had: a "
-                "shard is there as a whole or not at all. Staging the same rows again "
-                "changes nothing.",
+                "shard is there as a whole or not at all. Staging the same rows again under the "
+                "same run id changes nothing; leave `{date}` out of the template where jobs may "
+                "run twice.",
                 "`vulcan sync` takes the lock, checks every file, uploads, spends one of its 90 "
                 "commits an hour, commits up to 500 shards, asks the repo what it holds, and moves "
                 "to `synced/` only what the repo names. What an earlier run left is settled first.",
