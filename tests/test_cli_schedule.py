@@ -89,7 +89,11 @@ def test_a_line_of_cron_syncs_from_anywhere(tmp_path: Path) -> None:
     ran = run("schedule", "cron", *words, cwd=folder, env={"VULCAN_MAX_RETRIES": "1"})
     assert (ran.code, ran.err) == (0, "")
     (folder / "the repo").mkdir()
-    line = ran.out.splitlines()[-1]
+    *comments, line = ran.out.splitlines()
+    assert comments == [
+        "# Add it to yours: (crontab -l; vulcan schedule cron) | crontab -",
+        "# What it prints, cron mails: sync --quiet prints warnings and errors only.",
+    ]
     assert line.startswith("*/15 * * * * /usr/bin/env ")
     # Cron splits at a bare % and takes the backslash away from the others.
     command = line.removeprefix("*/15 * * * * ")

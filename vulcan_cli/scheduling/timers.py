@@ -68,7 +68,7 @@ def cron(run: Run) -> str:
     """
     return (
         "# Add it to yours: (crontab -l; vulcan schedule cron) | crontab -\n"
-        "# What it prints, cron mails: sync --quiet prints errors only.\n"
+        "# What it prints, cron mails: sync --quiet prints warnings and errors only.\n"
         # In a crontab, a bare % begins the standard input of the command.
         f"{_when(run.every_s)} {_shell(run).replace('%', chr(92) + '%')}\n"
     )
