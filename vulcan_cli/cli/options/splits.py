@@ -142,8 +142,9 @@ FeatureNames = Annotated[
     typer.Option(
         "--features",
         metavar="A,B",
-        help="Columns that make the features; all but run id, time and geometry. moduli and tau "
-        """are complex, from _re and _im; '"a,b"' is one name.""",
+        help="Columns that make the features; by default all, and with --list-max-len or "
+        "--drop-geometry-id all but run id, time and geometry. moduli and tau are complex, from "
+        """_re and _im; '"a,b"' is one name.""",
         autocompletion=values_of("column", listed=True),
         rich_help_panel=SPLIT,
     ),
