@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     from vulcan_cli.errors import BadShard
 
 EXAMPLES = (
-    Example("All vacua of one geometry", "vulcan query --ks-id 384564 > out.parquet"),
+    Example(
+        "All vacua of one polytope: its number counts only beside h11 and h12",
+        "vulcan query --h11 3 --h12 2 --ks-id 384564 > out.parquet",
+    ),
     Example(
         "Weakly coupled ones, as CSV",
         "vulcan query --h12 2..3 --where 'tau_im > 5 AND is_susy' -o weak.csv",

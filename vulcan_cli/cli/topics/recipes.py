@@ -55,7 +55,7 @@ TOPIC = Topic(
             lines=(
                 "vulcan query --is-susy --count",
                 "vulcan query --h12 2 --where 'tau_im > 2 AND moduli_im[1] < 5' -o weak.parquet",
-                'vulcan query --sql "SELECT ks_id, count(*) AS n FROM vacua GROUP BY ks_id" --json',
+                'vulcan query --sql "SELECT h11, count(*) AS n FROM vacua GROUP BY h11" --json',
                 "vulcan split --out-dir ml --features flux,tau",
                 "vulcan plot tadpole --h12 2 --bound 276          # in the terminal",
                 "vulcan plot tau --is-susy -o tau.png",
