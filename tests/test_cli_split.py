@@ -236,6 +236,20 @@ def test_a_fraction_of_nothing_is_told_without_a_sign(cwd: Path) -> None:
     )
 
 
+def test_no_folds_are_advised_for_one_geometry(cwd: Path) -> None:
+    ran = split(cwd, "--ks-id", "3", "--triang-id", "0")
+
+    assert ran.err == (
+        "read synced of spool\n"
+        "train: 1 geometry, 11 rows, 100.0% of rows where 80.0% is wanted\n"
+        "val: 0 geometries, 0 rows, 0.0% of rows where 10.0% is wanted\n"
+        "test: 0 geometries, 0 rows, 0.0% of rows where 10.0% is wanted\n"
+        "vulcan: train is far from what is wanted\n"
+        "vulcan: val is empty\n"
+        "vulcan: test is empty\n"
+    )
+
+
 def test_an_empty_split_is_told_with_a_salt_that_fills_it(cwd: Path) -> None:
     ran = split(cwd, "--salt", "4", "--group-by", "polytope")
 

@@ -330,7 +330,9 @@ def _warn(view: SplitView, found: tuple[Share, ...], out: Output) -> None:
         if better is not None:
             of_rows = ", ".join(f"{share.name} {share.of_rows:.1%}" for share in better[1])
             out.warn(f"--salt {better[0]} draws {of_rows}")
-        if len({*view.splits.fractions}) > 1:
+        # Of one geometry, no fold has rows to train on and rows to test.
+        several = sum(share.geometries for share in found) > 1
+        if several and len({*view.splits.fractions}) > 1:
             out.warn("--folds 5 uses every geometry, each once to test and otherwise to train")
     torn = view.torn() if view.splits.group_by == "geometry" else 0
     if torn:
