@@ -104,7 +104,7 @@ def topic_page(topic: Topic, topics: Iterable[Topic]) -> str:
 
 def reference(overview: Page, commands: Iterable[Page]) -> str:
     """All commands, options, variables and exit statuses as Markdown."""
-    about = "Every command with its options, and every exit status, variable and file. "
+    about = "Every command with its options, and every exit status, and variables and files. "
     made = "Made from the tree of commands by `tools/generate.py`."
     lines = ["# Reference", "", f"{about}{made}", ""]
     for page in (overview, *commands):

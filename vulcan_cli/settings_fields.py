@@ -186,6 +186,7 @@ ENVIRONMENT: tuple[tuple[str, str], ...] = (
     ("VULCAN_TOKEN_FILE", "a file that holds the token, of mode 0600"),
     ("HF_TOKEN", "the token where none of these is set; then what `hf auth login` stored"),
     ("HF_ENDPOINT", "another Hub than https://huggingface.co"),
+    ("HF_*, *_PROXY, SSL_CERT_*", "as the Hub's client takes them, such as HF_HOME, HTTPS_PROXY"),
     (DESCRIBED, "which job a worker runs in, for the provenance of what it stages"),
     ("VULCAN_DEBUG", "1 shows the traceback of an error"),
     (
@@ -195,7 +196,7 @@ ENVIRONMENT: tuple[tuple[str, str], ...] = (
     ("NO_COLOR", "no colour"),
     ("XDG_CONFIG_HOME", "where the user's own settings file stands, in vulcan/vulcan.toml"),
 )
-"""Every variable that vulcan reads, with one line for people."""
+"""The variables that vulcan reads, with one line for people."""
 
 FILES: tuple[tuple[str, str], ...] = (
     ("vulcan.toml", "settings, in the working directory or the nearest folder above"),

@@ -8,7 +8,7 @@ from importlib import import_module
 from vulcan_cli.cli.tree import Topic
 
 TOPICS: Mapping[str, str] = {
-    "environment": "every variable that vulcan reads",
+    "environment": "the variables that vulcan reads",
     "settings": "vulcan.toml: every key, and which value counts",
     "exit-codes": "what scripts read from the exit status",
     "formats": "what goes in, what comes out, and what a shard is",

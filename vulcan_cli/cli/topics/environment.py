@@ -7,7 +7,7 @@ TOPIC = Topic(
     name="environment",
     page="vulcan-environment",
     section=7,
-    summary="Every variable that vulcan reads.",
+    summary="The variables that vulcan reads.",
     parts=(
         Part(
             paragraphs=(
