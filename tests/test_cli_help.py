@@ -47,7 +47,9 @@ Which one, where several apply:
 The first of 1, 6, 4, 5, 3. A sync that used up its budget while shards wait has
 done what it could: 0, or 5 with `--error-on-remaining`. SIGTERM lets a command
 finish the batch or the shard at hand: 0. `query` and `split` drop the file or
-folder they are writing and end by the signal, which a shell reads as 143.
+folder they are writing and end by the signal, which a shell reads as 143; in
+the background of a script, where Ctrl-C is ignored, they may leave a hidden
+one.
 
 After 5 run the same command again; after 7 another sync does the work. Neither
 needs a person. With `--json`, stderr carries the error as one JSON document:
