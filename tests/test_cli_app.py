@@ -40,6 +40,7 @@ def test_version(tmp_path: Path) -> None:
 def test_version_for_a_script(tmp_path: Path) -> None:
     document = {"version": vulcan_cli.__version__, "json_format": 1}
     assert vulcan("--version", "--json", home=tmp_path).document() == document
+    assert vulcan("stage", "--version", "--json", home=tmp_path).document() == document
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,8 @@ Output:
                   error.
 
 Options:
-  --help  Show this message and exit.
+  --version  Say the version and end.
+  --help     Show this message and exit.
 
 Examples:
   # How many shards wait, and when the next commit may be
@@ -329,3 +331,10 @@ def test_python_m_and_the_script_are_one(tmp_path: Path) -> None:
         [beside, "--version"], capture_output=True, text=True, env=clean(tmp_path), check=True
     )
     assert done.stdout == vulcan("--version", home=tmp_path).out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_says_the_version(tmp_path: Path, command: str) -> None:
+    ran = run(command, "--version", cwd=tmp_path)
+    assert ran == Ran(0, f"vulcan {vulcan_cli.__version__}\n", "")
+    assert list(tmp_path.iterdir()) == []

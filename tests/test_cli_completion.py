@@ -75,6 +75,7 @@ def test_bash_completes_options(env: dict[str, str]) -> None:
         "--json",
         "--quiet",
         "--verbose",
+        "--version",
         "--help",
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 import shutil
 import sys
@@ -67,7 +69,8 @@ EXAMPLES = (
 )
 
 
-Version = Annotated[bool, typer.Option("--version", help="Say the version and end.")]
+_VERSION_HELP = "Say the version and end."
+Version = Annotated[bool, typer.Option("--version", help=_VERSION_HELP)]
 
 COMPLETION = "Completion"
 """The heading of options about completion."""
@@ -192,6 +195,18 @@ def program() -> Program:
         pretty_exceptions_enable=False,
     )
     return cast("Program", get_command(app))
+
+
+def _say_version(context: typer.Context, *, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
+        welcome.version(Output(as_json=_are_typed(context.find_root().obj, "--json")))
+        raise typer.Exit
+
+
+_VersionOfAll = Annotated[
+    bool,
+    typer.Option("--version", help=_VERSION_HELP, is_eager=True, callback=_say_version),
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -327,11 +342,28 @@ def _function(name: str) -> Callable[..., object]:
     return function
 
 
+def _with_version(function: Callable[..., object]) -> Callable[..., object]:
+    """A function of single options, with the one that says the version; it is not given that."""
+    signature = inspect.signature(function)
+    version = inspect.Parameter(
+        "version", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_VersionOfAll
+    )
+
+    @functools.wraps(function)
+    def run(**typed: object) -> object:
+        del typed["version"]
+        return function(**typed)
+
+    parameters = [*signature.parameters.values(), version]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return run
+
+
 def _load(name: str) -> Command:
     """Make a command of the function in its module."""
     module = _module(name)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name, cls=Command)(ungrouped(_function(name)))
+    app.command(name, cls=Command)(_with_version(ungrouped(_function(name))))
     command = cast("Command", get_command(app))
     command.examples = module.EXAMPLES
     command.exit_codes = module.EXIT_CODES
