@@ -165,7 +165,8 @@ def _panicking(sql: str) -> str | None:
     if found := _OF_NOTHING.search(plain):
         return f"{found[1]} takes at least one argument{at(sql, found[1])}"
     for found in _DECIMAL.finditer(plain):
-        digits, behind = int(found[2]), int(found[3] or 0)
+        # The first digits tell enough, and Python reads no number of thousands of them.
+        digits, behind = (int((number or "0")[:_MOST_DIGITS]) for number in found.groups()[1:])
         if not (1 <= digits <= _MOST_DIGITS and 0 <= behind <= digits):
             kept = f"1 to {_MOST_DIGITS} digits, and no more than these behind its point"
             return f"{found[0]} is no type: a decimal has {kept}{at(sql, found[1])}"
