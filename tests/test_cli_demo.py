@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import polars as pl
+import pytest
 
 from tests.cli_in_process import run
 from tests.cli_shards import tree
-from tests.cli_support import VULCAN, Ran, clean, vulcan
+from tests.cli_support import VULCAN, Ran, clean, our_lines, vulcan
 
 OUT = """\
 staging/pending/h12_3__h11_107__bucket_13__run_DATE_demo_h11-107_h12-3_ks-5_triang-0_seed-na_DIGEST
@@ -190,10 +191,19 @@ def test_one_document_of_all_commands(tmp_path: Path) -> None:
     assert steady("".join(each["stdout"] for each in document["commands"])) == out
 
 
-def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "safe", "line"),
+    [
+        (("-v",), "nothing was changed", "demo -v"),
+        (("--keep", "kept", "-v"), "kept holds what was done so far", "demo -v"),
+    ],
+)
+def test_an_interrupt_leaves_what_it_says(
+    tmp_path: Path, words: tuple[str, ...], safe: str, line: str
+) -> None:
     (tmp_path / "tmp").mkdir()
     process = subprocess.Popen(
-        [*VULCAN, "demo"],
+        [*VULCAN, "demo", *words],
         env=clean(tmp_path, TMPDIR=str(tmp_path / "tmp")),
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
@@ -202,8 +212,14 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     )
     assert process.stderr is not None
     assert process.stderr.readline().startswith("Workers stage")
+    # Its first command is at work.
+    assert process.stderr.readline().startswith("$ vulcan stage")
+    assert process.stderr.readline() == "staging_dir is staging, from --staging-dir\n"
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "vulcan: interrupted" in err.splitlines()
+    assert (process.returncode, our_lines(err)[-3:]) == (
+        130,
+        ["vulcan: interrupted", f"  safe: {safe}", f"  next: vulcan {line}"],
+    )
     assert tree(tmp_path / "tmp") == {}
+    assert (tmp_path / "kept/results").is_dir() is ("kept" in words)

@@ -444,11 +444,20 @@ def after_interrupt(typed: Sequence[str]) -> Advice:
     Args:
         typed: As for `advise`.
     """
+    if typed and typed[0] == "demo":
+        return _after_demo(typed)
     safe = "what was done so far stands; the same command goes on from there"
     status = here("vulcan status", typed)
     # Others may be typed where there is no staging directory.
     changes_staging = bool(typed) and typed[0] in _CHANGES_STAGING
     return Advice(safe, (status if changes_staging else again(typed) or status,))
+
+
+def _after_demo(typed: Sequence[str]) -> Advice:
+    # It goes on in no folder: a temporary one is gone, and the one that stays is there already.
+    keep = ("--keep",)
+    kept = "".join(f"{folder} holds what was done so far" for folder in values(typed, keep)[-1:])
+    return Advice(kept or _NOTHING_CHANGED, (again(without(typed, keep)),))
 
 
 def advised_errors() -> frozenset[type[VulcanError]]:

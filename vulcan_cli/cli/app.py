@@ -209,11 +209,13 @@ _VersionOfAll = Annotated[
 ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, within: Sequence[str] | None = None) -> int:
     """Run a command line.
 
     Args:
         arguments: What follows `vulcan`; this process's own where none is given.
+        within: The command line that was typed, where it runs this one: after Ctrl-C, what to type
+            next is about it.
 
     Returns:
         The exit status.
@@ -228,7 +230,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = _run(words)
     except BaseException as error:
-        code = _caught(error, output, words)
+        typed = within if isinstance(error, KeyboardInterrupt) else None
+        code = _caught(error, output, list(typed or words))
     try:
         output.finish()
     except DiskTrouble as error:

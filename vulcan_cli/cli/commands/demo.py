@@ -7,7 +7,7 @@ import io
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -61,7 +61,12 @@ class _Ran(NamedTuple):
 
 
 def demo(
-    *, keep: Keep = None, json: Json = False, quiet: Quiet = False, verbose: Verbose = False
+    context: typer.Context,
+    *,
+    keep: Keep = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Stage real vacua of seven geometries, publish them to a folder, query and split them.
 
@@ -74,7 +79,7 @@ def demo(
         _copy_results(Path("results"))
         ran: list[_Ran] = []
         for command in _told(out):
-            ran.append(_run(command, out))
+            ran.append(_run(command, out, context.obj))
             if ran[-1].exit_code:
                 break
     if out.as_json:
@@ -97,14 +102,14 @@ def _told(out: Output) -> Iterator[str]:
         yield command
 
 
-def _run(command: str, out: Output) -> _Ran:
+def _run(command: str, out: Output, typed: Sequence[str]) -> _Ran:
     """Show a command line and run it as if it had been typed; returns what became of it."""
     from vulcan_cli.cli.app import PROGRAM, main  # noqa: PLC0415
 
     out.say(f"$ {PROGRAM} {command}")
     loudness = [*(["-q"] if out.quiet else []), *(["-v"] if out.verbose else [])]
     with _stdout_held(held=out.as_json) as written:
-        code = main([*shlex.split(command), *loudness])
+        code = main([*shlex.split(command), *loudness], within=typed)
     return _Ran(f"{PROGRAM} {command}", code, written.getvalue().decode())
 
 
