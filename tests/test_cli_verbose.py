@@ -91,6 +91,20 @@ def test_an_error_tells_its_cause(tmp_path: Path) -> None:
     )
 
 
+def test_an_error_that_stops_a_sync_tells_its_cause(tmp_path: Path) -> None:
+    published(tmp_path)
+    staged(tmp_path, "b")
+    (tmp_path / "repo/.vulcan/commits/00000001.json").write_text("garbage")
+
+    ran, detailed = (run("sync", *HERE, *more, cwd=tmp_path, env=IN_REPO) for more in ((), ("-v",)))
+
+    assert detailed.code == ran.code == 6
+    *details, cause = detailed.err.splitlines()
+    assert cause == "  because: JSONDecodeError: Expecting value: line 1 column 1 (char 0)"
+    assert details[:2] == [MINE, THEIRS]
+    assert details[-len(ran.err.splitlines()) :] == ran.err.splitlines()
+
+
 @pytest.mark.parametrize("quiet", [("-q", "-v"), ("-qv",), ("-vq",)])
 def test_quiet_wins(tmp_path: Path, quiet: tuple[str, ...]) -> None:
     published(tmp_path)

@@ -258,6 +258,7 @@ def _tell(out: Output, report: SyncReport, typed: Sequence[str]) -> None:
             out.warn(error)
     if report.stopped is not None:
         out.explain(_explanation(report, report.stopped, typed))
+        out.causes(report.stopped)
     if report.n_in_review:
         where = "".join(f", {each}" for each in _pull_requests(report))
         out.say(f"{counted(report.n_in_review, 'shard')} in review{where}")
@@ -322,6 +323,7 @@ def _explained(area: StagingArea, out: Output, typed: Sequence[str]) -> Iterator
             raise
         safe = _safe(area.counts("pending").shards)
         out.explain(explain(error, "vulcan sync", typed, safe=safe))
+        out.causes(error)
         raise typer.Exit(error.exit_code) from error
 
 
