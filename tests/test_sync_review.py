@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -73,6 +74,22 @@ def test_a_run_proposes_all_its_shards_in_one_pull_request(
     assert shards_in(area.pending) == by_name(staged)
     assert names_in_review(area, open_hub(hub).key) == set(by_name(staged))
     assert ledger_of(area) == []
+
+
+def test_what_was_proposed_is_told_where_pending_is_lost_after_it(
+    area: StagingArea, hub: LocalHub, tmp_path: Path
+) -> None:
+    put_many(area, 5)
+
+    def lose(report: SyncReport, _left: int) -> None:
+        if report.n_commits:
+            area.pending.rename(tmp_path / "lost")
+
+    options = SyncOptions(create_pr=True, max_batch=2)
+    report = sync(area, open_hub(hub), options, clock=FakeTime().clock, progress=lose)
+    assert told(report) == (0, 1, 0, 0, 4)
+    assert report.pull_requests == {NAME: 1}
+    assert report.errors == [f"there is no folder {area.pending}"]
 
 
 @pytest.mark.parametrize("create_pr", [True, False])

@@ -127,7 +127,7 @@ def _left(area: StagingArea, share: Share, report: SyncReport) -> set[str]:
     try:
         listed = area.scan("pending").entries
     except VulcanError as error:
-        if not report.n_committed:
+        if not (report.n_committed or report.n_commits):
             raise
         report.stop(error)
         return set()
