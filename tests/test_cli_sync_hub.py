@@ -311,6 +311,22 @@ def test_p10_a_rate_limit_is_told_once_and_kept_by_the_next_run(
     ]
 
 
+@pytest.mark.usefixtures("staged")
+def test_an_error_in_json_stands_alone_beside_what_is_in_review(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    words = ("sync", *WORDS, "--repo", NAME, "--create-pr", "--json")
+    env = environment(hub, WRITE)
+    assert run(*words, cwd=tmp_path, env=env).document()["in_review"] == 3
+    put(StagingArea(tmp_path / "staging"), "late", 9)
+    hub.add_faults(Fault("status", COMMIT, "POST", times=None, status=503, body="full"))
+
+    ran = run(*words, cwd=tmp_path, env=env)
+
+    assert (ran.code, ran.document()["in_review"], ran.document()["remaining"]) == (5, 3, 4)
+    assert json.loads(ran.err)["error"]["kind"] == "ServerTrouble"
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 def test_the_pull_request_of_each_repo_is_told(
     hub: LocalHub, tmp_path: Path, *, as_json: bool

@@ -259,11 +259,11 @@ def _tell(out: Output, report: SyncReport, typed: Sequence[str]) -> None:
     if report.stopped is not None:
         out.explain(_explanation(report, report.stopped, typed))
         out.causes(report.stopped)
-    if report.n_in_review:
-        where = "".join(f", {each}" for each in _pull_requests(report))
-        out.say(f"{counted(report.n_in_review, 'shard')} in review{where}")
     # Beside an error in JSON nothing else stands on stderr.
     is_alone = out.as_json and report.stopped is not None
+    if report.n_in_review and not is_alone:
+        where = "".join(f", {each}" for each in _pull_requests(report))
+        out.say(f"{counted(report.n_in_review, 'shard')} in review{where}")
     if report.n_young and not is_alone:
         out.say(_young(report.n_young))
     told = is_alone or (isinstance(report.stopped, TryLater) and report.stopped.retry_at)
