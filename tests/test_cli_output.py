@@ -182,6 +182,24 @@ def test_progress_shows_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
     assert on_terminal(script(body), {**env, "TERM": "dumb"}, tmp_path) == (0, "False\n")
 
 
+def test_what_is_told_meanwhile_stands_above_the_bar(tmp_path: Path) -> None:
+    told = ["a note on [bold] 7 of 9", "vulcan: a warning " + 100 * "x", "and more"]
+    body = (
+        "import time\n"
+        "with out.progress('reading', 2) as advance:\n"
+        "    advance(1); time.sleep(1.1); advance(1, 'and a third')\n"
+        f"    out.say({told[0]!r}); out.warn({told[1].removeprefix('vulcan: ')!r})\n"
+        f"out.say({told[2]!r})"
+    )
+    env = clean(tmp_path, TERM="xterm", COLUMNS="80", NO_COLOR="1")
+    code, seen = on_terminal(script(body), env, tmp_path)
+    assert (code, "reading" in seen) == (0, True)
+    # What stands in each line when the next begins; the bar takes itself away.
+    seen = seen.replace("\x1b[?25l", "").replace("\x1b[?25h", "")
+    lines = [line.rpartition("\x1b[2K")[2] for line in seen.splitlines()]
+    assert [line for line in lines if line and "reading" not in line] == told
+
+
 def test_counting_may_begin_anew_and_ends_where_data_comes(tmp_path: Path) -> None:
     body = (
         "import time\n"

@@ -417,6 +417,8 @@ class Output:
             return
         # Nobody listens: no reason to stop the work.
         with contextlib.suppress(OSError):
+            if self._bar is not None and self._bar.print_above(line):
+                return
             if self._stderr is not None:
                 self._stderr.write(line + "\n")
                 self._stderr.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from threading import Lock
 
 from vulcan_cli.cli.text import printable
@@ -43,6 +44,7 @@ class Bar:
         self._since = time.monotonic()
         self._stop: Callable[[], None] | None = None
         self._update: Callable[[int, str], None] | None = None
+        self._print: Callable[[str], None] | None = None
 
     def advance(self, n: int, note: str = "") -> None:
         """Note that so many more things are done, and what else there is to say."""
@@ -52,11 +54,18 @@ class Bar:
         if self._update is not None:
             self._update(self._done, printable(note))
 
+    def print_above(self, line: str) -> bool:
+        """Write a line above the bar, as it is; False where no bar is drawn."""
+        if self._print is None:
+            return False
+        self._print(line)
+        return True
+
     def stop(self) -> None:
         """Take the bar away."""
         if self._stop is not None:
             self._stop()
-        self._stop, self._update = None, lambda *_: None
+        self._stop, self._update, self._print = None, lambda *_: None, None
 
     def _start(self) -> None:
         from rich.console import Console  # noqa: PLC0415 - rich is slow to load
@@ -69,16 +78,20 @@ class Bar:
             TimeRemainingColumn,
         )
 
+        console = Console(stderr=True, no_color=not self._display.color)
         bar = Progress(
             TextColumn(escape(self._what)),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True, no_color=not self._display.color),
+            console=console,
             transient=True,
         )
         bar.start()
         task = bar.add_task("", total=self._total, note="")
         self._stop = bar.stop
+        self._print = partial(
+            console.print, markup=False, emoji=False, highlight=False, soft_wrap=True
+        )
         self._update = lambda done, note: bar.update(task, completed=done, note=escape(note))
