@@ -108,6 +108,19 @@ def test_a_token_in_a_settings_file_is_taken_out_before_a_login_counts() -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        (["stage", "-", "--staging-dir=a b"], "vulcan status --staging-dir 'a b'"),
+        (["query", "--where", "h11 = 3"], "vulcan query --where 'h11 = 3'"),
+        (["init", "a b"], "vulcan init 'a b'"),
+        ([], "vulcan status"),
+    ],
+)
+def test_what_to_type_after_ctrl_c(typed: list[str], line: str) -> None:
+    assert interrupted(typed).next == (line,)
+
+
 def test_the_words_for_a_person() -> None:
     said = explain(errors.NotSetUp("repo", "no repo is set"))
     assert (said.sentence, said.lines()) == (

@@ -49,7 +49,7 @@ _OF_FILES = ("-o", "--output", "--format")
 _OF_ROWS = ("--columns", "--sort", "--limit")
 _RUN_ID = "--run-id"
 _PROPOSE = "--create-pr"
-_CHANGES_STAGING = {"init", "stage", "sync", "retry-failed", "trim-synced", "unlock"}
+_CHANGES_STAGING = {"stage", "sync", "retry-failed", "trim-synced", "unlock"}
 
 _GIVES = {
     "there is no geometry": "--geometry h11=N,h12=N,ks_id=N",
