@@ -129,19 +129,23 @@ def test_json_stays_on_stdout_and_an_error_in_json_stays_the_last_line(tmp_path:
     assert json.loads(error)["error"]["exit_code"] == 2
 
 
-def test_no_secret_and_no_query_of_an_address_is_told(tmp_path: Path) -> None:
+def test_causes_are_short_and_tell_no_secret_and_no_query_of_an_address(tmp_path: Path) -> None:
     """An address that was signed lets anyone in until it expires."""
     code = (
         "import sys\n"
         "from vulcan_cli.cli.output import Output\n"
         "error = ValueError('mine')\n"
         "error.__cause__ = OSError('404 for https://s3.eu/a?X-Sign=abc hf_' + 'x' * 34)\n"
+        "error.__cause__.__cause__ = ValueError('plan ' * 1000)\n"
         "Output(verbose=True).causes(error)\n"
     )
     ran = subprocess.run(
         [VULCAN[0], "-c", code], env=clean(tmp_path), capture_output=True, text=True, check=True
     )
-    assert ran.stderr == "  because: OSError: 404 for https://s3.eu/a?... [hidden]\n"
+    assert ran.stderr.splitlines() == [
+        "  because: OSError: 404 for https://s3.eu/a?... [hidden]",
+        f"  because: ValueError: {('plan ' * 1000)[:297]}...",
+    ]
 
 
 def test_a_command_leaves_no_ear_behind(tmp_path: Path) -> None:

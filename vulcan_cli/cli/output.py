@@ -31,6 +31,8 @@ from vulcan_cli.vacua.secrets import scrub
 Style = Literal["bold", "dim", "red", "yellow", "green"]
 
 _CODES: Mapping[Style, str] = {"bold": "1", "dim": "2", "red": "31", "yellow": "33", "green": "32"}
+# Polars tells a whole plan of its work.
+_LONGEST_CAUSE = 300
 # Who knows the query of a signed address may read what it names.
 _SIGNED = re.compile(r"(https?://[^\s?'\"]*)\?[^\s'\"]*")
 
@@ -240,7 +242,9 @@ class Output:
         """Tell a person who asked for details what made an error, the nearest cause first."""
         while (cause := error.__cause__) is not None and not self.as_json:
             sentence = _SIGNED.sub(r"\1?...", " ".join(str(cause).split()))
-            self.detail(f"  because: {type(cause).__name__}: {sentence}")
+            self.detail(
+                f"  because: {type(cause).__name__}: {cut(sentence, _LONGEST_CAUSE, '...')}"
+            )
             error = cause
 
     def trace(self, error: BaseException) -> None:
