@@ -410,6 +410,17 @@ def test_the_length_of_most_rows_counts_and_not_that_of_the_first() -> None:
     assert problems(frame, strict=True) == [refused]
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_of_lengths_as_many_rows_have_the_one_that_h12_calls_for_counts(n: int) -> None:
+    frame = rows(2 * n, flux=[FLUX[:8]] * n + [FLUX] * n)
+    unlike = LIKE_MOST.format(12)
+    refused = [("flux", at, str(FLUX[:8]), unlike) for at in range(1, n + 1)]
+    assert problems(frame) == refused
+    assert problems(frame, strict=True) == refused
+    neither = rows(2, flux=[FLUX[:4], FLUX[:8]])
+    assert problems(neither) == [("flux", 2, str(FLUX[:8]), LIKE_MOST.format(4))]
+
+
 # What comes out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import polars as pl
 
@@ -91,7 +92,7 @@ def check_lengths(
     others = "the others" if geometry is None else f"the others of geometry {geometry}"
     for name in ("flux", "moduli_re"):
         if name in lengths.columns and lengths[name].min() != lengths[name].max():
-            usual = _usual(lengths[name])
+            usual = _usual(lengths[name], _called_for(geometry).get(name))
             unlike = lengths[name] != usual
             message = f"must have {usual} entries, as {others}"
             findings.at(name, unlike, message, cells=shard[name], rows=rows)
@@ -102,25 +103,36 @@ def check_lengths(
 
 
 def doubt_lengths(lengths: pl.DataFrame, geometry: Geometry | None, doubts: Findings) -> None:
-    """Note lists that are not as long as the geometry's `h12` calls for: odd, but allowed.
+    """Note lists that are not as long as the geometry's `h12` calls for: odd, but allowed."""
+    for name, wanted in _called_for(geometry).items():
+        found = _usual(lengths[name], wanted) if name in lengths.columns else None
+        if geometry is not None and found not in (wanted, None):
+            doubts.add(f"has {found} entries where h12={geometry.h12} calls for {wanted}", name)
+
+
+def _called_for(geometry: Geometry | None) -> dict[str, int]:
+    """How long the lists of a geometry are; none where `h12` is not known.
 
     For h12 complex-structure moduli there are 2 (h12 + 1) periods, and as many quanta in each of
     f and h.
     """
     if geometry is None or geometry.h12 == ABSENT:
-        return
-    calls_for = {"flux": 4 * (geometry.h12 + 1)}
-    calls_for |= dict.fromkeys(("moduli_re", "moduli_im"), geometry.h12)
-    for name, wanted in calls_for.items():
-        found = _usual(lengths[name]) if name in lengths.columns else None
-        if found not in (wanted, None):
-            doubts.add(f"has {found} entries where h12={geometry.h12} calls for {wanted}", name)
+        return {}
+    return {
+        "flux": 4 * (geometry.h12 + 1),
+        **dict.fromkeys(("moduli_re", "moduli_im"), geometry.h12),
+    }
 
 
-def _usual(lengths: pl.Series) -> int | None:
-    """The length that most lists have, the first of several; None where there is no list."""
-    known = lengths.drop_nulls()
-    return None if known.is_empty() else known.mode(maintain_order=True).item(0)
+def _usual(lengths: pl.Series, wanted: int | None) -> int | None:
+    """The length that most lists have; None where there is no list.
+
+    Of several it is the wanted one, or else the first.
+    """
+    if lengths.min() == lengths.max():
+        return cast("int | None", lengths.min())
+    most = lengths.drop_nulls().mode(maintain_order=True).to_list()
+    return wanted if wanted in most else most[0]
 
 
 def doubt_geometry(frame: pl.DataFrame, geometry: Geometry, doubts: Findings) -> None:
