@@ -640,6 +640,32 @@ def test_a_rehearsal_writes_nothing(tmp_path: Path) -> None:
     assert tree(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["--set", "sed=3"],
+            "--set sed counts for nothing: the run-id template has no {sed}; it has {date}, "
+            "{project}, {h11}, {h12}, {ks_id}, {triang_id}, {seed}",
+        ),
+        (
+            ["--template", "mine"],
+            "--set date counts for nothing: the run-id template has no {date}",
+        ),
+    ],
+)
+def test_a_value_that_the_template_has_no_name_for_is_told_and_loses_no_rows(
+    tmp_path: Path, words: list[str], sentence: str
+) -> None:
+    written(tmp_path, "in", rows())
+    ran = run("stage", "in", *HERE, "-q", *words, cwd=tmp_path)
+    (path,) = (tmp_path / "spool" / "pending").glob("*.parquet")
+    assert ran == Ran(0, f"spool/pending/{path.name}\n", f"vulcan: {sentence}\n")
+    assert pl.read_parquet(path)["flux"].to_list() == rows()["flux"].to_list()
+    ran = run("stage", "in", *HERE, "--set", "sed=3", "--run-id", "mine", cwd=tmp_path)
+    assert (ran.code, ran.err) == (0, "")
+
+
 WRONG = {
     "no file": (["nothing"], "there is no file nothing"),
     "no name": ([""], "the name of an input is empty"),
@@ -660,15 +686,6 @@ WRONG = {
     ),
     "set twice": (["in", "--set", "date=Y"], "--set: date is given twice"),
     "set": (["in", "--set", "1=2"], "--set is written NAME=VALUE, not '1=2'"),
-    "set for nothing": (
-        ["in", "--set", "sed=3"],
-        "--set: the run-id template has no {sed}; it has {date}, {project}, {h11}, {h12}, {ks_id}, "
-        "{triang_id}, {seed}",
-    ),
-    "set for nothing in a template of no names": (
-        ["in", "--template", "mine"],
-        "--set: the run-id template has no {date}",
-    ),
     "number": (
         ["in", "--max-rows", "0"],
         "invalid value for '--max-rows': 0 is less than 1",

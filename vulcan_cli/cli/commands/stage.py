@@ -121,7 +121,7 @@ def stage(
     )
     values = _values(set_)
     if run_id is None:
-        _check_used(values, settings.template)
+        out.notices(_unused(values, settings.template))
     area = StagingArea(settings.require_staging_dir())
     known, wrong = _geometry(one_geometry(geometry))
     run = Run(
@@ -270,8 +270,11 @@ def _values(texts: Sequence[str] | None) -> dict[str, str]:
     return values
 
 
-def _check_used(values: Mapping[str, str], template: str) -> None:
-    """Raise UsageError for a value that the template does not ask for."""
+def _unused(values: Mapping[str, str], template: str) -> Iterator[str]:
+    """A warning of each value that the template does not ask for.
+
+    Only a warning: jobs of several templates may share a line, and their rows wait in a pipe.
+    """
     from vulcan_cli.vacua.run_id import template_names  # noqa: PLC0415
 
     names = template_names(template)
@@ -279,4 +282,4 @@ def _check_used(values: Mapping[str, str], template: str) -> None:
         if name not in names:
             held = ", ".join(f"{{{each}}}" for each in names)
             has = f"; it has {held}" if held else ""
-            raise UsageError(f"--set: the run-id template has no {{{name}}}{has}")
+            yield f"--set {name} counts for nothing: the run-id template has no {{{name}}}{has}"
