@@ -156,6 +156,13 @@ def test_a_rehearsal(tmp_path: Path, spool: Path) -> None:
     assert few.document() == whole(
         committed=4, rejected=1, remaining=1, commits=[None, None], errors=[would]
     )
+    waiting = run("sync", *nothing, "--max-batch", "2", "--budget", "2", "--wait", cwd=tmp_path)
+    assert waiting == Ran(
+        3,
+        summary(4, 1, 2),
+        "vulcan: --wait: a rehearsal counts one window of the budget, and does not wait\n"
+        f"vulcan: {would}\n",
+    )
     assert tree(tmp_path) == before
 
     reserved = run("sync", *nothing[:-1], cwd=tmp_path)
@@ -355,7 +362,6 @@ WRONG = {
         ["--dry-run", "--max-duration", "1h"],
         "a --dry-run does not stay: leave out --max-duration",
     ),
-    "wait": (["--dry-run", "--wait"], "a --dry-run does not stay: leave out --wait"),
     "reserve": (["--no-reserve"], "--no-reserve goes with --dry-run"),
     "batch": (["--max-batch", "0"], "invalid value for '--max-batch': 0 is less than 1"),
     "no branch": (["--revision", ""], "invalid value for '--revision': it is empty"),

@@ -103,7 +103,7 @@ def sync(
     if no_reserve and not dry_run:
         raise UsageError("--no-reserve goes with --dry-run")
     if dry_run:
-        _check_brief(wait=wait, every=every, max_duration=max_duration)
+        _check_brief(every=every, max_duration=max_duration)
     every_s = None if every is None else parse_interval(every)
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = configured(
@@ -138,6 +138,8 @@ def sync(
     code = 0
     with _explained(area, out, context.obj):
         if dry_run:
+            if wait:
+                out.warn("--wait: a rehearsal counts one window of the budget, and does not wait")
             reports = _rehearse(area, settings, options, reserve=not no_reserve)
         else:
             reports = _rounds(
@@ -157,15 +159,10 @@ def sync(
         raise typer.Exit(code)
 
 
-def _check_brief(*, wait: bool, every: str | None, max_duration: str | None) -> None:
+def _check_brief(*, every: str | None, max_duration: str | None) -> None:
     """Raise UsageError where a rehearsal is to stay."""
-    typed = (
-        ("--wait", wait),
-        ("--every", every is not None),
-        ("--max-duration", max_duration is not None),
-    )
-    for option, is_typed in typed:
-        if is_typed:
+    for option, value in (("--every", every), ("--max-duration", max_duration)):
+        if value is not None:
             raise UsageError(f"a --dry-run does not stay: leave out {option}")
 
 
