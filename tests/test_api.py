@@ -693,7 +693,7 @@ def test_an_argument_of_another_kind_is_refused_by_its_name(
             {"folds": 3, "fractions": [0.7, 0.2, 0.1]},
             "folds names and sizes the splits: no fractions",
         ),
-        ({"frozen": "held", "splits": ["a", "b"]}, "frozen says which splits there are: no splits"),
+        ({"frozen": "held", "splits": ["b", "a"]}, "frozen says which splits there are: no splits"),
         (
             {"frozen": "held", "fractions": [1, 0, 0]},
             "frozen says which splits there are: no fractions",
@@ -701,6 +701,8 @@ def test_an_argument_of_another_kind_is_refused_by_its_name(
         ({"frozen": "held", "salt": "7"}, "frozen says which splits there are: no salt"),
         ({"frozen": "held", "folds": 3}, "frozen says which splits there are: no folds"),
         ({"frozen": "held", "group_by": "geometry"}, None),
+        ({"frozen": "held", "splits": ["a", "b"], "fractions": [0.5, 0.5]}, None),
+        ({"frozen": "other", "salt": "7", "group_by": "polytope"}, None),
         ({"frozen": "other", "group_by": "polytope"}, None),
         (
             {"frozen": "held", "group_by": "polytope"},
@@ -717,9 +719,9 @@ def test_what_a_view_would_not_look_at_is_refused(
     sentence: str | None,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    described = {"splits": ["a", "b"], "fractions": [0.5, 0.5], "salt": "", "assignments": {}}
-    for name, group_by in (("held", "geometry"), ("other", "polytope")):
-        Path(name).write_text(json.dumps({**described, "group_by": group_by}))
+    described = {"splits": ["a", "b"], "fractions": [0.5, 0.5], "assignments": {}}
+    for name, salt, group_by in (("held", "", "geometry"), ("other", "7", "polytope")):
+        Path(name).write_text(json.dumps({**described, "salt": salt, "group_by": group_by}))
     said = None
     try:
         vulcan.ml_view(**asked)

@@ -59,21 +59,22 @@ class VulcanMLView:
             group_by: `polytope` keeps all triangulations of one in one split.
             folds: So many splits of one size, `fold0` and so on, instead of `splits` and
                 `fractions`.
-            frozen: A file of `vulcan split --freeze`, instead of all of these.
+            frozen: A file of `vulcan split --freeze`, instead of all of these; they may say what
+                it says.
 
         Raises:
             UsageError: Names and fractions do not fit together, the file is none, an argument
-                stands beside one that is instead of it, or is of another kind.
+                stands beside one that overrules it, or is of another kind.
         """
         self.reader = instance("reader", reader, VulcanReader, "a VulcanReader")
         self.feature_spec = _asked(feature_spec, FeatureSpec())
         names, shares = texts("splits", splits), numbers("fractions", fractions)
-        drawn = {"splits": names != DEFAULT_SPLITS, "fractions": shares != DEFAULT_FRACTIONS}
         if frozen is not None:
-            beside = {**drawn, "salt": salt != "", "folds": folds is not None}
-            _check_alone("frozen says which splits there are", beside)
-            self._splits = _kept(path("frozen", frozen), group_by)
+            _check_alone("frozen says which splits there are", {"folds": folds is not None})
+            asked = {"splits": names, "fractions": shares, "salt": salt}
+            self._splits = _kept(path("frozen", frozen), asked, group_by)
         elif folds is not None:
+            drawn = {"splits": names != DEFAULT_SPLITS, "fractions": shares != DEFAULT_FRACTIONS}
             _check_alone("folds names and sizes the splits", drawn)
             self._splits = Splits.folds(integer("folds", folds), salt=salt, group_by=group_by)
         else:
@@ -238,10 +239,19 @@ def _check_alone(why: str, beside: Mapping[str, bool]) -> None:
             raise UsageError(f"{why}: no {name}")
 
 
-def _kept(file: Path, group_by: GroupBy) -> Splits:
-    """The splits of a file; UsageError where geometries are to be grouped otherwise."""
+def _kept(file: Path, asked: Mapping[str, object], group_by: GroupBy) -> Splits:
+    """The splits of a file; UsageError where an argument says otherwise."""
     held = read_frozen(file)
-    # The default may not have been meant.
+    # What says the same overrules nothing, and a default may not have been meant.
+    said = {
+        "splits": (held.names, DEFAULT_SPLITS),
+        "fractions": (held.fractions, DEFAULT_FRACTIONS),
+        "salt": (held.salt, "", None),
+    }
+    _check_alone(
+        "frozen says which splits there are",
+        {name: asked[name] not in harmless for name, harmless in said.items()},
+    )
     if group_by not in {"geometry", held.group_by}:
         raise UsageError(f"{file} is grouped by {held.group_by}: no other group_by")
     return held
