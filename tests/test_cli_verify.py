@@ -303,6 +303,23 @@ def test_every_repo_that_is_named_is_asked(tmp_path: Path, first: str) -> None:
     assert altered == [str(shard.relative_to(tmp_path / "spoilt"))]
 
 
+def test_a_comma_parts_repos_and_in_the_name_of_a_folder_it_is_a_letter(tmp_path: Path) -> None:
+    root = tmp_path / "spool"
+    for name in ("one", "two", "one,two"):
+        assert stage(root, tmp_path, "--run-id", f"r{len(name)}{name[0]}", "-q").code == 0
+        assert sync(root, tmp_path / name, tmp_path).code == 0
+
+    def asked(*repos: str) -> object:
+        words = [word for repo in repos for word in ("--repo", repo)]
+        ran = cli_in_process.run("verify", "--staging-dir", root, *words, "--json", cwd=tmp_path)
+        return json.loads(ran.out)["repos"]
+
+    one, two, both = (f"file://{tmp_path}/{name}" for name in ("one", "two", "one%2Ctwo"))
+    assert asked("./one,./two") == [one, two]
+    assert asked(f"{one}, {two}") == [one, two]
+    assert asked("./one,two", "./two") == [both, two]
+
+
 def test_a_repo_is_asked_only_when_it_is_named(tmp_path: Path, area: StagingArea) -> None:
     env = {"VULCAN_REPO": str(tmp_path / "none"), "VULCAN_STAGING_DIR": str(area.root)}
     assert vulcan("verify", home=tmp_path, env=env).code == 0

@@ -18,6 +18,7 @@ from vulcan_cli.cli.text import printable
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.cli.watching import teller
 from vulcan_cli.errors import UsageError
+from vulcan_cli.hub.open import folder_of
 from vulcan_cli.hub.repo import MAIN
 from vulcan_cli.interrupts import asked_by_sigterm
 from vulcan_cli.quantities import counted, format_size
@@ -72,9 +73,10 @@ def verify(
         if is_typed and not repo:
             raise UsageError(f"{option} goes with --repo")
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
-    settings = configured(out, staging_dir=staging_dir, repo=repo)
+    named = [each for text in repo or () for each in _parted(text)]
+    settings = configured(out, staging_dir=staging_dir, repo=named)
     area = StagingArea(settings.require_staging_dir())
-    repos = open_configured(settings, to_write=False) if repo else []
+    repos = open_configured(settings, to_write=False) if named else []
     total = area.counts("pending").shards + area.counts("synced").shards
     with out.progress("shards", total) as advance:
         found = core.verify(
@@ -99,6 +101,14 @@ def verify(
         _tell(out, found, fixed)
     if found.exit_code:
         raise typer.Exit(found.exit_code)
+
+
+def _parted(text: str) -> list[str]:
+    """The repos of one --repo: a comma parts them as in VULCAN_REPO, but for a folder so named."""
+    folder = folder_of(text)
+    if folder is not None and folder.is_dir():
+        return [text]
+    return [each.strip() for each in text.split(",")]
 
 
 def _tell(out: Output, found: Verified, fixed: Collection[Finding]) -> None:
