@@ -84,6 +84,14 @@ TAB, LISTED, LISTED_AT_ONCE, LISTED_UNCHANGED, CYCLED, ALL_INSERTED = 9, 63, 33,
 """What bash does with the words: its COMP_TYPE."""
 
 
+@pytest.mark.parametrize("words", ["-q", "-qv --json", "--quiet --verbose"])
+def test_bash_completes_options_of_a_command_behind_how_to_talk(
+    env: dict[str, str], words: str
+) -> None:
+    assert in_bash(f"vulcan {words} split --fr", env) == in_bash("vulcan split --fr", env)
+    assert in_bash("vulcan split --fr", env) == ["--fractions", "--freeze", "--frozen"]
+
+
 def test_bash_tells_of_values_where_it_lists_several(env: dict[str, str], tmp_path: Path) -> None:
     for number, ks_id in enumerate((384564, 384564, 384570, 7)):
         staged(tmp_path, f"run-{number}", geometry=f"h11=3,h12=2,ks_id={ks_id}")

@@ -147,6 +147,10 @@ class Program(TyperGroup):
         """Write the help."""
         formatter.write(_help_text(self.page(ctx)))
 
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Read the words; also those of a line that a shell completes."""
+        return super().parse_args(ctx, _behind_command(args))
+
     def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002
         """The names of the commands."""
         return list(COMMANDS)
