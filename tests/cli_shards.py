@@ -28,14 +28,6 @@ def shard(spool: Path, state: str, run_id: str, geometry: Geometry = GEOMETRY) -
     return spool / state / file_name(geometry.path_in_repo(run_id))
 
 
-def tree(folder: Path) -> dict[str, bytes | None]:
-    """Everything below a folder: the bytes of files, None for folders; {} where it is absent."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
-        for path in sorted(folder.rglob("*"))
-    }
-
-
 def written(folder: Path, name: str, frame: pl.DataFrame) -> Path:
     """A frame as a parquet file."""
     frame.write_parquet(folder / name)

@@ -109,15 +109,6 @@ def stage(area: StagingArea, run: str, rows: str = "rows", salt: str = "") -> Pu
     )
 
 
-def tree(root: Path) -> dict[str, bytes]:
-    """Every regular file below a folder, by its path there."""
-    return {
-        str(path.relative_to(root)): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and not path.is_symlink()
-    }
-
-
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 

@@ -251,14 +251,6 @@ def kill() -> None:
     raise Killed
 
 
-def everything(root: Path) -> dict[str, bytes | None]:
-    """Every path below a folder, with the bytes of the regular files."""
-    return {
-        str(path.relative_to(root)): path.read_bytes() if path.is_file() else None
-        for path in sorted(root.rglob("*"))
-    }
-
-
 def ledger_of(area: StagingArea) -> list[tuple[str, str, str, str]]:
     """Path, SHA-256, repo and branch of each line of the ledger, sorted."""
     return sorted((e.path, e.sha256, e.repo, e.revision) for e in Ledger(area).entries())

@@ -9,8 +9,9 @@ import polars as pl
 
 from tests.barrier import all_at_once
 from tests.cli_in_process import run
-from tests.cli_shards import KEYS, tree
+from tests.cli_shards import KEYS
 from tests.cli_support import Ran
+from tests.folders import tree
 from tests.vacua_support import rows
 from vulcan_cli.vacua.shard import read_footer
 

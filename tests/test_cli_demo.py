@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from tests.cli_in_process import run
-from tests.cli_shards import tree
 from tests.cli_support import VULCAN, Ran, clean, our_lines, vulcan
+from tests.folders import tree
 
 OUT = """\
 staging/pending/h12_3__h11_107__bucket_13__run_DATE_demo_h11-107_h12-3_ks-5_triang-0_seed-na_DIGEST

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli_in_process import run, run_binary
-from tests.cli_shards import shard, staged, tree
+from tests.cli_shards import shard, staged
 from tests.cli_support import (
     CHECKOUT,
     VULCAN,
@@ -31,6 +31,7 @@ from tests.cli_support import (
     vulcan,
 )
 from tests.dataset_support import put, vacua
+from tests.folders import tree
 from tests.vacua_support import rows
 from vulcan_cli.vacua.geometry import Geometry, file_name
 

@@ -12,8 +12,9 @@ import polars as pl
 import pytest
 
 from tests.cli_in_process import run
-from tests.cli_shards import shard, staged, tree
+from tests.cli_shards import shard, staged
 from tests.cli_support import VULCAN, Ran, clean, vulcan
+from tests.folders import tree
 from tests.hubserver import Fault, LocalHub
 from tests.staging_tools import fill
 from tests.sync_support import NAME

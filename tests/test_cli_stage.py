@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from tests.cli_in_process import run
-from tests.cli_shards import CSV, KEYS, PARQUET, shard, staged, tree, written
+from tests.cli_shards import CSV, KEYS, PARQUET, shard, staged, written
 from tests.cli_support import (
     VULCAN,
     Ran,
@@ -25,6 +25,7 @@ from tests.cli_support import (
     python,
     vulcan,
 )
+from tests.folders import tree
 from tests.vacua_support import GEOMETRY, rows
 from vulcan_cli.errors import BadShard
 from vulcan_cli.staging.area import StagingArea

@@ -12,8 +12,9 @@ import polars as pl
 import pytest
 
 from tests.cli_in_process import run
-from tests.cli_shards import shard, staged, tree
+from tests.cli_shards import shard, staged
 from tests.cli_support import VULCAN, Ran, clean, modules_after, on_full_disk, vulcan
+from tests.folders import tree
 from tests.hub_support import disk_of, read_only
 from tests.vacua_support import GEOMETRY, rows
 from vulcan_cli.hub.directory import DirectoryRepo

@@ -16,7 +16,8 @@ import pytest
 from tests import cli_in_process
 from tests.cli_support import Ran, vulcan
 from tests.dataset_support import STAGING
-from tests.staging_tools import names, tree
+from tests.folders import files_in
+from tests.staging_tools import names
 from vulcan_cli.errors import RepoMissing
 from vulcan_cli.staging.area import StagingArea
 from vulcan_cli.sync.mend import mend
@@ -65,7 +66,7 @@ def sync(root: Path, repo: Path, home: Path) -> Ran:
 
 
 def test_all_is_well(tmp_path: Path, area: StagingArea) -> None:
-    before = tree(area.root)
+    before = files_in(area.root)
     ran = vulcan("verify", "--staging-dir", area.root, home=tmp_path)
     files = [area.path(s, n) for s in ("pending", "synced", "failed") for n in names_of(area, s)]
     n_rows = sum(pl.read_parquet(file).height for file in files)
@@ -74,7 +75,7 @@ def test_all_is_well(tmp_path: Path, area: StagingArea) -> None:
         "",
         ["read 17 shards, 222 kB: 645 rows, 0 of them twice", "all is well"],
     )
-    assert (n_rows, tree(area.root)) == (645, before)
+    assert (n_rows, files_in(area.root)) == (645, before)
 
 
 def altered_bytes(area: StagingArea, name: str) -> None:
@@ -332,7 +333,7 @@ def test_what_is_of_a_repo_needs_one_that_is_named(
     tmp_path: Path, area: StagingArea, words: list[str]
 ) -> None:
     env = {"VULCAN_REPO": str(tmp_path / "none"), "VULCAN_STAGING_DIR": str(area.root)}
-    before = tree(area.root)
+    before = files_in(area.root)
     assert vulcan("verify", *words, home=tmp_path, env=env) == Ran(
         2,
         "",
@@ -340,7 +341,7 @@ def test_what_is_of_a_repo_needs_one_that_is_named(
         "  safe: nothing was changed\n"
         "  next: vulcan verify --help\n",
     )
-    assert tree(area.root) == before
+    assert files_in(area.root) == before
 
 
 def test_a_name_of_several_lines_is_one_line(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from tests.cli_in_process import run
 from tests.cli_support import CHECKOUT, Ran, vulcan
 from tests.dataset_support import STAGING
+from tests.folders import files_in
 from tests.hostile_parquet import (
     NO_CATEGORIES,
     VIEWS,
@@ -36,7 +37,7 @@ from tests.hostile_parquet import (
     with_notes,
 )
 from tests.hubserver import LocalHub
-from tests.staging_tools import names, tree
+from tests.staging_tools import names
 from tests.sync_support import NAME as REPO
 from tests.sync_support import Place, name_of, path_of, put, put_bytes, shard_bytes
 from vulcan_cli.staging.area import StagingArea
@@ -158,10 +159,10 @@ def test_p15_p17_only_shards_reach_the_repo_and_nothing_behind_links(
     ran = run(*words, cwd=tmp_path)
     document = ran.document()
     assert (ran.code, document["committed"], document["remaining"]) == (3, len(wanted), 0)
-    parquet = [path for path in tree(repo) if path.endswith(".parquet")]
+    parquet = [path for path in files_in(repo) if path.endswith(".parquet")]
     assert sorted(path for path in parquet if SHARD_PATH.fullmatch(path)) == wanted
     assert len(parquet) == len(wanted)
-    assert [path for path, data in tree(repo).items() if SECRET in data] == []
+    assert [path for path, data in files_in(repo).items() if SECRET in data] == []
     assert (tmp_path / "secret").read_bytes() == SECRET
 
 
@@ -218,7 +219,7 @@ def test_p4_p7_staging_the_same_rows_again_after_each_state_is_one_shard(tmp_pat
         assert run(*between, *to, cwd=tmp_path).code == 0
         again = run(*words, cwd=tmp_path).document()
         assert (again["status"], again["path_in_repo"]) == ("already-staged", first["path_in_repo"])
-    assert [path for path in tree(repo) if path.endswith(".parquet")] == [first["path_in_repo"]]
+    assert [path for path in files_in(repo) if path.endswith(".parquet")] == [first["path_in_repo"]]
 
 
 PATTERNS: dict[str, Callable[[], bytes]] = {
@@ -372,5 +373,7 @@ def test_p8_no_shard_ends_the_sync_that_meets_it(tmp_path: Path) -> None:
     ran = vulcan(*words, "--json", home=tmp_path)
     counts = ran.document()
     assert (ran.code, counts["committed"], counts["rejected"]) == (3, 1, len(ENDING_A_READER))
-    shards = [data for path, data in tree(tmp_path / "repo").items() if path.endswith(".parquet")]
+    shards = [
+        data for path, data in files_in(tmp_path / "repo").items() if path.endswith(".parquet")
+    ]
     assert shards == [good]

@@ -26,9 +26,9 @@ from typer.core import TyperArgument
 
 from tests import cli_in_process
 from tests.cli_support import Ran, clean, vulcan
+from tests.folders import files_in
 from tests.hostile_parquet import rewritten, with_column, with_provenance
 from tests.hubserver import NO_CERTIFICATES, Fault, HubThread, LocalHub, Token
-from tests.staging_tools import tree
 from tests.sync_support import name_of, path_of, put, put_bytes, shard_bytes
 from tests.vacua_support import REAL, rows
 from vulcan_cli.cli.app import COMMANDS, program
@@ -144,7 +144,7 @@ def files_with_mark(*folders: Path) -> list[str]:
     return [
         f"{folder.name}/{path}"
         for folder in folders
-        for path, data in tree(folder).items()
+        for path, data in files_in(folder).items()
         if MARK.encode() in data or MARK in path
     ]
 
@@ -374,10 +374,10 @@ def test_p16_no_input_with_what_looks_like_a_token_is_staged(
         write_input(rows(2, **columns), file)
         geometry = () if "h11" in columns else ("-g", GEOMETRY)
         lines.append(Line(("stage", str(file), *geometry)))
-    before = tree(spool)
+    before = files_in(spool)
     ran = ran_all(tmp_path, spool, lines)
     assert [(each.code, leaks(each)) for each in ran] == [(3, False)] * len(COLUMNS), ran
-    assert tree(spool) == before
+    assert files_in(spool) == before
     assert files_with_mark(tmp_path / "said") == []
 
 

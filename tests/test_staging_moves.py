@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.folders import files_in
 from tests.staging_tools import (
     digest_of,
     inject,
@@ -19,7 +20,6 @@ from tests.staging_tools import (
     shard_bytes,
     sidecar,
     stage,
-    tree,
 )
 from vulcan_cli.errors import DiskTrouble, LeaseLost, NotSetUp
 from vulcan_cli.files.open_files import Identity
@@ -48,12 +48,12 @@ def homes(area: StagingArea, name: str = "a") -> list[str]:
 
 def test_p5_a_shard_and_its_sidecar_move_as_they_are(area: StagingArea) -> None:
     stage(area, "a")
-    before = tree(area.pending)
+    before = files_in(area.pending)
     (moved,) = move(
         area, [Moving(name_of("a"), sent(area.pending / name_of("a")))], "pending", "synced"
     )
     assert moved.outcome == "moved"
-    assert tree(area.synced) == before
+    assert files_in(area.synced) == before
     assert names(area.pending) == []
 
 
@@ -86,10 +86,10 @@ def test_p3_a_move_replaces_nothing(area: StagingArea, target: State) -> None:
     stage(area, "a")
     place = area.root / target / name_of("a")
     place.write_bytes(b"other")
-    before = tree(area.root)
+    before = files_in(area.root)
     (moved,) = move(area, [Moving(name_of("a"))], "pending", target)
     assert moved.outcome == "exists"
-    assert tree(area.root) == before
+    assert files_in(area.root) == before
 
 
 def test_p7_a_shard_that_is_in_both_folders_is_in_one_afterwards(area: StagingArea) -> None:
@@ -146,14 +146,14 @@ def test_p7_killed_moves_lose_nothing_and_end_as_undisturbed_ones(
     source, target = ("pending", "synced") if verb == "sync" else ("failed", "pending")
     if verb == "retry":
         move(area, [Moving(name_of("a"))], "pending", "failed")
-    pair = tree(area.root / source)
+    pair = files_in(area.root / source)
     code, _ = run(verb, area.root, "a", under=inject(call, "signal=KILL", when))
     assert code == -9
     assert len(homes(area)) == 1
     tidy(area, sidecar_of=lambda _: None)
     if homes(area) == [source]:
         assert run(verb, area.root, "a") == (0, "moved")
-    assert tree(area.root / target) == pair
+    assert files_in(area.root / target) == pair
     assert names(area.root / source) == []
 
 
@@ -163,10 +163,10 @@ def test_p8_what_cannot_be_moved_stays(area: StagingArea, verb: str, error: str)
     stage(area, "a")
     if verb == "retry":
         move(area, [Moving(name_of("a"))], "pending", "failed")
-    before = tree(area.root)
+    before = files_in(area.root)
     spoil = inject("renameat2", f"error={error}", "1+")
     assert run(verb, area.root, "a", under=spoil) == (0, "stays")
-    assert tree(area.root) == before
+    assert files_in(area.root) == before
 
 
 ELSEWHERE = {
@@ -188,9 +188,9 @@ def test_p5_moves_work_on_every_file_system(area: StagingArea, verb: str, where:
     if verb == "retry":
         move(area, [Moving(name_of("a"))], "pending", "failed")
         source, target = area.failed, area.pending
-    before = tree(source)
+    before = files_in(source)
     assert run(verb, area.root, "a", under=ELSEWHERE[where]) == (0, "moved")
-    assert tree(target) == before
+    assert files_in(target) == before
     assert names(source) == []
     assert {path.stat().st_mode & 0o777 for path in target.iterdir()} == {0o440}
 
@@ -202,15 +202,15 @@ def test_p13_no_file_system_makes_retry_replace_a_pending_file(
     stage(area, "a")
     move(area, [Moving(name_of("a"))], "pending", "failed")
     (area.pending / name_of("a")).write_bytes(b"other")
-    before = tree(area.root)
+    before = files_in(area.root)
     assert run("retry", area.root, "a", under=ELSEWHERE[where]) == (0, "exists")
-    assert tree(area.root) == before
+    assert files_in(area.root) == before
 
 
 @pytest.mark.parametrize("when", [1, 2])
 def test_p7_a_killed_copy_to_another_file_system_is_finished(area: StagingArea, when: int) -> None:
     stage(area, "a", salt="a")
-    before = tree(area.pending)
+    before = files_in(area.pending)
     spoil = (
         *("-e", "trace=linkat,renameat2"),
         *("-e", "inject=renameat2:error=EXDEV:when=1+"),
@@ -221,7 +221,7 @@ def test_p7_a_killed_copy_to_another_file_system_is_finished(area: StagingArea, 
     if "pending" in homes(area):
         assert run("sync", area.root, "a") == (0, "moved")
     tidy(area, sidecar_of=lambda _: None)
-    assert {n: d for n, d in tree(area.synced).items() if not n.startswith(".v")} == before
+    assert {n: d for n, d in files_in(area.synced).items() if not n.startswith(".v")} == before
     assert names(area.pending) == []
 
 
@@ -262,11 +262,11 @@ def test_p11_a_retry_that_lost_its_lease_has_told_of_all_that_it_moved(area: Sta
 
 def test_p13_a_pending_shard_of_equal_bytes_makes_one_of_two(area: StagingArea) -> None:
     stage(area, "a")
-    before = tree(area.pending)
+    before = files_in(area.pending)
     for name in PAIR:
         (area.failed / name).write_bytes(before[name])
     assert [one.outcome for one in retry(area, [name_of("a")])] == ["moved"]
-    assert tree(area.pending) == before
+    assert files_in(area.pending) == before
     assert name_of("a") not in names(area.failed)
 
 
@@ -278,9 +278,9 @@ def test_p12_only_the_confirmed_bytes_are_deleted(area: StagingArea) -> None:
     stage(area, "a")
     move(area, [Moving(name_of("a"))], "pending", "synced")
     sha256 = sent(area.synced / name_of("a")).sha256
-    before = tree(area.root)
+    before = files_in(area.root)
     assert not remove_confirmed(area, name_of("a"), "0" * 64)
-    assert tree(area.root) == before
+    assert files_in(area.root) == before
     assert remove_confirmed(area, name_of("a"), sha256)
     assert names(area.synced) == []
     assert not remove_confirmed(area, name_of("a"), sha256)
@@ -315,21 +315,21 @@ def test_p8_terabytes_of_nothing_are_not_copied_to_another_file_system(area: Sta
 
 def test_p5_what_was_set_aside_comes_back_as_it_was(area: StagingArea) -> None:
     stage(area, "a")
-    before = tree(area.root)
+    before = files_in(area.root)
     set_aside(area, name_of("a"), into="conflicts", why="taken")
     assert names(area.pending) == []
     (aside,) = entries_aside(area, "conflicts")
     assert restore(area, aside).outcome == "moved"
-    assert tree(area.root) == before
+    assert files_in(area.root) == before
 
 
 def test_p3_what_comes_back_replaces_nothing(area: StagingArea) -> None:
     stage(area, "a")
     aside = set_aside(area, name_of("a"), into="rejected", why="bad")
     stage(area, "a", rows="other")
-    pending = tree(area.pending)
+    pending = files_in(area.pending)
     assert restore(area, aside).outcome == "exists"
-    assert tree(area.pending) == pending
+    assert files_in(area.pending) == pending
     assert aside.path.read_bytes() == shard_bytes("rows")
 
 
@@ -340,28 +340,28 @@ def test_p8_what_stays_aside_keeps_its_sidecar_from_the_shard_of_that_name(
     aside = set_aside(area, name_of("a"), into="rejected", why="bad")
     stage(area, "a", rows="other")
     (area.pending / meta_of("a")).unlink()
-    before = tree(area.root)
+    before = files_in(area.root)
     assert restore(area, aside).outcome == "exists"
-    assert tree(area.root) == before
+    assert files_in(area.root) == before
 
 
 def test_p7_what_came_back_by_a_link_comes_back_in_the_next_run(area: StagingArea) -> None:
     stage(area, "a")
-    before = tree(area.root)
+    before = files_in(area.root)
     aside = set_aside(area, name_of("a"), into="rejected", why="bad")
     # Killed where a file system knows no other way, before the old name went.
     os.link(aside.path, area.pending / name_of("a"))
     assert restore(area, aside).outcome == "moved"
-    assert tree(area.root) == before
+    assert files_in(area.root) == before
 
 
 def test_what_comes_back_brings_its_sidecar_over_debris(area: StagingArea) -> None:
     stage(area, "a")
-    before = tree(area.pending)
+    before = files_in(area.pending)
     aside = set_aside(area, name_of("a"), into="rejected", why="bad")
     (area.pending / meta_of("a")).write_text("debris")
     assert restore(area, aside).outcome == "moved"
-    assert tree(area.root) == {f"pending/{name}": data for name, data in before.items()}
+    assert files_in(area.root) == {f"pending/{name}": data for name, data in before.items()}
 
 
 def test_p5_what_was_swapped_while_it_was_sent_leaves_synced_in_the_next_run(
@@ -383,13 +383,13 @@ def test_p17_a_state_folder_that_is_a_link_is_refused(
     area: StagingArea, tmp_path: Path, target: State
 ) -> None:
     stage(area, "a")
-    before = tree(area.pending)
+    before = files_in(area.pending)
     elsewhere = tmp_path / "elsewhere"
     (area.root / target).rename(elsewhere)
     (area.root / target).symlink_to(elsewhere)
     with pytest.raises(NotSetUp):
         move(area, [Moving(name_of("a"))], "pending", target)
-    assert tree(area.pending) == before
+    assert files_in(area.pending) == before
     assert names(elsewhere) == []
 
 
@@ -469,10 +469,10 @@ def test_p11_tidy_stops_when_the_lease_is_lost(area: StagingArea) -> None:
     def check() -> None:
         raise LeaseLost("another")
 
-    before = tree(area.root)
+    before = files_in(area.root)
     with pytest.raises(LeaseLost):
         tidy(area, sidecar_of=lambda _: None, check=check)
-    assert tree(area.root) == before
+    assert files_in(area.root) == before
 
 
 HOSTILE: dict[str, Callable[[Path, Path], object]] = {
@@ -500,7 +500,7 @@ def test_p8_any_entry_can_be_set_aside_unopened(
     area: StagingArea, tmp_path: Path, kind: str, called: str
 ) -> None:
     stage(area, "good")
-    good = tree(area.pending)
+    good = files_in(area.pending)
     secret = tmp_path / "secret"
     secret.write_text("secret")
     place = area.pending / NAMES[called]
@@ -509,7 +509,7 @@ def test_p8_any_entry_can_be_set_aside_unopened(
     aside = set_aside(area, NAMES[called], into="rejected", why="no shard", clock=lambda: 5.0)
     assert Identity.of(aside.path.lstat()) == Identity.of(was)
     assert aside.path.lstat().st_mode == was.st_mode
-    assert tree(area.pending) == good
+    assert files_in(area.pending) == good
     assert secret.read_text() == "secret"
     (found,) = entries_aside(area, "rejected")
     assert found == aside
@@ -610,8 +610,8 @@ def test_p17_nothing_is_set_aside_through_a_link(area: StagingArea, tmp_path: Pa
     stage(area, "a")
     (tmp_path / "elsewhere").mkdir()
     area.private.symlink_to(tmp_path / "elsewhere")
-    before = tree(area.root)
+    before = files_in(area.root)
     with pytest.raises(NotSetUp):
         set_aside(area, name_of("a"), into="rejected", why="bad")
-    assert tree(area.root) == before
+    assert files_in(area.root) == before
     assert names(tmp_path / "elsewhere") == []

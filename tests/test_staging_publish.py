@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.folders import files_in
 from tests.staging_tools import (
     digest,
     digest_of,
@@ -27,7 +28,6 @@ from tests.staging_tools import (
     sidecar,
     stage,
     start,
-    tree,
     visible,
     writer,
 )
@@ -230,9 +230,9 @@ def test_the_peers_sidecar_beside_the_same_rows_stays(area: StagingArea) -> None
     beside = area.pending / meta_of("a")
     beside.unlink()
     beside.write_text(json.dumps(sidecar("a")))
-    before = tree(area.root)
+    before = files_in(area.root)
     assert stage(area, "a", salt="today").status == "already-staged"
-    assert tree(area.root) == before
+    assert files_in(area.root) == before
 
 
 def to_failed(area: StagingArea) -> None:
@@ -284,10 +284,10 @@ WHERE: dict[str, Callable[[StagingArea], None]] = {
 def test_p4_the_same_rows_are_one_shard_in_whatever_state(area: StagingArea, where: str) -> None:
     stage(area, "a", salt="yesterday")
     WHERE[where](area)
-    before = tree(area.root)
+    before = files_in(area.root)
     result = stage(area, "a", salt="today")
     assert (result.status, result.where) == ("already-staged", where)
-    assert tree(area.root) == before
+    assert files_in(area.root) == before
 
 
 @pytest.mark.parametrize("where", ["pending", "failed", "synced", "repo"])
@@ -296,11 +296,11 @@ def test_p3_other_rows_under_a_name_are_a_conflict_and_change_nothing(
 ) -> None:
     stage(area, "a")
     WHERE[where](area)
-    before = tree(area.root)
+    before = files_in(area.root)
     with pytest.raises(Conflict) as caught:
         stage(area, "a", rows="other rows")
     assert caught.value.path_in_repo == path_in_repo("a")
-    assert tree(area.root) == before
+    assert files_in(area.root) == before
 
 
 def test_p4_a_name_that_was_taken_and_is_free_again_is_taken(area: StagingArea) -> None:

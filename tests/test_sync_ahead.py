@@ -11,12 +11,12 @@ from typing import cast
 
 import pytest
 
+from tests.folders import tree
 from tests.sync_support import (
     Hooked,
     Killed,
     Place,
     by_name,
-    everything,
     grow_old,
     kill,
     name_of,
@@ -103,9 +103,9 @@ def test_it_writes_and_moves_nothing(area: StagingArea) -> None:
     good = put(area, "good")
     good.chmod(0o666)
     put_bytes(area, name_of("bad"), b"no parquet")
-    before = everything(area.root)
+    before = tree(area.root)
     seen(area, sorted(entries_of(area), key=lambda entry: entry.parquet == good), 1)
-    assert everything(area.root) == before
+    assert tree(area.root) == before
 
 
 def test_it_ends_at_once_whatever_is_left_to_look_at(area: StagingArea) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.folders import tree
 from tests.hub_support import addition
 from tests.sync_support import (
     FakeTime,
@@ -16,7 +17,6 @@ from tests.sync_support import (
     Killed,
     Place,
     by_name,
-    everything,
     in_pairs,
     kill,
     ledger_of,
@@ -103,11 +103,11 @@ def test_p5_all_that_waits_is_published_and_confirmed(area: StagingArea, place: 
 def test_a_second_run_has_nothing_to_do_and_asks_nobody(area: StagingArea, place: Place) -> None:
     put_many(area, 2)
     run(area, place.open())
-    before = everything(area.synced)
+    before = tree(area.synced)
     called: list[str] = []
     report = run(area, Hooked(place.open(), before=called.append))
     assert (counts(report), called, len(place.commits())) == ({}, [], 1)
-    assert everything(area.synced) == before
+    assert tree(area.synced) == before
 
 
 def test_what_the_repo_has_needs_no_commit_and_no_slot(area: StagingArea, place: Place) -> None:
@@ -492,10 +492,10 @@ def test_the_report_of_an_entry_that_vanished_is_silent(area: StagingArea, place
 
 def test_directory_repos_have_no_pull_requests(area: StagingArea, folder_place: Place) -> None:
     put_many(area, 1)
-    before = everything(area.root)
+    before = tree(area.root)
     with pytest.raises(UsageError, match=r" is a folder, which has no pull requests$"):
         run(area, folder_place.open(), create_pr=True)
-    assert everything(area.root) == before
+    assert tree(area.root) == before
 
 
 def test_a_rehearsal_that_reserves_nothing_writes_nothing(
@@ -504,13 +504,13 @@ def test_a_rehearsal_that_reserves_nothing_writes_nothing(
     put_many(area, 5)
     (area.pending / name_of("bad")).write_bytes(b"young and broken")
     before = {path: path.stat() for path in area.root.rglob("*")}
-    whole = everything(area.root)
+    whole = tree(area.root)
     report = rehearse(
         area, SyncOptions(max_batch=2), repo_key=folder_place.open().key, reserve=False
     )
     assert counts(report) == {"committed": 5, "remaining": 1, "commits": 3}
     assert report.commit_oids == [None, None, None]
-    assert everything(area.root) == whole
+    assert tree(area.root) == whole
     after = {path: path.stat() for path in area.root.rglob("*")}
     assert {path: (s.st_mtime_ns, s.st_ino) for path, s in after.items()} == {
         path: (s.st_mtime_ns, s.st_ino) for path, s in before.items()
@@ -521,12 +521,12 @@ def test_a_rehearsal_reserves_as_many_slots_as_the_run_would_take(
     area: StagingArea, folder_place: Place
 ) -> None:
     put_many(area, 5)
-    whole = everything(area.root)
+    whole = tree(area.root)
     key = folder_place.open().key
     report = rehearse(area, SyncOptions(max_batch=2, budget=2), repo_key=key)
     assert counts(report) == {"committed": 4, "remaining": 1, "commits": 2}
     assert report.next_slot_at is not None
-    new = {path for path in everything(area.root) if path not in whole}
+    new = {path for path in tree(area.root) if path not in whole}
     assert new == {
         PEER_BUDGET,
         "_vulcan",
@@ -534,7 +534,7 @@ def test_a_rehearsal_reserves_as_many_slots_as_the_run_would_take(
         f"_vulcan/budget/{key}.json",
         f"_vulcan/budget/{key}.lock",
     }
-    assert everything(area.root).items() >= whole.items()
+    assert tree(area.root).items() >= whole.items()
     assert left_of(area, folder_place.open(), budget=2) == 0
 
 

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from tests.folders import tree
 from tests.sync_support import (
     Place,
     by_name,
-    everything,
     in_pairs,
     name_of,
     path_of,
@@ -58,10 +58,10 @@ def test_p13_failed_shards_come_back_with_their_sidecars(area: StagingArea) -> N
 def test_a_rehearsal_of_a_retry_changes_nothing(area: StagingArea) -> None:
     put_many(area, 2)
     fail(area, "run000", "run001")
-    before = everything(area.root)
+    before = tree(area.root)
     (told,) = retry_failed(area, ["*1"], dry_run=True)
     assert told == Retried(name_of("run001"), path_of("run001"), "run001 is refused", None)
-    assert everything(area.root) == before
+    assert tree(area.root) == before
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_rows_in_conflict_are_published_under_a_new_run_id(
     sync(area, place.open(), SyncOptions())
     (aside,) = entries_aside(area, "conflicts")
 
-    before = everything(area.root)
+    before = tree(area.root)
     (rehearsed,) = retry_aside(area, heap="conflicts", dry_run=True)
-    assert (rehearsed.outcome, everything(area.root)) == (None, before)
+    assert (rehearsed.outcome, tree(area.root)) == (None, before)
 
     new = f"same_{sha256[:16]}"
     told = retry_aside(area, heap="conflicts")

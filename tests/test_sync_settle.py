@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.folders import tree
 from tests.hub_support import addition
 from tests.sync_support import (
     Place,
     by_name,
-    everything,
     ledger_of,
     name_of,
     path_of,
@@ -91,7 +91,7 @@ def test_p7_settling_twice_ends_as_settling_once(
     made.recover()
     assert (report.n_committed, report.n_conflicts, report.n_commits) == (2, 1, 1)
     assert report.commit_oids == [head]
-    after = everything(area.root)
+    after = tree(area.root)
     assert shards_in(area.synced) == by_name({path: staged[path] for path in paths[:2]})
     assert shards_in(area.pending) == by_name({paths[3]: staged[paths[3]]})
     assert Journal(area).pending() == []
@@ -101,7 +101,7 @@ def test_p7_settling_twice_ends_as_settling_once(
     again, report = settler(area, place)
     again.recover()
     assert (report.n_committed, report.n_conflicts, report.n_unreadable) == (0, 0, 0)
-    assert everything(area.root) == after
+    assert tree(area.root) == after
 
 
 def test_p7_a_run_that_died_between_the_move_and_the_ledger_is_written_down(

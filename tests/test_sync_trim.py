@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from tests.folders import tree
 from tests.hubserver import Fault
 from tests.sync_support import (
     NAME,
     FakeTime,
     Place,
-    everything,
     name_of,
     path_of,
     put,
@@ -119,12 +119,12 @@ def test_what_another_repo_confirmed_is_kept(
 
 def test_a_rehearsal_tells_what_is_due_and_asks_nobody(area: StagingArea, place: Place) -> None:
     _, fake = synced(area, place)
-    before = everything(area.root)
+    before = tree(area.root)
     if place.hub is not None:
         place.hub.add_faults(Fault("status", times=None))
     told = trim(area, place, fake.moment, keep_bytes=0, dry_run=True)
     assert told == {"run000": "due", "run001": "due", "run002": "due"}
-    assert everything(area.root) == before
+    assert tree(area.root) == before
 
 
 def test_p12_a_repo_that_does_not_answer_confirms_nothing(area: StagingArea, place: Place) -> None:

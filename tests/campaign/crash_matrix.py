@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.staging_tools import tree
+from tests.folders import files_in
 from vulcan_cli.cli.app import main as vulcan
 from vulcan_cli.cli.explain import EXIT_STATUSES
 from vulcan_cli.staging.area import STATES, StagingArea
@@ -211,8 +211,8 @@ def shards_in(files: dict[str, bytes]) -> set[str]:
 
 def ending(base: Path, template: Path) -> object:
     """What an undisturbed run leaves, without what differs from run to run."""
-    before = shards_in(tree(template))
-    files = tree(base / "root")
+    before = shards_in(files_in(template))
+    files = files_in(base / "root")
     visible = {
         path: hashlib.sha256(data).hexdigest()
         for path, data in files.items()
@@ -226,13 +226,13 @@ def ending(base: Path, template: Path) -> object:
     owner = read_owner(StagingArea(base / "root"))
     held = owner is not None and not owner.is_gone()
     journal = [path for path in files if "/journal/" in path and not path.endswith(".tmp")]
-    repo = {path: data for path, data in tree(base / "repo").items() if path.startswith("h12_")}
+    repo = {path: data for path, data in files_in(base / "repo").items() if path.startswith("h12_")}
     return names, len(rejected), held, journal, repo
 
 
 def faults_of(base: Path, before: set[str]) -> Iterator[str]:
     """What no crash may do."""
-    here, there = tree(base / "root"), shards_in(tree(base / "repo"))
+    here, there = files_in(base / "root"), shards_in(files_in(base / "repo"))
     lost = before - shards_in(here) - there
     if lost:
         yield f"{len(lost)} shards are lost"
@@ -253,7 +253,7 @@ def attempt(
     base = template.with_name("run")
     shutil.rmtree(base, ignore_errors=True)
     shutil.copytree(template, base, symlinks=True)
-    before = shards_in(tree(base / "root")) | shards_in(tree(base / "repo"))
+    before = shards_in(files_in(base / "root")) | shards_in(files_in(base / "repo"))
     words = fill(scenario.words, base)
     what = "signal=KILL" if how == KILL else f"error={how}"
     inject = f"inject={point.call}:{what}:when={point.number}"
