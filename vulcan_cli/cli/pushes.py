@@ -44,18 +44,6 @@ def options_of(
     )
 
 
-def check_pushed(*, push: bool, **typed: object) -> None:
-    """Raise UsageError where an option of a push was typed, and nothing is to be pushed.
-
-    Args:
-        push: Whether something is.
-        typed: What was typed, by the names of the options; None and False were not.
-    """
-    for name, value in typed.items():
-        if not push and value is not None and value is not False:
-            raise UsageError(f"--{name.replace('_', '-')} goes with --push")
-
-
 class SplitPush(NamedTuple):
     """Where the files of splits are to be pushed, and how.
 

@@ -9,10 +9,11 @@ import typer
 from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.commits import CommitBudget, MaxRetries, Window
 from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, Repos, StagingDir, Verbose
+from vulcan_cli.cli.options.fit import refuse_typed
 from vulcan_cli.cli.options.keeping import CitationFile, Into, Licence, PushCard
 from vulcan_cli.cli.options.results import Revision, SourcePlace
 from vulcan_cli.cli.output import Output
-from vulcan_cli.cli.pushes import check_pushed, document_of, options_of, tell_sent
+from vulcan_cli.cli.pushes import document_of, options_of, tell_sent
 from vulcan_cli.cli.questions import BAD_SHARDS, tell_bad
 from vulcan_cli.cli.repos import locate_shards, open_configured
 from vulcan_cli.cli.tree import Example
@@ -58,9 +59,14 @@ def card(
     wrote in the card stays where it is; only what stands between vulcan's marks is new. `sync`
     keeps the card with each commit; `--push` is for a repo where nothing waits.
     """
-    check_pushed(
-        push=push, dry_run=dry_run, budget=budget, window_s=window_s, max_retries=max_retries
-    )
+    if not push:
+        of_push = {
+            "--dry-run": dry_run,
+            "--budget": budget,
+            "--window-s": window_s,
+            "--max-retries": max_retries,
+        }
+        refuse_typed("{} goes with --push", of_push)
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = configured(
         out,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ import typer
 from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.everywhere import Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.options.filters import RowFilters
+from vulcan_cli.cli.options.fit import refuse_typed
 from vulcan_cli.cli.options.pictures import (
     Bound,
     Height,
@@ -93,7 +93,8 @@ def plot(
         raise UsageError(f"vulcan plot draws {', '.join(_KINDS)}, not {kind!r}{meant}")
     _check(kind, bound=bound, tolerance=tolerance, modulus=modulus)
     if output is not None:
-        _check_unsized({"--width": width, "--height": height})
+        sizes = {"--width": width, "--height": height}
+        refuse_typed("{} is of a terminal, not of a file", sizes)
     ending = None if output is None else _ending(output)
     settings = configured(out, staging_dir=staging_dir, repo=repo)
     filters = asked.read()
@@ -131,13 +132,6 @@ def _check(kind: str, *, bound: float | None, tolerance: float | None, modulus: 
         raise UsageError("--tolerance must be above 0")
     if bound is not None and not math.isfinite(bound):
         raise UsageError("--bound must be a number")
-
-
-def _check_unsized(letters: Mapping[str, int | None]) -> None:
-    """Raise UsageError for a size in letters, of which a file has none."""
-    for option, size in letters.items():
-        if size is not None:
-            raise UsageError(f"{option} is of a terminal, not of a file")
 
 
 def _ending(file: Path) -> str:

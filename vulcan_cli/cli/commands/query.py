@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from vulcan_cli.cli.clusters import spread
 from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.everywhere import Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.options.filters import RowFilters
+from vulcan_cli.cli.options.fit import refuse_typed
 from vulcan_cli.cli.options.results import (
     Columns,
     CountRows,
@@ -85,7 +85,10 @@ def query(
     if count or files:
         check_rows_wanted("--count" if count else "--files", output, format_)
     if files:
-        _check_files_wanted({"--columns": columns, "--sort": sort, "--limit": limit})
+        refuse_typed(
+            "{} is for rows, and --files prints none",
+            {"--columns": columns, "--sort": sort, "--limit": limit},
+        )
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = configured(out, staging_dir=staging_dir, repo=repo)
     filters = asked.read(columns=columns, sort=sort, limit=limit)
@@ -112,13 +115,6 @@ def query(
     tell_bad(out, bad)
     if bad:
         raise typer.Exit(BAD_SHARDS)
-
-
-def _check_files_wanted(typed: Mapping[str, object]) -> None:
-    """Raise UsageError where an option is typed that is for rows."""
-    for option, value in typed.items():
-        if value is not None:
-            raise UsageError(f"{option} is for rows, and --files prints none")
 
 
 def _ask(

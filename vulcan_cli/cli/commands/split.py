@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +15,7 @@ from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.commits import CommitBudget, CreateRepo, MaxRetries, Window
 from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, Repos, StagingDir, Verbose
 from vulcan_cli.cli.options.filters import RowFilters
+from vulcan_cli.cli.options.fit import refuse_typed
 from vulcan_cli.cli.options.results import (
     OutputFile,
     OutputFormat,
@@ -31,7 +32,7 @@ from vulcan_cli.cli.options.splits import (
     SplitOptions,
 )
 from vulcan_cli.cli.output import Output
-from vulcan_cli.cli.pushes import SplitPush, check_pushed, document_of, tell_sent
+from vulcan_cli.cli.pushes import SplitPush, document_of, tell_sent
 from vulcan_cli.cli.questions import BAD_SHARDS, computing, hand_over, tell_bad
 from vulcan_cli.cli.repos import locate_shards
 from vulcan_cli.cli.tree import Example
@@ -111,16 +112,18 @@ def split(
     """
     from vulcan_cli.dataset.split_view import SplitView  # noqa: PLC0415
 
-    check_pushed(
-        push=push is not None,
-        create_repo=create_repo,
-        dry_run=dry_run,
-        budget=budget,
-        window_s=window_s,
-        max_retries=max_retries,
-    )
+    if push is None:
+        of_push = {
+            "--create-repo": create_repo,
+            "--dry-run": dry_run,
+            "--budget": budget,
+            "--window-s": window_s,
+            "--max-retries": max_retries,
+        }
+        refuse_typed("{} goes with --push", of_push)
     if dry_run:
-        _check_unwritten({"--out-dir": out_dir, "--freeze": how.freeze})
+        written = {"--out-dir": out_dir, "--freeze": how.freeze}
+        refuse_typed("--dry-run writes nothing: leave out {}", written)
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = configured(
         out,
@@ -178,13 +181,6 @@ def _check_target(
         raise UsageError("features are of the rows of one split, or for --out-dir: name a split")
     if name is None and output is not None:
         raise UsageError("-o is for the rows of one split; name it")
-
-
-def _check_unwritten(places: Mapping[str, Path | None]) -> None:
-    """Raise UsageError where a rehearsal would write something."""
-    for option, place in places.items():
-        if place is not None:
-            raise UsageError(f"--dry-run writes nothing: leave out {option}")
 
 
 class _Files(NamedTuple):

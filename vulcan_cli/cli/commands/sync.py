@@ -31,6 +31,7 @@ from vulcan_cli.cli.options.commits import (
     Window,
 )
 from vulcan_cli.cli.options.everywhere import DryRun, Json, Quiet, Repos, StagingDir, Verbose
+from vulcan_cli.cli.options.fit import refuse_typed
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import check_place, main_key, open_configured
 from vulcan_cli.cli.tree import Example
@@ -103,7 +104,8 @@ def sync(
     if no_reserve and not dry_run:
         raise UsageError("--no-reserve goes with --dry-run")
     if dry_run:
-        _check_brief(every=every, max_duration=max_duration)
+        lasting = {"--every": every, "--max-duration": max_duration}
+        refuse_typed("a --dry-run does not stay: leave out {}", lasting)
     every_s = None if every is None else parse_interval(every)
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     settings = configured(
@@ -157,13 +159,6 @@ def sync(
             code = code_of(report)
     if code:
         raise typer.Exit(code)
-
-
-def _check_brief(*, every: str | None, max_duration: str | None) -> None:
-    """Raise UsageError where a rehearsal is to stay."""
-    for option, value in (("--every", every), ("--max-duration", max_duration)):
-        if value is not None:
-            raise UsageError(f"a --dry-run does not stay: leave out {option}")
 
 
 def _code_of(report: SyncReport, *, error_on_remaining: bool) -> int:

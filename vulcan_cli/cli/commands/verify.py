@@ -12,12 +12,12 @@ import typer
 from vulcan_cli.cli.configured import configured
 from vulcan_cli.cli.options.commits import Branch
 from vulcan_cli.cli.options.everywhere import Json, Quiet, Repos, StagingDir, Verbose
+from vulcan_cli.cli.options.fit import refuse_typed
 from vulcan_cli.cli.output import Output
 from vulcan_cli.cli.repos import open_configured
 from vulcan_cli.cli.text import printable
 from vulcan_cli.cli.tree import Example
 from vulcan_cli.cli.watching import teller
-from vulcan_cli.errors import UsageError
 from vulcan_cli.hub.open import folder_of
 from vulcan_cli.hub.repo import MAIN
 from vulcan_cli.interrupts import asked_by_sigterm
@@ -69,9 +69,9 @@ def verify(
     from vulcan_cli.sync import mend  # noqa: PLC0415
     from vulcan_cli.sync import verify as core  # noqa: PLC0415
 
-    for option, is_typed in (("--no-download", no_download), ("--revision", revision != MAIN)):
-        if is_typed and not repo:
-            raise UsageError(f"{option} goes with --repo")
+    if not repo:
+        of_repo = {"--no-download": no_download, "--revision": revision != MAIN}
+        refuse_typed("{} goes with --repo", of_repo)
     out = Output(as_json=json, quiet=quiet, verbose=verbose)
     named = [each for text in repo or () for each in _parted(text)]
     settings = configured(out, staging_dir=staging_dir, repo=named)
